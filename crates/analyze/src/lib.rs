@@ -1,0 +1,6 @@
+//! From a [`Capture`](coldcase_ingest::capture::Capture) to [`Findings`](findings::Findings).
+//!
+//! Pure functions: no files, no clock, no printing, and nothing that can fail. Broken input is not an
+//! error here but data, and lowers the grade of what is said.
+
+pub mod findings;

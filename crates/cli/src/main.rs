@@ -1,0 +1,2 @@
+//! coldcase.
+fn main() {}

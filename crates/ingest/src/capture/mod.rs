@@ -1,0 +1,101 @@
+//! The data model: what every input format becomes.
+//!
+//! A [`Capture`] holds plain tables of rows, each sorted by time, and says what it lacks. It knows no
+//! file format, opens nothing, and is never changed after ingestion except by symbol resolution, which
+//! only fills in names. Rows refer to each other by small index types ([`ThreadId`], [`StackId`], ...),
+//! never by the operating system's reused numbers.
+
+mod activity;
+mod events;
+mod frames;
+mod ids;
+mod locks;
+mod losses;
+mod modules;
+mod origin;
+mod profile;
+mod sched;
+mod stacks;
+mod syscalls;
+mod threads;
+mod time;
+
+pub use activity::{Activity, ActivityKind, Phase};
+pub use events::{EventCount, Meaning};
+pub use frames::{Call, Frame, FrameTable, Location, Mode, Symbol, WhyNoSymbol};
+pub use ids::{FrameId, ModuleId, ProcessId, StackId, ThreadId};
+pub use locks::{ContentionFlags, ContentionPhase, LockContention, MmapLock, MmapLockPhase};
+pub use losses::{Loss, LossKind};
+pub use modules::{BuildId, Module, ModuleKind, ModuleTable};
+pub use origin::{Format, Origin};
+pub use profile::ProfileRow;
+pub use sched::{Context, Sample, Switch, TaskState, Wakeup, WakeupKind};
+pub use stacks::StackTable;
+pub use syscalls::{Syscall, SyscallEvent, SyscallPhase};
+pub use threads::{Process, Thread, ThreadTable};
+pub use time::{Nanos, Span, Timestamp};
+
+/// One recording and all it refers to.
+///
+/// Every table is sorted by time; ties keep the order of the file.
+#[derive(Debug, Default)]
+pub struct Capture {
+    /// Where the recording comes from: machine, kernel, command line, clock.
+    pub origin: Origin,
+    /// From the first to the last event; `None` for a profile without times.
+    pub span: Option<Span>,
+    /// Threads and processes, with their names.
+    pub threads: ThreadTable,
+    /// The files that frames point into.
+    pub modules: ModuleTable,
+    /// Unique frames.
+    pub frames: FrameTable,
+    /// Unique stacks.
+    pub stacks: StackTable,
+    /// Context switches.
+    pub switches: Vec<Switch>,
+    /// Wakeups, by the waker.
+    pub wakeups: Vec<Wakeup>,
+    /// `lock:contention_begin` and `contention_end`.
+    pub contention: Vec<LockContention>,
+    /// `mmap_lock:*`.
+    pub mmap_locks: Vec<MmapLock>,
+    /// System calls entered and left.
+    pub syscalls: Vec<SyscallEvent>,
+    /// On-CPU samples.
+    pub samples: Vec<Sample>,
+    /// Everything else that a suspect looks at: reclaim, compaction, block I/O, signals, faults.
+    pub activities: Vec<Activity>,
+    /// Sums of off-CPU time by stack, from formats that know no times.
+    pub profile: Vec<ProfileRow>,
+    /// What was recorded, by name, with the number of records.
+    pub events: Vec<EventCount>,
+    /// What was lost, by the recording or by the reader.
+    pub losses: Vec<Loss>,
+    /// What a person must know before believing the rest.
+    pub warnings: Vec<String>,
+}
+
+impl Capture {
+    /// Whether the recording was told to record this kind of event, even if none occurred.
+    #[must_use]
+    pub fn recorded(&self, meaning: Meaning) -> bool {
+        self.events.iter().any(|event| event.meaning == Some(meaning))
+    }
+
+    /// Whether events of this kind were recorded at a sampling period other than one: then some are
+    /// missing in silence, and durations between them mean nothing.
+    #[must_use]
+    pub fn sampled(&self, meaning: Meaning) -> bool {
+        self.events.iter().any(|event| event.meaning == Some(meaning) && event.sampled)
+    }
+
+    /// Number of events that the recording says it lost.
+    #[must_use]
+    pub fn lost_events(&self) -> u64 {
+        self.losses
+            .iter()
+            .filter(|loss| matches!(loss.kind, LossKind::Lost | LossKind::LostSamples))
+            .fold(0, |sum, loss| sum.saturating_add(loss.count))
+    }
+}

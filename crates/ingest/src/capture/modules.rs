@@ -1,0 +1,80 @@
+//! The files that code was mapped from.
+
+use std::fmt;
+
+use rustc_hash::FxHashMap;
+
+use super::ModuleId;
+
+/// A file (or a stretch of kernel memory) that frames point into.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Module {
+    /// As the capture names it: `/usr/bin/redis-server`, `[kernel.kallsyms]`, `[vdso]`, `//anon`.
+    pub path: String,
+    /// What kind of file.
+    pub kind: ModuleKind,
+    /// Its identity; names are taken only from a file with the same one.
+    pub build_id: Option<BuildId>,
+}
+
+/// Kinds of module.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum ModuleKind {
+    /// The kernel image.
+    Kernel,
+    /// A loadable kernel module.
+    KernelModule,
+    /// A user-space file.
+    User,
+    /// The vDSO.
+    Vdso,
+    /// Memory without a file, such as code made by a JIT.
+    Anonymous,
+}
+
+/// A build id: the bytes of the `NT_GNU_BUILD_ID` note, 20 as a rule.
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct BuildId(pub Box<[u8]>);
+
+impl fmt::Display for BuildId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for BuildId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "BuildId({self})")
+    }
+}
+
+/// Unique modules.
+#[derive(Debug, Default)]
+pub struct ModuleTable {
+    rows: Vec<Module>,
+    ids: FxHashMap<Module, ModuleId>,
+}
+
+impl ModuleTable {
+    /// The id of a module, new or known.
+    pub fn intern(&mut self, module: Module) -> ModuleId {
+        if let Some(&id) = self.ids.get(&module) {
+            return id;
+        }
+        let id = ModuleId::from_index(self.rows.len());
+        self.rows.push(module.clone());
+        self.ids.insert(module, id);
+        id
+    }
+
+    /// The module of an id.
+    #[must_use]
+    pub fn get(&self, id: ModuleId) -> &Module {
+        &self.rows[id.index()]
+    }
+
+    /// All modules, by id.
+    pub fn iter(&self) -> impl Iterator<Item = (ModuleId, &Module)> {
+        self.rows.iter().enumerate().map(|(index, module)| (ModuleId::from_index(index), module))
+    }
+}

@@ -1,0 +1,17 @@
+//! Off-CPU profiles without times.
+
+use super::{Nanos, StackId, ThreadId};
+
+/// Off-CPU time summed over one stack of one command, as `offcputime -f` prints it.
+///
+/// The sum runs over all threads of that name and over the whole recording; waits that had not ended are
+/// missing, so it is a lower bound.
+#[derive(Clone, Copy, Debug)]
+pub struct ProfileRow {
+    /// The command; one made-up thread stands for all threads of its name.
+    pub thread: ThreadId,
+    /// Where they stood.
+    pub stack: StackId,
+    /// Time off-CPU, in nanoseconds.
+    pub off_cpu: Nanos,
+}

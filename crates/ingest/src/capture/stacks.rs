@@ -1,0 +1,47 @@
+//! Unique stacks, each a run of frames in one arena.
+
+use rustc_hash::FxHashMap;
+
+use super::{FrameId, StackId};
+
+/// Unique stacks. Frames are innermost first: kernel frames, then user frames.
+#[derive(Debug, Default)]
+pub struct StackTable {
+    frames: Vec<FrameId>,
+    ends: Vec<usize>,
+    ids: FxHashMap<Box<[FrameId]>, StackId>,
+}
+
+impl StackTable {
+    /// The id of a stack, new or known; `frames` innermost first.
+    pub fn intern(&mut self, frames: &[FrameId]) -> StackId {
+        if let Some(&id) = self.ids.get(frames) {
+            return id;
+        }
+        let id = StackId::from_index(self.ends.len());
+        self.frames.extend_from_slice(frames);
+        self.ends.push(self.frames.len());
+        self.ids.insert(frames.into(), id);
+        id
+    }
+
+    /// The frames of a stack, innermost first.
+    #[must_use]
+    pub fn frames(&self, id: StackId) -> &[FrameId] {
+        let index = id.index();
+        let start = if index == 0 { 0 } else { self.ends[index - 1] };
+        &self.frames[start..self.ends[index]]
+    }
+
+    /// Number of stacks.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.ends.is_empty()
+    }
+}

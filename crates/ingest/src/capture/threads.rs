@@ -1,0 +1,216 @@
+//! Threads and processes, with their names over time.
+//!
+//! The kernel reuses numbers, so a tid says who a thread is only together with a moment. The table is
+//! built in order of time: a fork under a known tid begins a new life.
+
+use rustc_hash::FxHashMap;
+
+use super::{ProcessId, ThreadId, Timestamp};
+
+/// One thread's life.
+#[derive(Clone, Debug)]
+pub struct Thread {
+    /// The kernel's number, in the recording's pid namespace.
+    pub tid: i32,
+    /// Its process.
+    pub process: ProcessId,
+    /// Names with the moment from which they hold, in order; the first holds from the beginning.
+    pub names: Vec<(Timestamp, String)>,
+    /// When it was born, if the capture saw it.
+    pub born: Option<Timestamp>,
+    /// When it ended, if the capture saw it.
+    pub ended: Option<Timestamp>,
+}
+
+impl Thread {
+    /// Its last name; empty if the capture never names it.
+    #[must_use]
+    pub fn comm(&self) -> &str {
+        self.names.last().map_or("", |(_, name)| name.as_str())
+    }
+
+    /// Whether this is a CPU's idle task.
+    #[must_use]
+    pub fn is_idle_task(&self) -> bool {
+        self.tid == 0
+    }
+}
+
+/// One process's life.
+#[derive(Clone, Debug)]
+pub struct Process {
+    /// The kernel's number (thread group id); `None` while no event has told it.
+    pub pid: Option<i32>,
+    /// Its threads.
+    pub threads: Vec<ThreadId>,
+    /// A kernel thread has no memory of its own: seen by parentage (`kthreadd`) or by name.
+    pub kernel: bool,
+}
+
+/// Threads and processes.
+#[derive(Debug, Default)]
+pub struct ThreadTable {
+    threads: Vec<Thread>,
+    processes: Vec<Process>,
+    by_tid: FxHashMap<i32, ThreadId>,
+    by_pid: FxHashMap<i32, ProcessId>,
+}
+
+impl ThreadTable {
+    /// The living thread of this tid; a new one of a yet unknown process if there is none.
+    pub fn of_tid(&mut self, tid: i32) -> ThreadId {
+        match self.by_tid.get(&tid) {
+            Some(&thread) => thread,
+            None => {
+                let process = self.new_process(None);
+                self.new_thread(tid, process, None)
+            }
+        }
+    }
+
+    /// The living thread of this tid, now known to belong to process `pid`.
+    pub fn of_pid_tid(&mut self, pid: i32, tid: i32) -> ThreadId {
+        let thread = self.of_tid(tid);
+        let process = self.threads[thread.index()].process;
+        if self.processes[process.index()].pid.is_none() {
+            self.move_to_process(thread, pid);
+        }
+        thread
+    }
+
+    /// A thread is born: the tid begins a new life.
+    pub fn fork(&mut self, pid: i32, tid: i32, parent: Option<i32>, time: Timestamp) -> ThreadId {
+        // perf announces the threads that it finds with a fork of their own; sched_process_fork and
+        // PERF_RECORD_FORK both tell of one birth.
+        if let Some(&known) = self.by_tid.get(&tid)
+            && self.threads[known.index()].born.is_some_and(|born| time.since(born).0 < 10_000_000)
+        {
+            return known;
+        }
+        let process = if pid == tid {
+            let process = self.new_process(Some(pid));
+            self.by_pid.insert(pid, process);
+            process
+        } else {
+            self.process_of_pid(pid)
+        };
+        let thread = self.new_thread(tid, process, Some(time));
+        if let Some(parent) = parent {
+            let parent = self.of_tid(parent);
+            let name = self.threads[parent.index()].comm().to_owned();
+            if !name.is_empty() {
+                self.threads[thread.index()].names.push((time, name));
+            }
+        }
+        thread
+    }
+
+    /// A thread ended. Events of its last moments may still follow.
+    pub fn exit(&mut self, thread: ThreadId, time: Timestamp) {
+        self.threads[thread.index()].ended = Some(time);
+    }
+
+    /// A thread has this name from this moment on.
+    pub fn name(&mut self, thread: ThreadId, name: &str, time: Timestamp) {
+        let thread = &mut self.threads[thread.index()];
+        if thread.comm() != name {
+            thread.names.push((time, name.to_owned()));
+        }
+    }
+
+    /// A thread's name if it has none yet.
+    pub fn name_if_unknown(&mut self, thread: ThreadId, name: &str, time: Timestamp) {
+        if self.threads[thread.index()].names.is_empty() {
+            self.name(thread, name, time);
+        }
+    }
+
+    /// Marks a thread's process as the kernel's own.
+    pub fn mark_kernel(&mut self, thread: ThreadId) {
+        let process = self.threads[thread.index()].process;
+        self.processes[process.index()].kernel = true;
+    }
+
+    /// The thread of an id.
+    #[must_use]
+    pub fn get(&self, id: ThreadId) -> &Thread {
+        &self.threads[id.index()]
+    }
+
+    /// The process of an id.
+    #[must_use]
+    pub fn process(&self, id: ProcessId) -> &Process {
+        &self.processes[id.index()]
+    }
+
+    /// The process of a thread.
+    #[must_use]
+    pub fn process_of(&self, thread: ThreadId) -> &Process {
+        self.process(self.get(thread).process)
+    }
+
+    /// All threads, by id.
+    pub fn iter(&self) -> impl Iterator<Item = (ThreadId, &Thread)> {
+        self.threads.iter().enumerate().map(|(index, row)| (ThreadId::from_index(index), row))
+    }
+
+    /// All processes, by id; some have no thread left, when their threads were found to belong elsewhere.
+    pub fn processes(&self) -> impl Iterator<Item = (ProcessId, &Process)> {
+        self.processes.iter().enumerate().map(|(index, row)| (ProcessId::from_index(index), row))
+    }
+
+    /// A process's name: its main thread's, or its first thread's.
+    #[must_use]
+    pub fn process_comm(&self, id: ProcessId) -> &str {
+        let process = self.process(id);
+        let main = process.threads.iter().find(|&&thread| Some(self.get(thread).tid) == process.pid);
+        main.or(process.threads.first()).map_or("", |&thread| self.get(thread).comm())
+    }
+
+    /// Number of threads.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.threads.len()
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.threads.is_empty()
+    }
+
+    fn process_of_pid(&mut self, pid: i32) -> ProcessId {
+        if let Some(&process) = self.by_pid.get(&pid) {
+            return process;
+        }
+        let process = self.new_process(Some(pid));
+        self.by_pid.insert(pid, process);
+        process
+    }
+
+    fn move_to_process(&mut self, thread: ThreadId, pid: i32) {
+        let old = self.threads[thread.index()].process;
+        if let Some(&known) = self.by_pid.get(&pid) {
+            self.processes[old.index()].threads.retain(|&other| other != thread);
+            self.processes[known.index()].threads.push(thread);
+            self.threads[thread.index()].process = known;
+        } else {
+            self.processes[old.index()].pid = Some(pid);
+            self.by_pid.insert(pid, old);
+        }
+    }
+
+    fn new_process(&mut self, pid: Option<i32>) -> ProcessId {
+        let id = ProcessId::from_index(self.processes.len());
+        self.processes.push(Process { pid, threads: Vec::new(), kernel: false });
+        id
+    }
+
+    fn new_thread(&mut self, tid: i32, process: ProcessId, born: Option<Timestamp>) -> ThreadId {
+        let id = ThreadId::from_index(self.threads.len());
+        self.threads.push(Thread { tid, process, names: Vec::new(), born, ended: None });
+        self.processes[process.index()].threads.push(id);
+        self.by_tid.insert(tid, id);
+        id
+    }
+}

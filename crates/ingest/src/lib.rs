@@ -1,0 +1,3 @@
+//! Every capture format becomes one [`Capture`](capture::Capture).
+
+pub mod capture;
