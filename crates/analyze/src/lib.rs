@@ -4,3 +4,7 @@
 //! error here but data, and lowers the grade of what is said.
 
 pub mod findings;
+mod names;
+mod options;
+pub mod rules;
+mod thread_state;

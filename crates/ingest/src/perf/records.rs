@@ -32,7 +32,9 @@ pub(super) struct Damage {
 }
 
 const HEADER: usize = 8;
-/// `PERF_RECORD_AUXTRACE`: its data stand behind the record, outside its size.
+/// `PERF_RECORD_HEADER_TRACING_DATA` and `PERF_RECORD_AUXTRACE`: their data stand behind the record, outside
+/// its size, the former padded to eight bytes.
+const TRACING_DATA: u32 = 66;
 const AUXTRACE: u32 = 71;
 /// `PERF_RECORD_COMPRESSED` and, since Linux 6.16, `PERF_RECORD_COMPRESSED2`.
 const COMPRESSED: u32 = 81;
@@ -72,9 +74,14 @@ pub(super) fn walk(
                     damage.push(Damage { offset: record.offset, bytes: record.body.len(), reason });
                 }
             }
-            AUXTRACE => {
-                let size = Bytes::new(record.body, big_endian).u64().unwrap_or(0);
-                at = at.saturating_add(usize::try_from(size).unwrap_or(usize::MAX)).min(end);
+            TRACING_DATA | AUXTRACE => {
+                let mut body = Bytes::new(record.body, big_endian);
+                let size = match record.kind {
+                    TRACING_DATA => body.u32().map(|size| u64::from(size).next_multiple_of(8)),
+                    _ => body.u64(),
+                };
+                let size = usize::try_from(size.unwrap_or(0)).unwrap_or(usize::MAX);
+                at = at.saturating_add(size).min(end);
                 visit(record);
             }
             _ => visit(record),
