@@ -21,6 +21,9 @@ pub struct Origin {
     pub cpus: Option<u32>,
     /// Whether the recording covered every thread of the machine.
     pub system_wide: Option<bool>,
+    /// A kernel symbol (`_text`, say) with its address while recording: what tells by how much an address
+    /// space that is laid out at random differs from a list of symbols of another boot.
+    pub kernel_reference: Option<(String, u64)>,
 }
 
 /// Input formats.
