@@ -18,6 +18,11 @@ pub(super) fn demangle(name: &str) -> String {
     name.split_once('@').map_or(name, |(name, _)| name).to_owned()
 }
 
+/// Whether the linker's form of a name is that of Rust or C++.
+pub(super) fn is_mangled(name: &str) -> bool {
+    name.starts_with("_R") || name.starts_with("_Z")
+}
+
 fn cpp(name: &str) -> Option<String> {
     let symbol = cpp_demangle::Symbol::new(name).ok()?;
     let mut out = Limited::default();

@@ -10,7 +10,7 @@ use gimli::{DwarfSections, EndianSlice, RunTimeEndian};
 use object::CompressionFormat;
 use object::read::{Object, ObjectSection};
 
-use super::demangle::demangle;
+use super::demangle::{demangle, is_mangled};
 
 /// All sections of one file may expand to this.
 const LARGEST_EXPANDED: u64 = 2 << 30;
@@ -35,6 +35,9 @@ pub(super) struct Lines<'a> {
 pub(super) struct Place {
     /// Demangled.
     pub function: Option<String>,
+    /// The name was the linker's, so it says which crate or namespace the function belongs to. Builds with
+    /// line tables only give the bare name: `insert`, `new`, `{closure#0}`.
+    pub qualified: bool,
     /// Source file.
     pub file: Option<String>,
     /// Line in it.
@@ -73,10 +76,12 @@ impl Lines<'_> {
         };
         while let Ok(Some(frame)) = frames.next() {
             let name = frame.function.as_ref().and_then(|function| function.raw_name().ok());
+            let name = name.filter(|name| !name.is_empty());
             let location = frame.location;
             let file = location.as_ref().and_then(|location| location.file);
             places.push(Place {
-                function: name.filter(|name| !name.is_empty()).map(|name| demangle(&name)),
+                qualified: name.as_deref().is_some_and(is_mangled),
+                function: name.map(|name| demangle(&name)),
                 file: file.map(str::to_owned),
                 line: location.and_then(|location| location.line).filter(|&line| line > 0),
             });

@@ -196,12 +196,12 @@ fn is_padding(name: &str) -> bool {
 /// Which of several names of one address is shown: the lowest. Borders of text sections are not functions,
 /// and of a system call's names the one that its entry table uses is the one people know.
 fn rank(kind: u8, name: &str) -> u32 {
-    const OTHER_NAMES: [&str; 6] =
-        ["__ia32_", "__do_sys_", "__se_sys_", "__do_compat_sys_", "__pi_", "__cfi_"];
+    const OTHER_NAMES: [&str; 4] = ["__ia32_", "__do_sys_", "__se_sys_", "__pi_"];
     let border = ["_text", "_stext", "_etext", "_sinittext", "_einittext"].contains(&name)
         || name.ends_with("_text_start")
         || name.ends_with("_text_end");
-    let other = OTHER_NAMES.iter().any(|prefix| name.starts_with(prefix));
+    let other =
+        OTHER_NAMES.iter().any(|prefix| name.starts_with(prefix)) || name.contains("compat_");
     let binding = match kind {
         b'T' => 0,
         b't' | b'i' => 1,

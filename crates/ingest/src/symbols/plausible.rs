@@ -2,8 +2,9 @@
 //!
 //! A list holds no build id, and two builds of one distribution can agree in `_text` and differ in all that
 //! follows: every name would be wrong, and none would look it. But a thread leaves its CPU in one place
-//! only. Under the right names, every stack of a context switch passes through `__schedule` or one of the
-//! functions around it; under another kernel's, next to none does.
+//! only. Under the right names, every stack of a context switch passes through `__schedule`; under another
+//! kernel's, next to none does. (Two builds of 6.18, same `_text`, `__schedule` 0x56c0 bytes apart: of 3063
+//! switches, all and one.)
 
 use rustc_hash::FxHashSet;
 
@@ -43,7 +44,7 @@ impl Plausibility {
 
     /// What is wrong with the names, if they are another kernel's.
     pub fn objection(&self) -> Option<String> {
-        let wrong = self.stacks >= TOO_FEW && self.scheduling * 4 < self.stacks;
+        let wrong = self.stacks >= TOO_FEW && self.scheduling * 2 < self.stacks;
         wrong.then(|| {
             format!(
                 "does not fit: with it, only {} of {} stacks of context switches pass through the scheduler, \
@@ -79,10 +80,8 @@ fn passes_through_scheduler(
     )
 }
 
+/// The function that switches, and the tracepoint's own, in case a stack was cut short above it. Not the
+/// callers: they lie close to it, and a list that is off by a few functions would find one of them.
 fn is_scheduler(name: &str) -> bool {
-    let name = name.split('.').next().unwrap_or(name);
-    matches!(name, "schedule" | "schedule_idle" | "io_schedule" | "_cond_resched" | "do_task_dead")
-        || name.starts_with("__schedule")
-        || name.starts_with("preempt_schedule")
-        || name.starts_with("__cond_resched")
+    name.starts_with("__schedule") || name.contains("sched_switch")
 }

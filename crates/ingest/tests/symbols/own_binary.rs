@@ -1,7 +1,7 @@
 //! This test's own program: Rust names, and addresses as the kernel maps them.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::Path;
 
 use coldcase_ingest::capture::{BuildId, Module, ModuleKind};
 use coldcase_ingest::symbols::resolve;
@@ -36,15 +36,15 @@ fn a_rust_function_of_this_process_has_its_name_and_line() {
 }
 
 /// Where in the file a mapped address lies, as perf computes it.
-fn file_offset(path: &PathBuf, address: u64) -> u64 {
+fn file_offset(path: &Path, address: u64) -> u64 {
     let hex = |text: &str| u64::from_str_radix(text, 16).unwrap();
     let maps = fs::read_to_string("/proc/self/maps").unwrap();
     let lines = maps.lines().filter(|line| line.ends_with(path.to_str().unwrap()));
-    let offsets = lines.filter_map(|line| {
+    let mut offsets = lines.filter_map(|line| {
         let mut words = line.split_whitespace();
         let (start, end) = words.next()?.split_once('-')?;
         let offset = hex(words.nth(1)?);
         (hex(start)..hex(end)).contains(&address).then(|| address - hex(start) + offset)
     });
-    offsets.last().unwrap()
+    offsets.next().unwrap()
 }
