@@ -48,7 +48,7 @@ impl Plausibility {
         wrong.then(|| {
             format!(
                 "does not fit: with it, only {} of {} stacks of context switches pass through the scheduler, \
-                 so it is another kernel's",
+                 so it is another kernel's, or another boot's",
                 self.scheduling, self.stacks
             )
         })
