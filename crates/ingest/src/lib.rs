@@ -8,6 +8,7 @@ mod error;
 mod folded;
 mod input;
 mod perf;
+pub mod symbols;
 
 use std::path::Path;
 
