@@ -43,6 +43,7 @@ impl Brackets {
         for event in &capture.syscalls {
             let brackets = &mut by_thread[event.thread.index()];
             let (thread, syscall, stack) = (event.thread, event.syscall, event.stack);
+            let first = brackets.is_empty();
             let open = brackets.last_mut().filter(|last| last.exit.is_none() && last.syscall == syscall);
             match (event.phase, open) {
                 (SyscallPhase::Enter { args }, _) => {
@@ -55,7 +56,7 @@ impl Brackets {
                 }
                 // A thread born in the recording comes out of its parent's clone without having gone in.
                 (SyscallPhase::Exit { .. }, None)
-                    if !brackets.is_empty() || capture.threads.get(thread).born.is_some() => {}
+                    if !first || capture.threads.get(thread).born.is_some() => {}
                 (SyscallPhase::Exit { result }, None) => {
                     let (exit, result) = (Some(event.time), Some(result));
                     let enter = None;

@@ -36,13 +36,14 @@ impl Contentions {
                     list.push(Contention { lock, begin, end: None, flags, stack });
                 }
                 ContentionPhase::End { .. } => {
+                    let first = list.is_empty();
                     let open = list.iter_mut().rev().take(4).find(|known| known.lock == lock);
                     match open {
                         Some(open) if open.end.is_none() => open.end = Some(row.time),
                         Some(_) => {}
                         // Spinning begins are often filtered out of a recording, so only the first
                         // event of a thread shows a wait that was under way when it began.
-                        None if list.is_empty() => {
+                        None if first => {
                             let (end, flags) = (Some(row.time), None);
                             list.push(Contention { lock, begin: None, end, flags, stack });
                         }

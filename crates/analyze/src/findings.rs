@@ -271,8 +271,6 @@ pub struct SiteTotal {
     pub threads: u64,
     /// The longest single wait.
     pub longest: Option<Nanos>,
-    /// Whether waiting here is a thread's rest rather than a harm.
-    pub idle: bool,
 }
 
 /// A memory system call.
