@@ -1,1 +1,28 @@
-//! Findings as people and other programs read them.
+//! [`Findings`](coldcase_analyze::findings::Findings) as what people and programs read.
+//!
+//! One function per format, each from values to text or bytes: no files are opened, nothing is printed, and
+//! no clock is read, so the same findings give the same bytes. Everything that comes out of a capture is
+//! taken for hostile: see [`json`] for the one format that keeps names as they are.
+
+mod document;
+mod json;
+mod names;
+mod terminal;
+mod units;
+mod words;
+
+use coldcase_analyze::findings::{Findings, Window};
+pub use json::json;
+pub use terminal::terminal;
+
+/// The verdict in two sentences: what froze, and who did it.
+#[must_use]
+pub fn summary(findings: &Findings) -> String {
+    words::findings_summary(findings)
+}
+
+/// One freeze in two sentences.
+#[must_use]
+pub fn window_summary(window: &Window) -> String {
+    words::window_summary(window)
+}

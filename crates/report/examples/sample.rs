@@ -1,0 +1,30 @@
+//! Writes the sample reports into a folder, to be looked at: `cargo run --example sample -- FOLDER`.
+
+#[path = "../tests/sample/mod.rs"]
+mod sample;
+
+use std::path::Path;
+use std::{env, fs, io};
+
+use coldcase_analyze::findings::Findings;
+
+fn main() -> io::Result<()> {
+    let folder = env::args().nth(1).unwrap_or_else(|| "sample-report".to_owned());
+    let samples = [
+        ("incident", sample::incident::findings()),
+        ("quiet", sample::quiet::findings()),
+        ("folded", sample::folded::findings()),
+        ("hostile", sample::hostile::findings()),
+    ];
+    for (name, findings) in samples {
+        write(&Path::new(&folder).join(name), &findings)?;
+    }
+    Ok(())
+}
+
+fn write(folder: &Path, findings: &Findings) -> io::Result<()> {
+    fs::create_dir_all(folder)?;
+    fs::write(folder.join("findings.json"), coldcase_report::json(findings))?;
+    fs::write(folder.join("terminal.txt"), coldcase_report::terminal(findings, false))?;
+    Ok(())
+}
