@@ -11,7 +11,7 @@ mod tiles;
 
 pub(crate) use about::About;
 pub(crate) use chain::{Chain, Step};
-pub(crate) use culprit::{CulpritView, FrameRow};
+pub(crate) use culprit::CulpritView;
 pub(crate) use tables::{BlameLine, MemoryLine, SiteLine, WindowLine};
 pub(crate) use tiles::Tile;
 

@@ -9,7 +9,7 @@ use crate::{names, units, words};
 /// Longest tables; what is left out is said in a line below, and stands in the JSON.
 const SITES: usize = 20;
 const MEMORY: usize = 20;
-const BLAME: usize = 15;
+const BLAME: usize = 9;
 
 /// A freeze.
 pub(crate) struct WindowLine {
@@ -21,7 +21,6 @@ pub(crate) struct WindowLine {
     pub blocked: String,
     pub cause: &'static str,
     pub grade: &'static str,
-    pub summary: String,
 }
 
 /// Who caused how much waiting.
@@ -40,7 +39,6 @@ pub(crate) struct SiteLine {
     pub cause: &'static str,
     pub kind: Kind,
     pub blocked: String,
-    pub nanos: Nanos,
     pub percent: f64,
     pub waits: String,
     pub threads: String,
@@ -84,7 +82,6 @@ fn window_line(window: &Window, worst: bool) -> WindowLine {
         blocked: units::duration(freeze.blocked),
         cause: window.cause.map_or("unknown", words::cause_label),
         grade: words::grade_label(window.grade),
-        summary: words::window_summary(window),
     }
 }
 
@@ -142,7 +139,6 @@ fn site_line(site: &SiteTotal, longest: Nanos) -> SiteLine {
         },
         kind: words::kind_of_site(site),
         blocked: units::duration(site.blocked),
-        nanos: site.blocked,
         percent: percent(site.blocked, longest).min(100.0),
         waits: site.waits.map_or_else(unknown, units::count),
         threads: units::count(site.threads),
