@@ -12,12 +12,12 @@ use crate::chart::flame::{Flame, flame};
 use crate::chart::svg::{kind_class, svg};
 use crate::chart::timeline;
 use crate::document::Document;
-use crate::{ReportError, names, words};
+use crate::{ReportError, names, units, words};
 
 const STYLE: &str = include_str!("../templates/style.css");
 const SCRIPT: &str = include_str!("../templates/flame.js");
 /// Of `templates/flame.js`; a test says the right one after a change.
-const SCRIPT_HASH: &str = "sha256-bpjwZjP13G2L2/OpwM/YVbmJsDcI2d1+JzkFdFqItes=";
+const SCRIPT_HASH: &str = "sha256-I/SPH0hxLj2szz+aZYr4JOTkru2o4Re6ndFlnwxlTqM=";
 
 /// What the page says beside the findings.
 #[derive(Clone, Debug)]
@@ -36,8 +36,11 @@ pub struct HtmlContext {
 ///
 /// If the template cannot be filled in, which would be a mistake in it.
 pub fn html(findings: &Findings, context: &HtmlContext) -> Result<String, ReportError> {
+    let mut doc = Document::new(findings);
+    doc.headline = units::unbroken(&doc.headline);
+    doc.summary = units::unbroken(&doc.summary);
     let page = Page {
-        doc: Document::new(findings),
+        doc,
         context: HtmlContext {
             title: names::text(&context.title),
             captures: context.captures.iter().map(|name| names::function(name)).collect(),

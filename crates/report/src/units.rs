@@ -71,6 +71,21 @@ pub(crate) fn share(part: Nanos, whole: Nanos) -> String {
     }
 }
 
+/// A sentence in which no line breaks between a number and its unit.
+pub(crate) fn unbroken(sentence: &str) -> String {
+    const UNITS: [&str; 10] = ["s", "ms", "µs", "ns", "kB", "MB", "GB", "TB", "bytes", "threads"];
+    let mut text = String::with_capacity(sentence.len());
+    for word in sentence.split(' ') {
+        let unit = UNITS.contains(&word.trim_end_matches([':', '.', ',', ';', ')']));
+        let number = text.ends_with(|last: char| last.is_ascii_digit());
+        if !text.is_empty() {
+            text.push(if unit && number { '\u{a0}' } else { ' ' });
+        }
+        text.push_str(word);
+    }
+    text
+}
+
 fn scaled(bytes: u64, units: &[(f64, &str)]) -> Option<String> {
     units.iter().find_map(|&(size, unit)| {
         let value = bytes as f64 / size;
@@ -140,6 +155,14 @@ mod tests {
         assert_eq!(count(58_720_257), "58,720,257");
         assert_eq!(counted(1, "thread", "threads"), "1 thread");
         assert_eq!(counted(1200, "thread", "threads"), "1,200 threads");
+    }
+
+    #[test]
+    fn units_stay_with_their_numbers() {
+        assert_eq!(
+            unbroken("for 1.18 s: 6 threads is it"),
+            "for 1.18\u{a0}s: 6\u{a0}threads is it"
+        );
     }
 
     #[test]

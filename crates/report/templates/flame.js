@@ -6,7 +6,7 @@
   const [search, reset] = [tools.querySelector("input"), tools.querySelector("button")];
   const number = (box, key) => Number(box.style.getPropertyValue(key));
   const frames = [...flame.children].map((box) => ({
-    box, name: box.textContent, left: number(box, "--l"), width: number(box, "--w"), depth: number(box, "--d"),
+    box, name: box.title.slice(0, box.title.lastIndexOf(": ")), left: number(box, "--l"), width: number(box, "--w"), depth: number(box, "--d"),
   }));
   const byBox = new Map(frames.map((frame) => [frame.box, frame]));
   const whole = status.textContent;
@@ -28,8 +28,13 @@
     hideTinyNames();
   }
 
+  // Boxes that are narrow at first come without a text, to keep the page small.
   function hideTinyNames() {
-    for (const { box } of frames) box.classList.toggle("tiny", box.clientWidth < 24);
+    for (const { box, name } of frames) {
+      const tiny = box.clientWidth < 24;
+      box.classList.toggle("tiny", tiny);
+      if (!tiny && box.textContent === "") box.textContent = name;
+    }
   }
 
   function find(text) {

@@ -9,7 +9,7 @@ use plotters::style::RGBColor;
 use plotters_backend::BackendColor;
 
 use super::font;
-use super::scene::{Anchor, Area, Label, Scene, Shape};
+use super::scene::{Anchor, Area, Dust, Label, Scene, Shape};
 use super::theme::{self, Rgb};
 use crate::ReportError;
 
@@ -48,11 +48,7 @@ fn paint(scene: &Scene, pixels: &mut [u8], size: (u32, u32)) -> Result<(), Paint
     for shape in &scene.shapes {
         match shape {
             Shape::Rect { area, ink, .. } => rect(&mut canvas, *area, theme::color(*ink))?,
-            Shape::Dust { areas, ink } => {
-                for area in areas {
-                    rect(&mut canvas, *area, theme::color(*ink))?;
-                }
-            }
+            Shape::Dust(dust) => grains(&mut canvas, dust)?,
             Shape::Line { from, to, ink, dashed } => {
                 line(&mut canvas, *from, *to, theme::color(*ink), *dashed)?;
             }
@@ -60,6 +56,14 @@ fn paint(scene: &Scene, pixels: &mut [u8], size: (u32, u32)) -> Result<(), Paint
         }
     }
     canvas.present()
+}
+
+fn grains(canvas: &mut BitMapBackend<'_>, dust: &Dust) -> Result<(), PaintError> {
+    for &(x, width) in &dust.grains {
+        let area = Area { x, y: dust.y, width, height: dust.height };
+        rect(canvas, area, theme::color(dust.ink))?;
+    }
+    Ok(())
 }
 
 fn rect(canvas: &mut BitMapBackend<'_>, area: Area, rgb: Rgb) -> Result<(), PaintError> {

@@ -14,23 +14,19 @@ pub(crate) struct Scene {
 
 /// Something to paint; later shapes lie above earlier ones.
 pub(crate) enum Shape {
-    Rect {
-        area: Area,
-        ink: Ink,
-        title: Option<String>,
-    },
-    /// Many rectangles of one colour, too small to be pointed at.
-    Dust {
-        areas: Vec<Area>,
-        ink: Ink,
-    },
-    Line {
-        from: (f64, f64),
-        to: (f64, f64),
-        ink: Ink,
-        dashed: bool,
-    },
+    Rect { area: Area, ink: Ink, title: Option<String> },
+    Dust(Dust),
+    Line { from: (f64, f64), to: (f64, f64), ink: Ink, dashed: bool },
     Text(Label),
+}
+
+/// Many rectangles of one colour in one row, too small to be pointed at.
+pub(crate) struct Dust {
+    pub y: f64,
+    pub height: f64,
+    /// Begin and width of each, from left to right.
+    pub grains: Vec<(f64, f64)>,
+    pub ink: Ink,
 }
 
 /// Where a rectangle lies.
@@ -101,8 +97,8 @@ impl Scene {
         self.shapes.push(Shape::Rect { area, ink, title: Some(title) });
     }
 
-    pub(crate) fn dust(&mut self, areas: Vec<Area>, ink: Ink) {
-        self.shapes.push(Shape::Dust { areas, ink });
+    pub(crate) fn dust(&mut self, dust: Dust) {
+        self.shapes.push(Shape::Dust(dust));
     }
 
     pub(crate) fn line(&mut self, from: (f64, f64), to: (f64, f64), ink: Ink) {

@@ -1,7 +1,7 @@
 //! What stands around a picture so that it can stand alone: title, legend, and where it comes from.
 
 use super::font::{fit, width};
-use super::scene::{Anchor, Area, Ink, Label, Scene, Shape};
+use super::scene::{Anchor, Area, Dust, Ink, Label, Scene, Shape};
 
 const MARGIN: f64 = 48.0;
 const TITLE: f64 = 32.0;
@@ -88,9 +88,11 @@ fn moved(shape: Shape, right: f64, down: f64) -> Shape {
     let point = |(x, y): (f64, f64)| (x + right, y + down);
     match shape {
         Shape::Rect { area, ink, title } => Shape::Rect { area: shift(area), ink, title },
-        Shape::Dust { areas, ink } => {
-            Shape::Dust { areas: areas.into_iter().map(shift).collect(), ink }
-        }
+        Shape::Dust(dust) => Shape::Dust(Dust {
+            y: dust.y + down,
+            grains: dust.grains.into_iter().map(|(x, width)| (x + right, width)).collect(),
+            ..dust
+        }),
         Shape::Line { from, to, ink, dashed } => {
             Shape::Line { from: point(from), to: point(to), ink, dashed }
         }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use super::scene::{Anchor, Area, Ink, Label, Scene, Shape};
+use super::scene::{Anchor, Area, Dust, Ink, Label, Scene, Shape};
 use crate::words::Kind;
 
 /// Inline SVG that scales with its place; `label` says to a screen reader what it shows.
@@ -25,7 +25,7 @@ pub(crate) fn svg(scene: &Scene, label: &str) -> String {
 fn write_shape(text: &mut String, shape: &Shape) {
     let _ = match shape {
         Shape::Rect { area, ink, title } => write_rect(text, *area, *ink, title.as_deref()),
-        Shape::Dust { areas, ink } => write_dust(text, areas, *ink),
+        Shape::Dust(dust) => write_dust(text, dust),
         Shape::Line { from, to, ink, dashed } => write!(
             text,
             "<path class=\"{}{}\" d=\"M{} {}L{} {}\"/>",
@@ -53,11 +53,18 @@ fn write_rect(text: &mut String, area: Area, ink: Ink, title: Option<&str>) -> s
     }
 }
 
-fn write_dust(text: &mut String, areas: &[Area], ink: Ink) -> std::fmt::Result {
-    write!(text, "<path class=\"{}\" d=\"", class(ink))?;
-    for area in areas {
-        let (width, height) = (Px(area.width), Px(area.height));
-        write!(text, "M{} {}h{width}v{height}h-{width}z", Px(area.x), Px(area.y))?;
+/// One thick line with gaps. A busy timeline has tens of thousands of grains, so each is written as the
+/// step from the end of the one before, in tenths of a pixel that do not add up their rounding.
+fn write_dust(text: &mut String, dust: &Dust) -> std::fmt::Result {
+    let middle = Px(dust.y + dust.height / 2.0);
+    write!(text, "<path class=\"dust {}\" stroke-width=\"{}\"", class(dust.ink), Px(dust.height))?;
+    write!(text, " d=\"M0 {middle}")?;
+    let mut pen = 0.0;
+    for &(x, width) in &dust.grains {
+        let start = tenths(x);
+        let length = tenths(width).max(0.1);
+        write!(text, "m{} 0h{}", Px(start - pen), Px(length))?;
+        pen = start + length;
     }
     write!(text, "\"/>")
 }
@@ -133,7 +140,11 @@ struct Px(f64);
 
 impl std::fmt::Display for Px {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let tenths = (self.0 * 10.0).round() / 10.0;
+        let tenths = tenths(self.0);
         if tenths.fract() == 0.0 { write!(f, "{tenths:.0}") } else { write!(f, "{tenths:.1}") }
     }
+}
+
+fn tenths(value: f64) -> f64 {
+    (value * 10.0).round() / 10.0
 }

@@ -11,13 +11,13 @@
 //!                  +-----0-------+0.5 s-----+1.0 s-----------+
 //! ```
 
-use coldcase_analyze::findings::{Findings, Lane, Role, Timeline};
+use coldcase_analyze::findings::{Findings, Lane, Role, Segment, Timeline};
 use coldcase_ingest::capture::{Nanos, Span, Timestamp};
 
 use super::axis::ticks;
-use super::font::fit;
+use super::font::{fit, width};
 use super::lanes::{Block, blocks};
-use super::scene::{Anchor, Area, Ink, Label, Scene};
+use super::scene::{Anchor, Area, Dust, Ink, Label, Scene};
 use super::timeline_events;
 use crate::words::{self, Kind};
 use crate::{names, units};
@@ -100,7 +100,7 @@ fn draw(canvas: &mut Canvas<'_>, timeline: &Timeline) {
 fn draw_lanes(canvas: &mut Canvas<'_>, lanes: &[Lane]) {
     let drawn: Vec<Vec<Block<'_>>> = lanes
         .iter()
-        .map(|lane| blocks(&lane.segments, canvas.shown, canvas.nanos_of(0.8)))
+        .map(|lane| blocks(&lane.segments, canvas.shown, canvas.nanos_of(1.0)))
         .collect();
     let least = pointable(&drawn);
     let mut role = None;
@@ -131,26 +131,36 @@ fn draw_lane(canvas: &mut Canvas<'_>, lane: &Lane, blocks: &[Block<'_>], least: 
     }
     let bed = Area { x: canvas.size.gutter, y, width: canvas.plot(), height };
     canvas.scene.rect(bed, Ink::Lane);
-    let mut dust: Vec<(Kind, Vec<Area>)> = Kind::ALL.map(|kind| (kind, Vec::new())).to_vec();
+    let mut dust: Vec<Dust> = Vec::new();
     for block in blocks {
         let area = block_area(canvas, block, y, height);
         match block.whole {
             Some(segment) if block.span.duration() >= least => {
-                let what = segment.site.as_deref().map(names::function);
-                let what = what.as_deref().unwrap_or(words::kind_label(block.kind));
-                let time = units::duration(block.span.duration());
-                let title = format!("{name}: {what}, {time}");
+                let title = block_title(&name, segment, block);
                 canvas.scene.titled_rect(area, Ink::State(block.kind), title);
             }
-            _ => dust[block.kind as usize].1.push(area),
+            _ => add_grain(&mut dust, area, Ink::State(block.kind)),
         }
     }
-    for (kind, areas) in dust {
-        if !areas.is_empty() {
-            canvas.scene.dust(areas, Ink::State(kind));
-        }
+    for dust in dust {
+        canvas.scene.dust(dust);
     }
     canvas.y += lane_height(canvas.size);
+}
+
+fn block_title(name: &str, segment: &Segment, block: &Block<'_>) -> String {
+    let site = segment.site.as_deref().map(names::function);
+    let what = site.as_deref().unwrap_or(words::kind_label(block.kind));
+    format!("{name}: {what}, {}", units::duration(block.span.duration()))
+}
+
+/// States differ in height, and each has all of its grains in one row.
+fn add_grain(dust: &mut Vec<Dust>, area: Area, ink: Ink) {
+    let grain = (area.x, area.width);
+    match dust.iter_mut().find(|dust| dust.ink == ink) {
+        Some(dust) => dust.grains.push(grain),
+        None => dust.push(Dust { y: area.y, height: area.height, grains: vec![grain], ink }),
+    }
 }
 
 /// States differ in height too, for whoever cannot tell their colours.
@@ -187,7 +197,7 @@ fn shade(canvas: &mut Canvas<'_>, timeline: &Timeline, top: f64, bottom: f64) {
 /// Borders and labels of the freezes, above the lanes.
 fn windows(canvas: &mut Canvas<'_>, timeline: &Timeline, top: f64, bottom: f64) {
     let text = canvas.size.text;
-    let mut free_from = canvas.size.gutter;
+    let mut free_from = canvas.size.gutter - text;
     for window in &timeline.windows {
         let Some(span) = window.intersect(canvas.shown) else { continue };
         let (left, right) = (canvas.x(span.start), canvas.x(span.end));
@@ -195,13 +205,17 @@ fn windows(canvas: &mut Canvas<'_>, timeline: &Timeline, top: f64, bottom: f64) 
             canvas.scene.dashed((x, top), (x, bottom), Ink::FreezeEdge);
         }
         let label = words::freeze_label(&units::duration(window.duration()));
-        let half = super::font::width(&label, text) / 2.0;
-        let middle = f64::midpoint(left, right).max(free_from + half);
-        let middle = middle.min(canvas.size.width - half);
-        // Short freezes side by side have no room for all their labels.
-        if middle - half >= free_from {
+        let room = width(&label, text) * 1.08 + text * 1.2;
+        // On the shade if it fits there, else beside it; freezes side by side have no room for every label.
+        let places = [f64::midpoint(left, right), right + room / 2.0, left - room / 2.0];
+        let ends = canvas.size.width + text * 0.5;
+        let fits = |middle: &f64| {
+            let inside = room <= right - left || *middle < left || *middle > right;
+            inside && middle - room / 2.0 >= free_from && middle + room / 2.0 <= ends
+        };
+        if let Some(middle) = places.into_iter().find(fits) {
             canvas.label(middle, top + text * 1.2, Anchor::Middle, Ink::FreezeText, label);
-            free_from = middle + half + text;
+            free_from = middle + room / 2.0;
         }
     }
 }
@@ -211,7 +225,7 @@ fn grid(canvas: &mut Canvas<'_>, top: f64, bottom: f64) {
     for tick in ticks(canvas.shown, canvas.origin, 7) {
         let x = canvas.size.gutter + tick.at * canvas.plot();
         canvas.scene.line((x, top), (x, bottom + text * 0.4), Ink::Grid);
-        let half = super::font::width(&tick.label, text) / 2.0;
+        let half = width(&tick.label, text) / 2.0;
         let middle = x.min(canvas.size.width - half);
         canvas.label(middle, bottom + text * 1.5, Anchor::Middle, Ink::FaintText, tick.label);
     }

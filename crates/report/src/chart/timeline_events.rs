@@ -86,37 +86,55 @@ fn memory(canvas: &mut Canvas<'_>) {
     let top = canvas.y;
     row_name(canvas, words::MEMORY_ROW, height);
     for event in events {
-        let Some((area, end, label)) = placed(canvas, event, height) else { continue };
-        let Some(row) = free_row(&mut taken, area.x, end) else { continue };
+        let Some((area, taking, label)) = placed(canvas, event, height) else { continue };
+        let Some(row) = free_row(&mut taken, taking) else { continue };
         let y = top + row as f64 * (height + text * 0.4);
         canvas.scene.titled_rect(Area { y, ..area }, Ink::Memory, title(event));
-        let x = area.x + area.width + text * 0.4;
-        canvas.label(x, y + height * 0.8, Anchor::Start, Ink::FaintText, label);
+        canvas.label(label.x, y + height * 0.8, label.anchor, Ink::FaintText, label.text);
     }
     canvas.y = top + taken.len() as f64 * (height + text * 0.4) + text * 0.3;
 }
 
 fn is_shown(canvas: &Canvas<'_>, event: &MemoryEvent) -> bool {
     let culprit = canvas.findings.worst().and_then(|window| window.culprit.as_ref());
-    let is_operation = culprit
-        .is_some_and(|culprit| culprit.thread == event.thread && culprit.start == event.start);
+    // A thread may change its name, so numbers decide.
+    let is_operation = culprit.is_some_and(|culprit| {
+        culprit.thread.tid == event.thread.tid && culprit.start == event.start
+    });
     event.bytes.is_some_and(|bytes| bytes >= LARGE) && !is_operation
 }
 
-fn placed(canvas: &Canvas<'_>, event: &MemoryEvent, height: f64) -> Option<(Area, f64, String)> {
-    let start: Timestamp = event.start?;
-    let span = Span::new(start, start.plus(event.duration?)).intersect(canvas.shown)?;
-    let x = canvas.x(span.start);
-    let bar = (canvas.x(span.end) - x).max(2.0);
-    let text = canvas.size.text;
-    let label = words::operation_sized(event.operation, event.bytes, &[]);
-    let end = x + bar + text * 0.8 + width(&label, text);
-    // A call at the right edge keeps its bar and goes without a label.
-    let label = if end > canvas.size.width + text { String::new() } else { label };
-    Some((Area { x, y: 0.0, width: bar, height }, end, label))
+/// A label beside its bar.
+struct Beside {
+    x: f64,
+    anchor: Anchor,
+    text: String,
 }
 
-fn free_row(taken: &mut Vec<Vec<(f64, f64)>>, start: f64, end: f64) -> Option<usize> {
+/// The bar, what bar and label take up from left to right, and the label: right of the bar, or left of it
+/// at the right edge.
+fn placed(
+    canvas: &Canvas<'_>,
+    event: &MemoryEvent,
+    height: f64,
+) -> Option<(Area, (f64, f64), Beside)> {
+    let start: Timestamp = event.start?;
+    let span = Span::new(start, start.plus(event.duration?)).intersect(canvas.shown)?;
+    let (left, right) = (canvas.x(span.start), canvas.x(span.end).max(canvas.x(span.start) + 2.0));
+    let gap = canvas.size.text * 0.4;
+    let text = words::operation_sized(event.operation, event.bytes, &[]);
+    let room = width(&text, canvas.size.text) + 2.0 * gap;
+    let area = Area { x: left, y: 0.0, width: right - left, height };
+    if right + room <= canvas.size.width + gap {
+        let label = Beside { x: right + gap, anchor: Anchor::Start, text };
+        Some((area, (left, right + room), label))
+    } else {
+        let label = Beside { x: left - gap, anchor: Anchor::End, text };
+        Some((area, (left - room, right), label))
+    }
+}
+
+fn free_row(taken: &mut Vec<Vec<(f64, f64)>>, (start, end): (f64, f64)) -> Option<usize> {
     let free =
         taken.iter().position(|row| row.iter().all(|&(left, right)| end <= left || right <= start));
     let row = free.unwrap_or(taken.len());

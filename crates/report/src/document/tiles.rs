@@ -38,46 +38,41 @@ fn freeze(window: &Window) -> Vec<Tile> {
     };
     let mut tiles = vec![frozen, threads];
     match &window.culprit {
-        Some(culprit) => tiles.extend(of_culprit(window, culprit)),
+        Some(culprit) => {
+            tiles.push(who(window, culprit));
+            tiles.extend(culprit.bytes.map(size));
+            tiles.extend(held(culprit));
+        }
         None => tiles.push(unknown("Culprit", "not in this capture")),
     }
     tiles
 }
 
-fn of_culprit(window: &Window, culprit: &Culprit) -> [Tile; 3] {
-    let tid = culprit.thread.tid.map_or_else(String::new, |tid| format!("tid {tid}"));
-    let call = culprit.operation.map(words::operation);
-    let who = Tile {
+fn who(window: &Window, culprit: &Culprit) -> Tile {
+    let tid = culprit.thread.tid.map(|tid| format!("tid {tid}"));
+    let call = culprit.operation.map(|call| words::operation(call).to_owned());
+    Tile {
         label: if words::is_sure(window.grade) { "Culprit" } else { "Suspect" },
         value: names::name(&culprit.thread.comm),
-        note: [Some(tid.as_str()).filter(|tid| !tid.is_empty()), call]
-            .into_iter()
-            .flatten()
-            .collect::<Vec<_>>()
-            .join(", in "),
-    };
-    let bytes = culprit.bytes.map_or_else(
-        || unknown("Size of the call", ""),
-        |bytes| Tile {
-            label: "Size of the call",
-            value: units::size(bytes),
-            note: units::binary_size(bytes),
-        },
-    );
-    let held = match (culprit.held, culprit.duration) {
-        (Some(held), _) => Tile {
+        note: tid.into_iter().chain(call).collect::<Vec<_>>().join(", in "),
+    }
+}
+
+fn size(bytes: u64) -> Tile {
+    Tile { label: "Size of the call", value: units::size(bytes), note: units::binary_size(bytes) }
+}
+
+/// How long it held the lock, or else how long its call took.
+fn held(culprit: &Culprit) -> Option<Tile> {
+    let took = culprit.duration.map(units::duration);
+    match culprit.held {
+        Some(held) => Some(Tile {
             label: "Lock held for",
             value: units::duration(held),
-            note: culprit
-                .duration
-                .map_or_else(String::new, |all| format!("of a call of {}", units::duration(all))),
-        },
-        (None, Some(took)) => {
-            Tile { label: "The call took", value: units::duration(took), note: String::new() }
-        }
-        (None, None) => unknown("Lock held for", ""),
-    };
-    [who, bytes, held]
+            note: took.map_or_else(String::new, |took| format!("of a call of {took}")),
+        }),
+        None => took.map(|took| Tile { label: "The call took", value: took, note: String::new() }),
+    }
 }
 
 fn quiet(findings: &Findings) -> Vec<Tile> {

@@ -109,7 +109,7 @@ pub(crate) fn cause_label(cause: Cause) -> &'static str {
     }
 }
 
-/// After "6 threads ...": what the frozen threads did.
+/// After "6 threads ..." or "1 thread ...": what the frozen threads did.
 pub(super) fn threads_did(cause: Cause) -> &'static str {
     match cause {
         Cause::MmapLock => "waited for mmap_lock",
@@ -120,16 +120,16 @@ pub(super) fn threads_did(cause: Cause) -> &'static str {
         Cause::PageFaultIo => "waited for mapped file pages to be read",
         Cause::DiskIo => "waited for a disk",
         Cause::FsJournal => "waited for the commit of a file system's journal",
-        Cause::Reclaim => "waited while the kernel freed memory for them",
+        Cause::Reclaim => "waited while the kernel freed memory",
         Cause::Compaction => "waited while the kernel moved memory together",
         Cause::Swap => "waited for memory to come back from swap",
-        Cause::CpuStarvation => "were ready to run and got no CPU",
-        Cause::CpuThrottle => "had used up the CPU quota of their cgroup",
-        Cause::Stopped => "were held by a stop signal or a debugger",
-        Cause::MemoryLimit => "waited at the memory limit of their cgroup",
-        Cause::MemorySyscall => "stood in a long memory call of their own",
+        Cause::CpuStarvation => "got no CPU, though ready to run",
+        Cause::CpuThrottle => "waited because the CPU quota of the cgroup was used up",
+        Cause::Stopped => "stood under a stop signal or a debugger",
+        Cause::MemoryLimit => "waited at the memory limit of the cgroup",
+        Cause::MemorySyscall => "stood in a long memory call",
         Cause::Network => "waited for the network or a process at its other end",
-        Cause::Unknown => "stood still together",
+        Cause::Unknown => "made no progress",
     }
 }
 

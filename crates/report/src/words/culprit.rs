@@ -49,9 +49,9 @@ pub(crate) fn operation_sized(call: Operation, bytes: Option<u64>, flags: &[Stri
     label
 }
 
-/// `mmap of 3.36 GB (3,355,447,296 bytes) with MAP_POPULATE`, if the call is known.
-pub(super) fn call(culprit: &Culprit) -> Option<String> {
-    let mut text = operation(culprit.operation?).to_owned();
+/// `in mmap of 3.36 GB (3,355,447,296 bytes) with MAP_POPULATE`, if the call is known.
+pub(super) fn in_call(culprit: &Culprit) -> Option<String> {
+    let mut text = during(culprit.operation?);
     if let Some(bytes) = culprit.bytes {
         text.push_str(" of ");
         text.push_str(&units::exact_size(bytes));
@@ -62,6 +62,18 @@ pub(super) fn call(culprit: &Culprit) -> Option<String> {
         text.push_str(&flags.join(" and "));
     }
     Some(text)
+}
+
+fn during(call: Operation) -> String {
+    match call {
+        Operation::Khugepaged => "while making a huge page".to_owned(),
+        Operation::NumaBalancing => "during NUMA balancing".to_owned(),
+        Operation::UserLock => "inside a lock of the program's own".to_owned(),
+        Operation::Signal => "by sending a signal".to_owned(),
+        Operation::Syscall(_) | Operation::PageFault | Operation::ProcRead => {
+            format!("in {}", operation(call))
+        }
+    }
 }
 
 /// Flags that make a call long; the rest stands in the tables.

@@ -4,7 +4,7 @@ use coldcase_analyze::findings::{Cause, Culprit, Findings, Freeze, Grade, Window
 use coldcase_ingest::capture::Nanos;
 
 use super::cause::{nobody_but, threads_did};
-use super::culprit::call;
+use super::culprit::in_call;
 use super::thread;
 use crate::{names, units};
 
@@ -90,26 +90,24 @@ impl Deed {
 
 fn deed(window: &Window, culprit: &Culprit, cause: Cause) -> Deed {
     let who = format!("thread {}", thread(&culprit.thread, window.freeze.pid));
-    let call = call(culprit).map_or_else(String::new, |call| format!(" in {call}"));
+    let call = in_call(culprit);
+    let did = call.as_ref().map_or_else(String::new, |call| format!(" {call}"));
+    let was = call.as_deref().unwrap_or("there at the time");
     let during = culprit.duration.map_or_else(String::new, lasting);
     if cause.is_lock() {
         let held = culprit.held.map_or_else(|| took(culprit.duration), lasting);
         Deed {
-            known: format!("{who} held it{call}{held}"),
-            likely: format!("{who} was{}{during} and may have held it", or_there(&call)),
+            known: format!("{who} held it{did}{held}"),
+            likely: format!("{who} was {was}{during} and may have held it"),
         }
     } else if cause == Cause::MemorySyscall {
-        Deed::certain(format!("{who} was{}{during}", or_there(&call)))
+        Deed::certain(format!("{who} was {was}{during}"))
     } else {
         Deed {
-            known: format!("{who} caused it{call}{during}"),
-            likely: format!("{who} was{}{during} and may have caused it", or_there(&call)),
+            known: format!("{who} caused it{did}{during}"),
+            likely: format!("{who} was {was}{during} and may have caused it"),
         }
     }
-}
-
-fn or_there(call: &str) -> &str {
-    if call.is_empty() { " there at the time" } else { call }
 }
 
 /// How long the call was, where it is not known how long of it the lock was held.
