@@ -15,6 +15,7 @@ fn main() -> io::Result<()> {
         ("incident", sample::incident::findings()),
         ("quiet", sample::quiet::findings()),
         ("folded", sample::folded::findings()),
+        ("unexplained", sample::unexplained::findings()),
         ("hostile", sample::hostile::findings()),
     ];
     for (name, findings) in samples {

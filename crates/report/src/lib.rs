@@ -1,4 +1,4 @@
-//! [`Findings`](coldcase_analyze::findings::Findings) as what people and programs read.
+//! [`Findings`] as what people and programs read.
 //!
 //! One function per format, each from values to text or bytes: no files are opened, nothing is printed, and
 //! no clock is read, so the same findings give the same bytes. Everything that comes out of a capture is

@@ -20,7 +20,7 @@ pub fn markdown(findings: &Findings) -> String {
     blame(&mut page, &document);
     remedies(&mut page, &document.remedies);
     sites(&mut page, &document);
-    memory(&mut page, &document.memory);
+    memory(&mut page, &document);
     pairs(&mut page, "Ruled out", &document.ruled_out);
     pairs(&mut page, "What this capture cannot tell", &document.cannot_tell);
     pairs(&mut page, "About the capture", &document.about.facts);
@@ -120,10 +120,15 @@ fn sites(page: &mut String, document: &Document) {
     });
 }
 
-fn memory(page: &mut String, lines: &[MemoryLine]) {
+fn memory(page: &mut String, document: &Document) {
+    let title = if document.of_the_freeze {
+        "Memory calls, their begin counted from that of the freeze"
+    } else {
+        "Memory calls"
+    };
     let columns = ["Call", "Who", "Size", "Bytes", "Began", "Took", "In a freeze"];
     let align = ["---", "---", "---:", "---:", "---:", "---:", "---:"];
-    table(page, Some("Memory calls"), &columns, &align, lines, |line| {
+    table(page, Some(title), &columns, &align, &document.memory, |line: &MemoryLine| {
         vec![
             escape(&format!("{} {}", line.operation, line.flags)).trim_end().to_owned(),
             escape(&line.who),
@@ -196,6 +201,8 @@ fn escape(text: &str) -> String {
                 escaped.push(character);
                 escaped.push('\u{2060}');
             }
+            // Between letters an underscore is only itself, and kernel names are full of them.
+            '_' if inside_word(&escaped, rest) => escaped.push('_'),
             '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '~' | '!' | '$' => {
                 escaped.push('\\');
                 escaped.push(character);
@@ -205,6 +212,11 @@ fn escape(text: &str) -> String {
         rest = &rest[character.len_utf8()..];
     }
     escaped
+}
+
+fn inside_word(before: &str, rest: &str) -> bool {
+    let after = rest.chars().nth(1);
+    before.ends_with(char::is_alphanumeric) && after.is_some_and(char::is_alphanumeric)
 }
 
 fn ends_with_www(text: &str) -> bool {
@@ -219,7 +231,7 @@ mod tests {
 
     #[test]
     fn names_stay_text() {
-        assert_eq!(escape("a_b*c|d"), "a\\_b\\*c\\|d");
+        assert_eq!(escape("a_b*c|d _e_"), "a_b\\*c\\|d \\_e\\_");
         assert_eq!(escape("<img src=x>"), "&lt;img src=x&gt;");
         assert_eq!(escape("[x](http://e)"), "\\[x\\](http&#58;//e)");
         assert_eq!(escape("@all #1"), "\\@\u{2060}all \\#\u{2060}1");

@@ -61,9 +61,9 @@ pub(crate) fn counted(number: u64, one: &str, many: &str) -> String {
 pub(crate) fn share(part: Nanos, whole: Nanos) -> String {
     let percent = part.share_of(whole) * 100.0;
     if part.0 == 0 {
-        format!("0 %")
+        "0 %".to_owned()
     } else if percent < 0.1 {
-        format!("< 0.1 %")
+        "< 0.1 %".to_owned()
     } else if percent < 9.95 {
         format!("{percent:.1} %")
     } else {

@@ -27,26 +27,30 @@ fn operation(canvas: &mut Canvas<'_>) {
     let height = text * 1.9;
     let (left, right) = (canvas.x(span.start), canvas.x(span.end));
     let area = Area { x: left, y: canvas.y, width: (right - left).max(2.0), height };
-    let label = label(culprit);
+    let call = call(culprit);
+    let label = format!("{}: {call}", words::thread_short(&culprit.thread));
     row_name(canvas, words::OPERATION_ROW, height);
     canvas.scene.titled_rect(area, Ink::Operation, label.clone());
     let baseline = canvas.y + height * 0.66;
-    if width(&label, text) + text <= area.width {
-        let middle = area.x + area.width / 2.0;
-        canvas.label(middle, baseline, Anchor::Middle, Ink::OnBar, label);
-    } else {
-        beside(canvas, area, baseline, &label);
+    // Whose call it is stands in the lanes too, so the name is what can be spared.
+    let inside = [&label, &call].into_iter().find(|label| width(label, text) + text <= area.width);
+    match inside {
+        Some(label) => {
+            let middle = area.x + area.width / 2.0;
+            canvas.label(middle, baseline, Anchor::Middle, Ink::OnBar, label.clone());
+        }
+        None => beside(canvas, area, baseline, &label),
     }
     canvas.y += height + text * 0.6;
 }
 
-fn label(culprit: &Culprit) -> String {
+fn call(culprit: &Culprit) -> String {
     let call = culprit.operation.map_or_else(String::new, |call| {
         words::operation_sized(call, culprit.bytes, &culprit.flags)
     });
     let time =
         culprit.duration.map_or_else(String::new, |time| format!(" · {}", units::duration(time)));
-    format!("{}: {call}{time}", words::thread_short(&culprit.thread))
+    format!("{call}{time}")
 }
 
 /// A label on that side of its bar where there is room.

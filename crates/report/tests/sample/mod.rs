@@ -7,9 +7,21 @@ pub mod folded;
 pub mod hostile;
 pub mod incident;
 pub mod quiet;
+pub mod unexplained;
 
-use coldcase_analyze::findings::{CaptureSummary, FrameView, SymbolCounts, ThreadName};
+use coldcase_analyze::findings::{CaptureSummary, Findings, FrameView, SymbolCounts, ThreadName};
 use coldcase_ingest::capture::{Nanos, Span, Timestamp, WhyNoSymbol};
+
+/// One of each kind.
+pub fn all() -> [Findings; 5] {
+    [
+        incident::findings(),
+        quiet::findings(),
+        folded::findings(),
+        hostile::findings(),
+        unexplained::findings(),
+    ]
+}
 
 pub const MS: u64 = 1_000_000;
 
