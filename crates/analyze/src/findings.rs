@@ -14,7 +14,8 @@ pub struct Findings {
     pub verdict: Verdict,
     /// Every freeze window, in order of time.
     pub windows: Vec<Window>,
-    /// Where threads waited, by blocked time: in the worst window, or in the whole capture if none froze.
+    /// Where threads waited, by blocked time: in the worst window, or in the whole capture if none froze. Where
+    /// they rested comes last.
     pub wait_sites: Vec<SiteTotal>,
     /// Memory system calls, the largest first.
     pub memory_events: Vec<MemoryEvent>,
@@ -271,6 +272,8 @@ pub struct SiteTotal {
     pub threads: u64,
     /// The longest single wait.
     pub longest: Option<Nanos>,
+    /// Whether waiting here is a thread's rest rather than a harm.
+    pub idle: bool,
 }
 
 /// A memory system call.

@@ -74,7 +74,7 @@ fn classify<'a>(capture: &'a Capture, options: &Options) -> Vec<At<'a>> {
 
 fn by_site(rows: &[At<'_>]) -> Vec<SiteTotal> {
     let mut sites: BTreeMap<&str, (WaitKind, Nanos, Vec<&str>)> = BTreeMap::new();
-    for row in rows.iter().filter(|row| row.kind != WaitKind::Idle) {
+    for row in rows {
         let site = sites.entry(&row.site).or_insert((row.kind, Nanos::ZERO, Vec::new()));
         site.1 += row.time;
         if !site.2.contains(&row.comm) {
@@ -93,9 +93,12 @@ fn by_site(rows: &[At<'_>]) -> Vec<SiteTotal> {
             waits: None,
             threads: comms.len() as u64,
             longest: None,
+            idle: kind == WaitKind::Idle,
         })
         .collect();
-    sites.sort_by(|a, b| b.blocked.cmp(&a.blocked).then_with(|| a.site.cmp(&b.site)));
+    sites.sort_by(|a, b| {
+        a.idle.cmp(&b.idle).then(b.blocked.cmp(&a.blocked)).then_with(|| a.site.cmp(&b.site))
+    });
     sites
 }
 

@@ -13,6 +13,7 @@ use crate::windows::RawWindow;
 #[derive(Default)]
 struct Total {
     cause: Option<Cause>,
+    idle: bool,
     blocked: Nanos,
     waits: u64,
     threads: BTreeSet<ThreadId>,
@@ -20,7 +21,7 @@ struct Total {
 }
 
 /// Where the window's process waited in the window, or all user processes in all of the capture, by blocked
-/// time. Rest is left out.
+/// time; where they rested comes last.
 pub(crate) fn by_site(model: &Model<'_>, window: Option<&RawWindow>) -> Vec<SiteTotal> {
     let threads = &model.capture.threads;
     let mut totals: BTreeMap<&str, Total> = BTreeMap::new();
@@ -34,13 +35,11 @@ pub(crate) fn by_site(model: &Model<'_>, window: Option<&RawWindow>) -> Vec<Site
             continue;
         }
         let site = model.sites.of(WaitId(u32::try_from(index).unwrap_or(u32::MAX)));
-        if site.kind == WaitKind::Idle {
-            continue;
-        }
         let total = totals.entry(model.sites.name(site)).or_default();
         if let WaitKind::Harm(cause, _) = site.kind {
             total.cause = Some(cause);
         }
+        total.idle = site.kind == WaitKind::Idle;
         total.blocked += blocked;
         total.waits += 1;
         total.threads.insert(wait.thread);
@@ -55,8 +54,11 @@ pub(crate) fn by_site(model: &Model<'_>, window: Option<&RawWindow>) -> Vec<Site
             waits: Some(total.waits),
             threads: total.threads.len() as u64,
             longest: Some(total.longest),
+            idle: total.idle,
         })
         .collect();
-    sites.sort_by(|a, b| b.blocked.cmp(&a.blocked).then_with(|| a.site.cmp(&b.site)));
+    sites.sort_by(|a, b| {
+        a.idle.cmp(&b.idle).then(b.blocked.cmp(&a.blocked)).then_with(|| a.site.cmp(&b.site))
+    });
     sites
 }

@@ -1,1 +1,37 @@
-//! Findings as people and other programs read them.
+//! [`Findings`] as what people and programs read.
+//!
+//! One function per format, each from values to text or bytes: no files are opened, nothing is printed, and
+//! no clock is read, so the same findings give the same bytes. Everything that comes out of a capture is
+//! taken for hostile: see [`json`] for the one format that keeps names as they are.
+
+mod chart;
+mod document;
+mod error;
+mod html;
+mod json;
+mod markdown;
+mod names;
+mod pictures;
+mod terminal;
+mod units;
+mod words;
+
+use coldcase_analyze::findings::{Findings, Window};
+pub use error::ReportError;
+pub use html::{HtmlContext, html};
+pub use json::json;
+pub use markdown::markdown;
+pub use pictures::pictures;
+pub use terminal::terminal;
+
+/// The verdict in two sentences: what froze, and who did it.
+#[must_use]
+pub fn summary(findings: &Findings) -> String {
+    words::findings_summary(findings)
+}
+
+/// One freeze in two sentences.
+#[must_use]
+pub fn window_summary(window: &Window) -> String {
+    words::window_summary(window)
+}

@@ -1,0 +1,272 @@
+//! Folded stacks as a tree of boxes: the caller above, what it called below, as wide as its time.
+//!
+//! ```text
+//!   serve        |###########################|###############|
+//!   handle       |#################|#########|
+//!   munmap       |#################|
+//! ```
+//!
+//! Kernel and user frames are told apart. Recursion is folded, very deep stacks lose their middle (both ends
+//! say more), and boxes too narrow to be seen are left out, so that any capture gives a bounded picture.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+
+use coldcase_analyze::findings::FoldedStack;
+use coldcase_ingest::capture::Nanos;
+
+use crate::names;
+
+/// Frames that are shown of a deep stack, from its outer and its inner end.
+const OUTER: usize = 64;
+const INNER: usize = 40;
+/// Most boxes, the widest first.
+const BOXES: usize = 2_000;
+/// Boxes narrower than this part of the whole are left out.
+const NARROWEST: f64 = 0.000_4;
+
+/// A laid out flame graph.
+pub(crate) struct Flame {
+    /// Parents before children; the first is the whole.
+    pub boxes: Vec<FlameBox>,
+    pub depth: usize,
+    pub total: Nanos,
+}
+
+/// One frame.
+pub(crate) struct FlameBox {
+    pub name: String,
+    pub side: Side,
+    pub depth: usize,
+    /// Begin and width, as parts of the whole.
+    pub left: f64,
+    pub width: f64,
+    pub time: Nanos,
+}
+
+/// To which side of the system call a frame belongs.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Side {
+    /// The whole, or a command.
+    Root,
+    User,
+    Kernel,
+}
+
+/// The picture; none if nothing was waited.
+pub(crate) fn flame(stacks: &[FoldedStack]) -> Option<Flame> {
+    let tree = Tree::of(stacks);
+    let total = tree.nodes[0].time;
+    if total == Nanos::ZERO {
+        return None;
+    }
+    let shown = tree.shown(total);
+    let mut flame = Flame { boxes: Vec::new(), depth: 0, total };
+    tree.lay_out(0, (0, 0.0), &shown, &mut flame);
+    flame.depth = flame.boxes.iter().map(|frame| frame.depth + 1).max().unwrap_or(0);
+    Some(flame)
+}
+
+struct Tree {
+    nodes: Vec<Node>,
+    known: BTreeMap<(usize, Side, String), usize>,
+}
+
+struct Node {
+    name: String,
+    side: Side,
+    time: Nanos,
+    children: Vec<usize>,
+}
+
+impl Tree {
+    fn of(stacks: &[FoldedStack]) -> Self {
+        let whole = Node {
+            name: "all".to_owned(),
+            side: Side::Root,
+            time: Nanos::ZERO,
+            children: Vec::new(),
+        };
+        let mut tree = Self { nodes: vec![whole], known: BTreeMap::new() };
+        for stack in stacks {
+            tree.add(stack);
+        }
+        tree.sort();
+        tree
+    }
+
+    fn add(&mut self, stack: &FoldedStack) {
+        let mut at = 0;
+        self.nodes[0].time += stack.time;
+        for (name, side) in shown_frames(&stack.frames) {
+            at = self.child(at, name, side);
+            self.nodes[at].time += stack.time;
+        }
+    }
+
+    fn child(&mut self, parent: usize, name: String, side: Side) -> usize {
+        let next = self.nodes.len();
+        let index = *self.known.entry((parent, side, name.clone())).or_insert(next);
+        if index == next {
+            self.nodes.push(Node { name, side, time: Nanos::ZERO, children: Vec::new() });
+            self.nodes[parent].children.push(index);
+        }
+        index
+    }
+
+    /// The widest child first; equal ones by name.
+    fn sort(&mut self) {
+        let order: Vec<(Nanos, String)> =
+            self.nodes.iter().map(|node| (node.time, node.name.clone())).collect();
+        for node in &mut self.nodes {
+            node.children.sort_by(|&left, &right| {
+                let (left, right) = (&order[left], &order[right]);
+                right.0.cmp(&left.0).then_with(|| left.1.cmp(&right.1))
+            });
+        }
+    }
+
+    /// Which nodes get a box. A caller has at least its callee's time and a lower number, so that nobody
+    /// is shown without all of its callers.
+    fn shown(&self, total: Nanos) -> Vec<bool> {
+        let wide = |index: &usize| self.nodes[*index].time.share_of(total) >= NARROWEST;
+        let mut widest: Vec<usize> = (0..self.nodes.len()).filter(wide).collect();
+        widest.sort_by_key(|&index| (Reverse(self.nodes[index].time), index));
+        let mut shown = vec![false; self.nodes.len()];
+        for index in widest.into_iter().take(BOXES) {
+            shown[index] = true;
+        }
+        shown
+    }
+
+    fn lay_out(
+        &self,
+        index: usize,
+        (depth, left): (usize, f64),
+        shown: &[bool],
+        flame: &mut Flame,
+    ) {
+        let node = &self.nodes[index];
+        flame.boxes.push(FlameBox {
+            name: node.name.clone(),
+            side: node.side,
+            depth,
+            left,
+            width: node.time.share_of(flame.total),
+            time: node.time,
+        });
+        let mut left = left;
+        for &child in &node.children {
+            if shown[child] {
+                self.lay_out(child, (depth + 1, left), shown, flame);
+            }
+            left += self.nodes[child].time.share_of(flame.total);
+        }
+    }
+}
+
+/// A stack's frames as they are shown, outermost first; the first is the command.
+fn shown_frames(frames: &[String]) -> Vec<(String, Side)> {
+    let folded = fold_recursion(frames);
+    let hidden = folded.len().saturating_sub(OUTER + INNER);
+    if hidden == 0 {
+        return folded;
+    }
+    let mut shown: Vec<(String, Side)> = folded[..OUTER].to_vec();
+    shown.push((format!("… {hidden} frames …"), folded[OUTER].1));
+    shown.extend_from_slice(&folded[OUTER + hidden..]);
+    shown
+}
+
+/// Frames with those that follow themselves counted: `walk`, `walk`, `walk` is `walk ×3`.
+fn fold_recursion(frames: &[String]) -> Vec<(String, Side)> {
+    let mut folded = Vec::new();
+    for (index, run) in frames.chunk_by(|left, right| left == right).enumerate() {
+        let (name, side) = match run[0].strip_suffix("_[k]") {
+            Some(name) => (name, Side::Kernel),
+            None if index == 0 => (run[0].as_str(), Side::Root),
+            None => (run[0].as_str(), Side::User),
+        };
+        let name = names::function(name);
+        folded.push((if run.len() > 1 { format!("{name} ×{}", run.len()) } else { name }, side));
+    }
+    folded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stack(frames: &str, time: u64) -> FoldedStack {
+        FoldedStack { frames: frames.split(';').map(str::to_owned).collect(), time: Nanos(time) }
+    }
+
+    fn drawn(stacks: &[FoldedStack]) -> Vec<String> {
+        let flame = flame(stacks).unwrap();
+        let whole = flame.total.0 as f64;
+        flame
+            .boxes
+            .iter()
+            .map(|frame| {
+                let (left, width) = (frame.left * whole, frame.width * whole);
+                format!("{}{} {left:.0}+{width:.0}", " ".repeat(frame.depth), frame.name)
+            })
+            .collect()
+    }
+
+    #[test]
+    fn boxes_lie_below_their_callers_the_widest_first() {
+        let stacks =
+            [stack("db;run;read_[k]", 10), stack("db;run;lock_[k]", 30), stack("cron;run", 5)];
+        assert_eq!(
+            drawn(&stacks),
+            [
+                "all 0+45",
+                " db 0+40",
+                "  run 0+40",
+                "   lock 0+30",
+                "   read 30+10",
+                " cron 40+5",
+                "  run 40+5",
+            ]
+        );
+    }
+
+    #[test]
+    fn sides_are_told_apart() {
+        let flame = flame(&[stack("db;run;read_[k]", 10)]).unwrap();
+        let sides: Vec<Side> = flame.boxes.iter().map(|frame| frame.side).collect();
+        assert_eq!(sides, [Side::Root, Side::Root, Side::User, Side::Kernel]);
+    }
+
+    #[test]
+    fn deep_and_recursive_stacks_stay_small() {
+        let deep: Vec<String> = (0..5_000).map(|depth| format!("f{depth}")).collect();
+        let picture = flame(&[FoldedStack { frames: deep, time: Nanos(1) }]).unwrap();
+        assert_eq!(picture.depth, 1 + OUTER + 1 + INNER);
+        assert_eq!(picture.boxes[OUTER + 1].name, "… 4896 frames …");
+        assert_eq!(picture.boxes.last().unwrap().name, "f4999");
+        assert_eq!(drawn(&[stack("db;walk;walk;walk;lock_[k]", 1)])[2], "  walk ×3 0+1");
+    }
+
+    #[test]
+    fn ten_thousand_stacks_give_a_bounded_picture() {
+        let stacks: Vec<FoldedStack> =
+            (0..10_000).map(|at| stack(&format!("db;f{at};g{at}"), 1 + at % 7)).collect();
+        let flame = flame(&stacks).unwrap();
+        assert!(flame.boxes.len() <= BOXES);
+        let stacks: Vec<FoldedStack> =
+            (0..1_500).map(|at| stack(&format!("db;f{at};g"), 1)).collect();
+        assert_eq!(
+            super::flame(&stacks).unwrap().boxes.len(),
+            BOXES,
+            "equal ones are not all dropped"
+        );
+    }
+
+    #[test]
+    fn no_time_no_picture() {
+        assert!(flame(&[]).is_none());
+        assert!(flame(&[stack("db", 0)]).is_none());
+    }
+}

@@ -1,0 +1,296 @@
+//! The timeline: threads against time, the freeze shaded, the culprit's operation above it.
+//!
+//! ```text
+//!   Operation      |      [ mmap 3.36 GB            ]        |
+//!   Memory calls   |   ▪ munmap 134 MB                       |
+//!                  |        frozen for 1.18 s                |
+//!   Culprit        |      :                         :        |
+//!     ingest-0     |▪ ▪▪▪▪:#########################:▪ ▪ ▪   |
+//!   Stood still    |      :                         :        |
+//!     serve-4      |▪▪ ▪▪ :=========================:▪▪▪ ▪▪  |
+//!                  +-----0-------+0.5 s-----+1.0 s-----------+
+//! ```
+
+use coldcase_analyze::findings::{Findings, Lane, Role, Segment, Timeline};
+use coldcase_ingest::capture::{Nanos, Span, Timestamp};
+
+use super::axis::ticks;
+use super::font::{fit, width};
+use super::lanes::{Block, blocks};
+use super::scene::{Anchor, Area, Dust, Ink, Label, Scene};
+use super::timeline_events;
+use crate::words::{self, Kind};
+use crate::{names, units};
+
+/// Most lanes that are drawn; the rest is counted in words.
+const LANES: usize = 40;
+/// Most blocks that can be pointed at, the widest first: each costs a hundred bytes of the page.
+const TITLED: usize = 2_500;
+
+/// How large things are.
+#[derive(Clone, Copy)]
+pub(crate) struct Size {
+    /// The whole picture.
+    pub width: f64,
+    /// Left of the lanes, for names.
+    pub gutter: f64,
+    /// Size of a text; everything else follows from it.
+    pub text: f64,
+}
+
+/// The state of a layout that grows downwards.
+pub(crate) struct Canvas<'a> {
+    pub scene: Scene,
+    pub size: Size,
+    pub shown: Span,
+    pub y: f64,
+    pub findings: &'a Findings,
+    origin: Timestamp,
+}
+
+/// The picture, if the capture has times.
+pub(crate) fn timeline(findings: &Findings, size: Size) -> Option<Scene> {
+    let timeline = findings.timeline.as_ref()?;
+    if timeline.span.is_empty() || timeline.lanes.is_empty() {
+        return None;
+    }
+    let mut canvas = Canvas {
+        scene: Scene::new(size.width),
+        size,
+        shown: timeline.span,
+        y: 0.0,
+        findings,
+        origin: origin(findings, timeline),
+    };
+    draw(&mut canvas, timeline);
+    Some(canvas.scene)
+}
+
+/// Which kinds of waiting are to be seen: the legend needs no others.
+pub(crate) fn kinds(findings: &Findings) -> Vec<Kind> {
+    let lanes = findings.timeline.iter().flat_map(|timeline| timeline.lanes.iter().take(LANES));
+    let mut seen = [false; Kind::ALL.len()];
+    for segment in lanes.flat_map(|lane| &lane.segments) {
+        seen[words::kind_of(segment.state) as usize] = true;
+    }
+    Kind::ALL.into_iter().filter(|kind| seen[*kind as usize]).collect()
+}
+
+fn origin(findings: &Findings, timeline: &Timeline) -> Timestamp {
+    let worst = findings.worst().and_then(|window| window.freeze.span);
+    worst.or(timeline.windows.first().copied()).unwrap_or(timeline.span).start
+}
+
+fn draw(canvas: &mut Canvas<'_>, timeline: &Timeline) {
+    timeline_events::draw(canvas);
+    let top = canvas.y;
+    canvas.y += canvas.size.text * 1.7;
+    let lanes_top = canvas.y;
+    let lanes = &timeline.lanes[..timeline.lanes.len().min(LANES)];
+    let bottom = lanes_top + lanes_height(lanes, canvas.size);
+    shade(canvas, timeline, top, bottom);
+    grid(canvas, lanes_top, bottom);
+    draw_lanes(canvas, lanes);
+    windows(canvas, timeline, top, bottom);
+    left_out(canvas, &timeline.lanes[lanes.len()..]);
+    caption(canvas, timeline);
+}
+
+/// The lanes, a heading above each group.
+fn draw_lanes(canvas: &mut Canvas<'_>, lanes: &[Lane]) {
+    let drawn: Vec<Vec<Block<'_>>> = lanes
+        .iter()
+        .map(|lane| blocks(&lane.segments, canvas.shown, canvas.nanos_of(1.0)))
+        .collect();
+    let least = pointable(&drawn);
+    let mut role = None;
+    for (lane, blocks) in lanes.iter().zip(&drawn) {
+        if role != Some(lane.role) {
+            role = Some(lane.role);
+            heading(canvas, lane.role, lanes);
+        }
+        draw_lane(canvas, lane, blocks, least);
+    }
+}
+
+fn heading(canvas: &mut Canvas<'_>, role: Role, lanes: &[Lane]) {
+    let sure = canvas.findings.worst().is_some_and(|window| words::is_sure(window.grade));
+    let count = lanes.iter().filter(|lane| lane.role == role).count();
+    let text = words::role_heading(role, sure, count);
+    canvas.y += heading_height(canvas.size);
+    canvas.label(0.0, canvas.y - canvas.size.text * 0.45, Anchor::Start, Ink::FaintText, text);
+}
+
+fn draw_lane(canvas: &mut Canvas<'_>, lane: &Lane, blocks: &[Block<'_>], least: Nanos) {
+    let (y, height) = (canvas.y, canvas.size.text * 1.15);
+    let name = words::thread_short(&lane.thread);
+    let room = canvas.size.gutter - canvas.size.text * 1.6;
+    if let Some(shown) = fit(&name, canvas.size.text, room) {
+        let (x, y) = (canvas.size.text * 0.8, y + height * 0.8);
+        canvas.label(x, y, Anchor::Start, Ink::Text, shown);
+    }
+    let bed = Area { x: canvas.size.gutter, y, width: canvas.plot(), height };
+    canvas.scene.rect(bed, Ink::Lane);
+    let mut dust: Vec<Dust> = Vec::new();
+    for block in blocks {
+        let area = block_area(canvas, block, y, height);
+        match block.whole {
+            Some(segment) if block.span.duration() >= least => {
+                let title = block_title(&name, segment, block);
+                canvas.scene.titled_rect(area, Ink::State(block.kind), title);
+            }
+            _ => add_grain(&mut dust, area, Ink::State(block.kind)),
+        }
+    }
+    for dust in dust {
+        canvas.scene.dust(dust);
+    }
+    canvas.y += lane_height(canvas.size);
+}
+
+fn block_title(name: &str, segment: &Segment, block: &Block<'_>) -> String {
+    let site = segment.site.as_deref().map(names::function);
+    let what = site.as_deref().unwrap_or(words::kind_label(block.kind));
+    format!("{name}: {what}, {}", units::duration(block.span.duration()))
+}
+
+/// States differ in height, and each has all of its grains in one row.
+fn add_grain(dust: &mut Vec<Dust>, area: Area, ink: Ink) {
+    let grain = (area.x, area.width);
+    match dust.iter_mut().find(|dust| dust.ink == ink) {
+        Some(dust) => dust.grains.push(grain),
+        None => dust.push(Dust { y: area.y, height: area.height, grains: vec![grain], ink }),
+    }
+}
+
+/// States differ in height too, for whoever cannot tell their colours.
+fn block_area(canvas: &Canvas<'_>, block: &Block<'_>, y: f64, height: f64) -> Area {
+    let part = match block.kind {
+        Kind::Idle => 0.16,
+        Kind::Runnable => 0.55,
+        Kind::OnCpu => 0.8,
+        _ => 1.0,
+    };
+    let x = canvas.x(block.span.start);
+    let width = (canvas.x(block.span.end) - x).max(0.5);
+    Area { x, y: y + height * (1.0 - part) / 2.0, width, height: height * part }
+}
+
+/// The shortest block that gets a title, so that no more than [`TITLED`] do.
+fn pointable(lanes: &[Vec<Block<'_>>]) -> Nanos {
+    let mut lengths: Vec<Nanos> =
+        lanes.iter().flatten().map(|block| block.span.duration()).collect();
+    lengths.sort_unstable_by(|left, right| right.cmp(left));
+    lengths.get(TITLED).map_or(Nanos::ZERO, |shortest| *shortest + Nanos(1))
+}
+
+fn shade(canvas: &mut Canvas<'_>, timeline: &Timeline, top: f64, bottom: f64) {
+    for window in &timeline.windows {
+        if let Some(span) = window.intersect(canvas.shown) {
+            let x = canvas.x(span.start);
+            let width = (canvas.x(span.end) - x).max(1.0);
+            canvas.scene.rect(Area { x, y: top, width, height: bottom - top }, Ink::Freeze);
+        }
+    }
+}
+
+/// Borders and labels of the freezes, above the lanes.
+fn windows(canvas: &mut Canvas<'_>, timeline: &Timeline, top: f64, bottom: f64) {
+    let text = canvas.size.text;
+    let mut free_from = canvas.size.gutter - text;
+    for window in &timeline.windows {
+        let Some(span) = window.intersect(canvas.shown) else { continue };
+        let (left, right) = (canvas.x(span.start), canvas.x(span.end));
+        for x in [left, right] {
+            canvas.scene.dashed((x, top), (x, bottom), Ink::FreezeEdge);
+        }
+        let label = words::freeze_label(&units::duration(window.duration()));
+        let room = width(&label, text) * 1.08 + text * 1.2;
+        // On the shade if it fits there, else beside it; freezes side by side have no room for every label.
+        let places = [f64::midpoint(left, right), right + room / 2.0, left - room / 2.0];
+        let ends = canvas.size.width + text * 0.5;
+        let fits = |middle: &f64| {
+            let inside = room <= right - left || *middle < left || *middle > right;
+            inside && middle - room / 2.0 >= free_from && middle + room / 2.0 <= ends
+        };
+        if let Some(middle) = places.into_iter().find(fits) {
+            canvas.label(middle, top + text * 1.2, Anchor::Middle, Ink::FreezeText, label);
+            free_from = middle + room / 2.0;
+        }
+    }
+}
+
+fn grid(canvas: &mut Canvas<'_>, top: f64, bottom: f64) {
+    let text = canvas.size.text;
+    for tick in ticks(canvas.shown, canvas.origin, 7) {
+        let x = canvas.size.gutter + tick.at * canvas.plot();
+        canvas.scene.line((x, top), (x, bottom + text * 0.4), Ink::Grid);
+        let half = width(&tick.label, text) / 2.0;
+        let middle = x.min(canvas.size.width - half);
+        canvas.label(middle, bottom + text * 1.5, Anchor::Middle, Ink::FaintText, tick.label);
+    }
+}
+
+fn left_out(canvas: &mut Canvas<'_>, hidden: &[Lane]) {
+    canvas.y += canvas.size.text * 2.0;
+    if hidden.is_empty() {
+        return;
+    }
+    let victims = hidden.iter().filter(|lane| lane.role != Role::Bystander).count();
+    let text = words::lanes_left_out(victims, hidden.len() - victims);
+    canvas.y += canvas.size.text * 1.4;
+    canvas.label(0.0, canvas.y, Anchor::Start, Ink::FaintText, text);
+}
+
+fn caption(canvas: &mut Canvas<'_>, timeline: &Timeline) {
+    canvas.y += canvas.size.text * 1.2;
+    let text = words::axis_caption(canvas.origin, !timeline.windows.is_empty());
+    canvas.label(canvas.size.width, canvas.y, Anchor::End, Ink::FaintText, text);
+    canvas.scene.height = canvas.y + canvas.size.text * 0.6;
+}
+
+fn lanes_height(lanes: &[Lane], size: Size) -> f64 {
+    let mut groups = 0;
+    let mut role = None;
+    for lane in lanes {
+        if role != Some(lane.role) {
+            role = Some(lane.role);
+            groups += 1;
+        }
+    }
+    lane_height(size) * lanes.len() as f64 + heading_height(size) * f64::from(groups)
+}
+
+fn lane_height(size: Size) -> f64 {
+    size.text * 1.5
+}
+
+fn heading_height(size: Size) -> f64 {
+    size.text * 1.7
+}
+
+impl Canvas<'_> {
+    /// Width of the part that shows time.
+    pub(crate) fn plot(&self) -> f64 {
+        self.size.width - self.size.gutter
+    }
+
+    /// Where a moment lies.
+    pub(crate) fn x(&self, time: Timestamp) -> f64 {
+        let share = time.since(self.shown.start).share_of(self.shown.duration());
+        self.size.gutter + share * self.plot()
+    }
+
+    /// How long this many pixels are.
+    fn nanos_of(&self, pixels: f64) -> Nanos {
+        let share = pixels / self.plot();
+        let nanos = self.shown.duration().0 as f64 * share;
+        // Never negative, and far below 2^64: the picture is wider than these pixels.
+        #[expect(clippy::cast_sign_loss)]
+        Nanos(nanos as u64)
+    }
+
+    pub(crate) fn label(&mut self, x: f64, y: f64, anchor: Anchor, ink: Ink, text: String) {
+        self.scene.text(Label { x, y, size: self.size.text, anchor, ink, text });
+    }
+}

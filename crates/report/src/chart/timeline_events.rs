@@ -1,0 +1,165 @@
+//! Above the lanes: the culprit's operation, and the large memory calls.
+
+use coldcase_analyze::findings::{Culprit, MemoryEvent};
+use coldcase_ingest::capture::{Span, Timestamp};
+
+use super::font::{fit, width};
+use super::scene::{Anchor, Area, Ink};
+use super::timeline::Canvas;
+use crate::{units, words};
+
+/// Most rows of memory calls; all of them stand in the table.
+const ROWS: usize = 3;
+/// Smaller calls are everyday life.
+const LARGE: u64 = 1_000_000;
+
+pub(super) fn draw(canvas: &mut Canvas<'_>) {
+    operation(canvas);
+    memory(canvas);
+}
+
+fn operation(canvas: &mut Canvas<'_>) {
+    let Some(culprit) = canvas.findings.worst().and_then(|window| window.culprit.as_ref()) else {
+        return;
+    };
+    let Some(span) = call_span(culprit, canvas.shown) else { return };
+    let text = canvas.size.text;
+    let height = text * 1.9;
+    let (left, right) = (canvas.x(span.start), canvas.x(span.end));
+    let area = Area { x: left, y: canvas.y, width: (right - left).max(2.0), height };
+    let call = call(culprit);
+    let label = format!("{}: {call}", words::thread_short(&culprit.thread));
+    row_name(canvas, words::OPERATION_ROW, height);
+    canvas.scene.titled_rect(area, Ink::Operation, label.clone());
+    let baseline = canvas.y + height * 0.66;
+    // Whose call it is stands in the lanes too, so the name is what can be spared.
+    let inside = [&label, &call].into_iter().find(|label| width(label, text) + text <= area.width);
+    match inside {
+        Some(label) => {
+            let middle = area.x + area.width / 2.0;
+            canvas.label(middle, baseline, Anchor::Middle, Ink::OnBar, label.clone());
+        }
+        None => beside(canvas, area, baseline, &label),
+    }
+    canvas.y += height + text * 0.6;
+}
+
+fn call(culprit: &Culprit) -> String {
+    let call = culprit.operation.map_or_else(String::new, |call| {
+        words::operation_sized(call, culprit.bytes, &culprit.flags)
+    });
+    let time =
+        culprit.duration.map_or_else(String::new, |time| format!(" · {}", units::duration(time)));
+    format!("{call}{time}")
+}
+
+/// A label on that side of its bar where there is room.
+fn beside(canvas: &mut Canvas<'_>, area: Area, baseline: f64, label: &str) {
+    let text = canvas.size.text;
+    let gap = text * 0.5;
+    let right = area.x + area.width + gap;
+    let after = canvas.size.width - right;
+    let before = area.x - gap - canvas.size.gutter;
+    let (x, anchor, room) = if after >= width(label, text) || after >= before {
+        (right, Anchor::Start, after)
+    } else {
+        (area.x - gap, Anchor::End, before)
+    };
+    if let Some(shown) = fit(label, text, room) {
+        canvas.label(x, baseline, anchor, Ink::Text, shown);
+    }
+}
+
+/// The call's time; one whose end is not recorded lasts to the end of the picture.
+fn call_span(culprit: &Culprit, shown: Span) -> Option<Span> {
+    let start = culprit.start?;
+    let end = culprit.duration.map_or(shown.end, |time| start.plus(time));
+    Span::new(start, end).intersect(shown)
+}
+
+/// Calls in rows, each with its label right of it, where they do not touch.
+fn memory(canvas: &mut Canvas<'_>) {
+    let events: Vec<&MemoryEvent> =
+        canvas.findings.memory_events.iter().filter(|event| is_shown(canvas, event)).collect();
+    if events.is_empty() {
+        return;
+    }
+    let text = canvas.size.text;
+    let height = text * 1.1;
+    let mut taken: Vec<Vec<(f64, f64)>> = Vec::new();
+    let top = canvas.y;
+    row_name(canvas, words::MEMORY_ROW, height);
+    for event in events {
+        let Some((area, taking, label)) = placed(canvas, event, height) else { continue };
+        let Some(row) = free_row(&mut taken, taking) else { continue };
+        let y = top + row as f64 * (height + text * 0.4);
+        canvas.scene.titled_rect(Area { y, ..area }, Ink::Memory, title(event));
+        canvas.label(label.x, y + height * 0.8, label.anchor, Ink::FaintText, label.text);
+    }
+    canvas.y = top + taken.len() as f64 * (height + text * 0.4) + text * 0.3;
+}
+
+fn is_shown(canvas: &Canvas<'_>, event: &MemoryEvent) -> bool {
+    let culprit = canvas.findings.worst().and_then(|window| window.culprit.as_ref());
+    // A thread may change its name, so numbers decide.
+    let is_operation = culprit.is_some_and(|culprit| {
+        culprit.thread.tid == event.thread.tid && culprit.start == event.start
+    });
+    event.bytes.is_some_and(|bytes| bytes >= LARGE) && !is_operation
+}
+
+/// A label beside its bar.
+struct Beside {
+    x: f64,
+    anchor: Anchor,
+    text: String,
+}
+
+/// The bar, what bar and label take up from left to right, and the label: right of the bar, or left of it
+/// at the right edge.
+fn placed(
+    canvas: &Canvas<'_>,
+    event: &MemoryEvent,
+    height: f64,
+) -> Option<(Area, (f64, f64), Beside)> {
+    let start: Timestamp = event.start?;
+    let span = Span::new(start, start.plus(event.duration?)).intersect(canvas.shown)?;
+    let (left, right) = (canvas.x(span.start), canvas.x(span.end).max(canvas.x(span.start) + 2.0));
+    let gap = canvas.size.text * 0.4;
+    let text = words::operation_sized(event.operation, event.bytes, &[]);
+    let room = width(&text, canvas.size.text) + 2.0 * gap;
+    let area = Area { x: left, y: 0.0, width: right - left, height };
+    if right + room <= canvas.size.width + gap {
+        let label = Beside { x: right + gap, anchor: Anchor::Start, text };
+        Some((area, (left, right + room), label))
+    } else {
+        let label = Beside { x: left - gap, anchor: Anchor::End, text };
+        Some((area, (left - room, right), label))
+    }
+}
+
+fn free_row(taken: &mut Vec<Vec<(f64, f64)>>, (start, end): (f64, f64)) -> Option<usize> {
+    let free =
+        taken.iter().position(|row| row.iter().all(|&(left, right)| end <= left || right <= start));
+    let row = free.unwrap_or(taken.len());
+    if row >= ROWS {
+        return None;
+    }
+    if row == taken.len() {
+        taken.push(Vec::new());
+    }
+    taken[row].push((start, end));
+    Some(row)
+}
+
+fn title(event: &MemoryEvent) -> String {
+    let call = words::operation_sized(event.operation, event.bytes, &event.flags);
+    let time =
+        event.duration.map_or_else(String::new, |time| format!(", {}", units::duration(time)));
+    format!("{}: {call}{time}", words::thread_short(&event.thread))
+}
+
+fn row_name(canvas: &mut Canvas<'_>, name: &str, height: f64) {
+    let baseline = canvas.y + height * 0.72;
+    canvas.label(0.0, baseline, Anchor::Start, Ink::FaintText, name.to_owned());
+}

@@ -1,0 +1,84 @@
+//! The culprit in full: its call, what it did meanwhile, and its stacks.
+
+use coldcase_analyze::findings::{Culprit, FrameView, Window};
+
+use super::Pair;
+use crate::{names, units, words};
+
+/// Everything about the thread at the root.
+pub(crate) struct CulpritView {
+    pub name: String,
+    pub sure: bool,
+    pub facts: Vec<Pair>,
+    pub kernel_stack: Vec<FrameRow>,
+    pub user_stack: Vec<FrameRow>,
+}
+
+/// A frame, ready to be shown.
+pub(crate) struct FrameRow {
+    pub function: String,
+    pub place: String,
+    pub resolved: bool,
+    pub inlined: bool,
+}
+
+pub(super) fn culprit(window: &Window) -> Option<CulpritView> {
+    let culprit = window.culprit.as_ref()?;
+    Some(CulpritView {
+        name: words::thread(&culprit.thread, window.freeze.pid),
+        sure: words::is_sure(window.grade),
+        facts: facts(window, culprit),
+        kernel_stack: culprit.kernel_stack.iter().map(frame).collect(),
+        user_stack: culprit.user_stack.iter().map(frame).collect(),
+    })
+}
+
+fn facts(window: &Window, culprit: &Culprit) -> Vec<Pair> {
+    let flags: Vec<String> = culprit.flags.iter().map(|flag| names::name(flag)).collect();
+    let lock = window.lock.map(|lock| {
+        let mode = lock.mode.map_or("", words::held_as);
+        let address = lock.address.map_or(String::new(), |address| format!(", at {address:#x}"));
+        format!("{}{mode}{address}", words::cause_label(lock.kind))
+    });
+    let activity: Vec<String> = culprit
+        .activity
+        .iter()
+        .map(|share| format!("{} {}", names::text(&share.what), units::duration(share.time)))
+        .collect();
+    let facts = [
+        ("Call", culprit.operation.map(|call| words::operation(call).to_owned())),
+        (
+            "Size",
+            culprit.bytes.map(|bytes| {
+                format!("{}, {}", units::exact_size(bytes), units::binary_size(bytes))
+            }),
+        ),
+        ("Flags", (!flags.is_empty()).then(|| flags.join(" "))),
+        ("Began", culprit.start.map(|start| format!("{start} s on the capture's clock"))),
+        ("Took", culprit.duration.map(units::duration)),
+        ("Lock", lock),
+        ("Held it for", culprit.held.map(units::duration)),
+        ("Meanwhile", (!activity.is_empty()).then(|| activity.join(" · "))),
+    ];
+    facts
+        .into_iter()
+        .filter_map(|(left, right)| Some(Pair { left: left.to_owned(), right: right? }))
+        .collect()
+}
+
+fn frame(frame: &FrameView) -> FrameRow {
+    let module = frame.module.as_deref().map(names::function);
+    let function = frame.function.as_deref().map(names::function);
+    let resolved = function.is_some();
+    let function = function.unwrap_or_else(|| {
+        let offset = frame.offset.map_or_else(String::new, |offset| format!("+{offset:#x}"));
+        format!("{}{offset}", module.as_deref().unwrap_or("[unknown]"))
+    });
+    let place = match (&frame.file, frame.line, frame.why) {
+        (Some(file), Some(line), _) => format!("{}:{line}", names::function(file)),
+        (Some(file), None, _) => names::function(file),
+        (None, _, Some(why)) => words::why_no_symbol(why).to_owned(),
+        (None, _, None) => module.unwrap_or_default(),
+    };
+    FrameRow { function, place, resolved, inlined: frame.inlined }
+}

@@ -1,0 +1,116 @@
+//! Findings as a document: sections, figures and rows of finished text.
+//!
+//! Terminal, Markdown and HTML render this and differ only where the formats differ. Every text in it has
+//! gone through [`names`](crate::names); what is left to a format is its own escaping.
+
+mod about;
+mod chain;
+mod culprit;
+mod tables;
+mod tiles;
+
+pub(crate) use about::About;
+pub(crate) use chain::{Chain, Step};
+pub(crate) use culprit::CulpritView;
+pub(crate) use tables::{BlameLine, MemoryLine, SiteLine, WindowLine};
+pub(crate) use tiles::Tile;
+
+use coldcase_analyze::findings::{Findings, Grade, Outcome};
+
+use crate::{names, words};
+
+/// A whole report.
+pub(crate) struct Document {
+    pub headline: String,
+    pub summary: String,
+    /// None where nothing froze.
+    pub badge: Option<Badge>,
+    pub tiles: Vec<Tile>,
+    pub evidence: Vec<String>,
+    pub container: Option<String>,
+    pub culprit: Option<CulpritView>,
+    pub chain: Option<Chain>,
+    pub blame: Vec<BlameLine>,
+    pub blame_total: String,
+    pub windows: Vec<WindowLine>,
+    pub sites: Vec<SiteLine>,
+    pub sites_left: usize,
+    /// Whether sites and stacks are those of the freeze, or of the whole capture.
+    pub of_the_freeze: bool,
+    pub memory: Vec<MemoryLine>,
+    pub memory_left: usize,
+    pub ruled_out: Vec<Pair>,
+    pub cannot_tell: Vec<Pair>,
+    pub remedies: Vec<Pair>,
+    pub about: About,
+}
+
+/// How sure the verdict is, in words and as a class for colour.
+pub(crate) struct Badge {
+    pub label: &'static str,
+    pub meaning: &'static str,
+    pub class: &'static str,
+}
+
+/// Two texts that belong together: a cause and its finding, an action and its cost.
+pub(crate) struct Pair {
+    pub left: String,
+    pub right: String,
+}
+
+impl Document {
+    pub(crate) fn new(findings: &Findings) -> Self {
+        let worst = findings.worst();
+        let verdict = &findings.verdict;
+        let (sites, sites_left) = tables::sites(findings);
+        let (memory, memory_left) = tables::memory(findings);
+        Self {
+            headline: words::headline(findings),
+            summary: words::findings_summary(findings),
+            badge: badge(findings),
+            tiles: tiles::tiles(findings),
+            evidence: worst.map_or_else(Vec::new, |window| texts(&window.evidence)),
+            container: verdict.container.as_ref().map(words::container_sentence),
+            culprit: worst.and_then(culprit::culprit),
+            chain: worst.and_then(chain::chain),
+            blame: worst.map_or_else(Vec::new, tables::blame),
+            blame_total: worst.map_or_else(String::new, tables::blame_total),
+            windows: tables::windows(findings),
+            sites,
+            sites_left,
+            of_the_freeze: worst.is_some(),
+            memory,
+            memory_left,
+            ruled_out: pairs(&verdict.ruled_out, |row| {
+                (words::cause_label(row.cause), &row.finding)
+            }),
+            cannot_tell: pairs(&verdict.cannot_tell, |row| {
+                (words::cause_label(row.cause), &row.missing)
+            }),
+            remedies: pairs(&verdict.remedies, |row| (&row.action, &row.cost)),
+            about: about::about(&findings.capture),
+        }
+    }
+}
+
+fn badge(findings: &Findings) -> Option<Badge> {
+    let window = findings.worst()?;
+    let (label, grade) = match findings.verdict.outcome {
+        Outcome::CauseFound => (words::grade_label(window.grade), window.grade),
+        _ => (words::CAUSE_UNKNOWN, Grade::Undetermined),
+    };
+    Some(Badge { label, meaning: words::grade_meaning(grade), class: grade.word() })
+}
+
+fn pairs<'a, T>(rows: &'a [T], texts: impl Fn(&'a T) -> (&'a str, &'a str)) -> Vec<Pair> {
+    rows.iter()
+        .map(|row| {
+            let (left, right) = texts(row);
+            Pair { left: names::text(left), right: names::text(right) }
+        })
+        .collect()
+}
+
+fn texts(raw: &[String]) -> Vec<String> {
+    raw.iter().map(|text| names::text(text)).collect()
+}

@@ -1,0 +1,201 @@
+//! Rows of the tables, each with what a bar beside it shows.
+
+use coldcase_analyze::findings::{Findings, MemoryEvent, SiteTotal, Window};
+use coldcase_ingest::capture::{Nanos, Timestamp};
+
+use crate::words::Kind;
+use crate::{names, units, words};
+
+/// Longest tables; what is left out is said in a line below, and stands in the JSON.
+const SITES: usize = 20;
+const MEMORY: usize = 20;
+const BLAME: usize = 9;
+
+/// A freeze.
+pub(crate) struct WindowLine {
+    pub worst: bool,
+    pub when: String,
+    pub length: String,
+    pub process: String,
+    pub threads: String,
+    pub blocked: String,
+    pub cause: &'static str,
+    pub grade: &'static str,
+}
+
+/// Who caused how much waiting.
+pub(crate) struct BlameLine {
+    pub who: String,
+    pub doing: String,
+    pub time: String,
+    pub share: String,
+    pub percent: f64,
+    pub unknown: bool,
+}
+
+/// Where threads waited.
+pub(crate) struct SiteLine {
+    pub site: String,
+    pub cause: &'static str,
+    pub kind: Kind,
+    pub blocked: String,
+    pub percent: f64,
+    pub waits: String,
+    pub threads: String,
+    pub longest: String,
+}
+
+/// A memory call.
+pub(crate) struct MemoryLine {
+    pub when: String,
+    pub who: String,
+    pub operation: &'static str,
+    pub size: String,
+    pub exact: String,
+    pub flags: String,
+    pub duration: String,
+    pub overlap: String,
+    pub percent: f64,
+}
+
+pub(super) fn windows(findings: &Findings) -> Vec<WindowLine> {
+    findings
+        .windows
+        .iter()
+        .enumerate()
+        .map(|(index, window)| window_line(window, findings.verdict.window == Some(index)))
+        .collect()
+}
+
+fn window_line(window: &Window, worst: bool) -> WindowLine {
+    let freeze = &window.freeze;
+    let process = names::name(&freeze.comm);
+    WindowLine {
+        worst,
+        when: freeze.span.map_or_else(unknown, |span| format!("{} s", span.start)),
+        length: freeze.span.map_or_else(unknown, |span| {
+            let open = if words::at_least(freeze).is_empty() { "" } else { "≥ " };
+            format!("{open}{}", units::duration(span.duration()))
+        }),
+        process: freeze.pid.map_or(process.clone(), |pid| format!("{process} ({pid})")),
+        threads: units::count(u64::from(freeze.threads_blocked)),
+        blocked: units::duration(freeze.blocked),
+        cause: window.cause.map_or("unknown", words::cause_label),
+        grade: words::grade_label(window.grade),
+    }
+}
+
+pub(super) fn blame_total(window: &Window) -> String {
+    units::duration(window.blame.iter().map(|row| row.time).sum())
+}
+
+pub(super) fn blame(window: &Window) -> Vec<BlameLine> {
+    let total = window.blame.iter().map(|row| row.time).sum();
+    let shown = window.blame.iter().take(BLAME).map(|row| BlameLine {
+        who: row.thread.as_ref().map_or_else(
+            || if row.unknown { "unknown".to_owned() } else { "nobody".to_owned() },
+            |thread| words::thread(thread, window.freeze.pid),
+        ),
+        doing: names::text(&row.doing),
+        time: units::duration(row.time),
+        share: units::share(row.time, total),
+        percent: percent(row.time, total),
+        unknown: row.unknown,
+    });
+    let mut lines: Vec<BlameLine> = shown.collect();
+    let rest = window.blame.get(BLAME..).unwrap_or_default();
+    if !rest.is_empty() {
+        // The column has to add up to the total, so the rest is a row of its own.
+        let time = rest.iter().map(|row| row.time).sum();
+        lines.push(BlameLine {
+            who: units::counted(rest.len() as u64, "smaller row", "smaller rows"),
+            doing: String::new(),
+            time: units::duration(time),
+            share: units::share(time, total),
+            percent: percent(time, total),
+            unknown: false,
+        });
+    }
+    lines
+}
+
+/// The sites that matter, and how many are left out: rest (epoll and the like) is listed last.
+pub(super) fn sites(findings: &Findings) -> (Vec<SiteLine>, usize) {
+    let (rest, harm): (Vec<_>, Vec<_>) = findings.wait_sites.iter().partition(|site| site.idle);
+    let longest = harm.iter().map(|site| site.blocked).max().unwrap_or_default();
+    let all = harm.into_iter().chain(rest);
+    let lines: Vec<SiteLine> = all.take(SITES).map(|site| site_line(site, longest)).collect();
+    let left = findings.wait_sites.len() - lines.len();
+    (lines, left)
+}
+
+fn site_line(site: &SiteTotal, longest: Nanos) -> SiteLine {
+    SiteLine {
+        site: names::function(&site.site),
+        cause: match site.cause {
+            _ if site.idle => "rest",
+            Some(cause) => words::cause_label(cause),
+            None => "unknown",
+        },
+        kind: words::kind_of_site(site),
+        blocked: units::duration(site.blocked),
+        percent: percent(site.blocked, longest).min(100.0),
+        waits: site.waits.map_or_else(unknown, units::count),
+        threads: units::count(site.threads),
+        longest: site.longest.map_or_else(unknown, units::duration),
+    }
+}
+
+/// The largest memory calls, and how many are left out.
+pub(super) fn memory(findings: &Findings) -> (Vec<MemoryLine>, usize) {
+    let worst = findings.worst();
+    let origin = worst.and_then(|window| window.freeze.span).map(|span| span.start);
+    let home = worst.and_then(|window| window.freeze.pid);
+    let largest = findings.memory_events.iter().filter_map(|event| event.bytes).max();
+    let events = findings.memory_events.iter().take(MEMORY);
+    let lines: Vec<MemoryLine> =
+        events.map(|event| memory_line(event, origin, home, largest)).collect();
+    let left = findings.memory_events.len() - lines.len();
+    (lines, left)
+}
+
+fn memory_line(
+    event: &MemoryEvent,
+    origin: Option<Timestamp>,
+    home: Option<i32>,
+    largest: Option<u64>,
+) -> MemoryLine {
+    let flags: Vec<String> = event.flags.iter().map(|flag| names::name(flag)).collect();
+    MemoryLine {
+        when: event.start.map_or_else(unknown, |start| relative(start, origin)),
+        who: words::thread(&event.thread, home),
+        operation: words::operation(event.operation),
+        size: event.bytes.map_or_else(unknown, units::size),
+        exact: event.bytes.map_or_else(unknown, units::count),
+        flags: flags.join(" "),
+        duration: event.duration.map_or_else(unknown, units::duration),
+        overlap: if event.overlap == Nanos::ZERO {
+            "none".to_owned()
+        } else {
+            units::duration(event.overlap)
+        },
+        percent: percent(Nanos(event.bytes.unwrap_or(0)), Nanos(largest.unwrap_or(0))),
+    }
+}
+
+/// A moment as seen from the begin of the freeze, or on the capture's clock.
+fn relative(time: Timestamp, origin: Option<Timestamp>) -> String {
+    match origin {
+        Some(origin) if time < origin => format!("−{}", units::duration(origin.since(time))),
+        Some(origin) => format!("+{}", units::duration(time.since(origin))),
+        None => format!("{time} s"),
+    }
+}
+
+fn percent(part: Nanos, whole: Nanos) -> f64 {
+    part.share_of(whole) * 100.0
+}
+
+fn unknown() -> String {
+    "–".to_owned()
+}

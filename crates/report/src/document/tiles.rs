@@ -1,0 +1,110 @@
+//! The key figures on the first screen.
+
+use coldcase_analyze::findings::{Culprit, Findings, Window};
+use coldcase_ingest::capture::Nanos;
+
+use crate::{names, units, words};
+
+/// One figure with its label and a line below it.
+pub(crate) struct Tile {
+    pub label: &'static str,
+    pub value: String,
+    pub note: String,
+}
+
+const UNKNOWN: &str = "unknown";
+
+pub(super) fn tiles(findings: &Findings) -> Vec<Tile> {
+    findings.worst().map_or_else(|| quiet(findings), freeze)
+}
+
+fn freeze(window: &Window) -> Vec<Tile> {
+    let freeze = &window.freeze;
+    let frozen = freeze.span.map_or_else(
+        || unknown("Frozen for", "a profile without times"),
+        |span| {
+            let open = words::at_least(freeze);
+            Tile {
+                label: "Frozen for",
+                value: units::duration(span.duration()),
+                note: if open.is_empty() { String::new() } else { open.trim().to_owned() },
+            }
+        },
+    );
+    let threads = Tile {
+        label: "Threads blocked",
+        value: units::count(u64::from(freeze.threads_blocked)),
+        note: format!("{} in sum", units::duration(freeze.blocked)),
+    };
+    let mut tiles = vec![frozen, threads];
+    match &window.culprit {
+        Some(culprit) => {
+            tiles.push(who(window, culprit));
+            tiles.extend(culprit.bytes.map(size));
+            tiles.extend(held(culprit));
+        }
+        None => tiles.push(unknown("Culprit", "not in this capture")),
+    }
+    tiles
+}
+
+fn who(window: &Window, culprit: &Culprit) -> Tile {
+    let tid = culprit.thread.tid.map(|tid| format!("tid {tid}"));
+    let call = culprit.operation.map(|call| words::operation(call).to_owned());
+    Tile {
+        label: if words::is_sure(window.grade) { "Culprit" } else { "Suspect" },
+        value: names::name(&culprit.thread.comm),
+        note: tid.into_iter().chain(call).collect::<Vec<_>>().join(", in "),
+    }
+}
+
+fn size(bytes: u64) -> Tile {
+    Tile { label: "Size of the call", value: units::size(bytes), note: units::binary_size(bytes) }
+}
+
+/// How long it held the lock, or else how long its call took.
+fn held(culprit: &Culprit) -> Option<Tile> {
+    let took = culprit.duration.map(units::duration);
+    match culprit.held {
+        Some(held) => Some(Tile {
+            label: "Lock held for",
+            value: units::duration(held),
+            note: took.map_or_else(String::new, |took| format!("of a call of {took}")),
+        }),
+        None => took.map(|took| Tile { label: "The call took", value: took, note: String::new() }),
+    }
+}
+
+fn quiet(findings: &Findings) -> Vec<Tile> {
+    let covered = findings.capture.span.map_or_else(
+        || unknown("Capture covers", "a profile without times"),
+        |span| Tile {
+            label: "Capture covers",
+            value: units::duration(span.duration()),
+            note: String::new(),
+        },
+    );
+    let waits = findings.wait_sites.iter().filter(|site| !site.idle);
+    let sum: Nanos = waits.clone().map(|site| site.blocked).sum();
+    let blocked = Tile {
+        label: "Blocked in sum",
+        value: units::duration(sum),
+        note: "over all threads, rest not counted".to_owned(),
+    };
+    let longest = waits
+        .filter_map(|site| site.longest.map(|longest| (longest, site)))
+        .max_by_key(|(longest, _)| *longest);
+    let longest = longest.map_or_else(
+        || unknown("Longest wait", ""),
+        |(longest, site)| Tile {
+            label: "Longest wait",
+            value: units::duration(longest),
+            note: names::name(&site.site),
+        },
+    );
+    vec![covered, longest, blocked]
+}
+
+fn unknown(label: &'static str, note: &str) -> Tile {
+    Tile { label, value: UNKNOWN.to_owned(), note: note.to_owned() }
+}

@@ -1,0 +1,108 @@
+//! The report as one HTML file that loads nothing: style, script and pictures stand in it.
+//!
+//! The page reads well without its script, which only zooms and searches the flame graph. A content security
+//! policy allows that one script by its hash, so that nothing else could run even if a name got through.
+
+mod filters;
+
+use askama::Template;
+use coldcase_analyze::findings::Findings;
+
+use crate::chart::flame::{Flame, flame};
+use crate::chart::svg::{kind_class, svg};
+use crate::chart::timeline;
+use crate::document::Document;
+use crate::{ReportError, names, units, words};
+
+const STYLE: &str = include_str!("../templates/style.css");
+const SCRIPT: &str = include_str!("../templates/flame.js");
+/// Of `templates/flame.js`; a test says the right one after a change.
+const SCRIPT_HASH: &str = "sha256-I/SPH0hxLj2szz+aZYr4JOTkru2o4Re6ndFlnwxlTqM=";
+
+/// What the page says beside the findings.
+#[derive(Clone, Debug)]
+pub struct HtmlContext {
+    /// Beside the headline, in the window's title: the incident's or the capture's name.
+    pub title: String,
+    /// The files that were read, by the names that the reader knows.
+    pub captures: Vec<String>,
+    /// Version of the tool.
+    pub version: String,
+}
+
+/// The report as one self-contained HTML page.
+///
+/// # Errors
+///
+/// If the template cannot be filled in, which would be a mistake in it.
+pub fn html(findings: &Findings, context: &HtmlContext) -> Result<String, ReportError> {
+    let mut doc = Document::new(findings);
+    doc.headline = units::unbroken(&doc.headline);
+    doc.summary = units::unbroken(&doc.summary);
+    let page = Page {
+        doc,
+        context: HtmlContext {
+            title: names::text(&context.title),
+            captures: context.captures.iter().map(|name| names::function(name)).collect(),
+            version: names::name(&context.version),
+        },
+        timeline: timeline_svg(findings),
+        legend: timeline::kinds(findings)
+            .into_iter()
+            .map(|kind| (kind_class(kind), words::kind_label(kind)))
+            .collect(),
+        flame: flame(&findings.off_cpu),
+        style: STYLE,
+        script: SCRIPT,
+        script_hash: SCRIPT_HASH,
+    };
+    Ok(page.render()?)
+}
+
+#[derive(Template)]
+#[template(path = "report.html")]
+struct Page {
+    doc: Document,
+    context: HtmlContext,
+    timeline: Option<String>,
+    legend: Vec<(&'static str, &'static str)>,
+    flame: Option<Flame>,
+    style: &'static str,
+    script: &'static str,
+    script_hash: &'static str,
+}
+
+fn timeline_svg(findings: &Findings) -> Option<String> {
+    let size = timeline::Size { width: 1_080.0, gutter: 150.0, text: 12.0 };
+    let scene = timeline::timeline(findings, size)?;
+    Some(svg(&scene, &words::timeline_title(findings)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use sha2::{Digest, Sha256};
+
+    #[test]
+    fn the_policy_allows_the_script_as_it_is() {
+        assert_eq!(SCRIPT_HASH, format!("sha256-{}", base64(&Sha256::digest(SCRIPT))));
+        assert!(!SCRIPT.contains("</script"), "the script must not end its own element");
+    }
+
+    fn base64(bytes: &[u8]) -> String {
+        const LETTERS: &[u8; 64] =
+            b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        let mut text = String::new();
+        for group in bytes.chunks(3) {
+            let mut bits = 0_u32;
+            for at in 0..3 {
+                bits = bits << 8 | u32::from(group.get(at).copied().unwrap_or(0));
+            }
+            for at in 0..=group.len() {
+                text.push(char::from(LETTERS[(bits >> (18 - 6 * at) & 63) as usize]));
+            }
+            text.push_str(&"=".repeat(3 - group.len()));
+        }
+        text
+    }
+}

@@ -1,0 +1,49 @@
+//! Figures and classes as the templates write them.
+
+use askama::{Result, Values};
+use coldcase_ingest::capture::Nanos;
+
+use crate::chart::flame::Side;
+use crate::chart::svg::kind_class;
+use crate::units;
+use crate::words::Kind;
+
+/// A percentage for a style, with two decimals.
+#[askama::filter_fn]
+pub(super) fn figure(percent: &f64, _: &dyn Values) -> Result<String> {
+    Ok(format!("{percent:.2}"))
+}
+
+/// A part of the whole as a percentage for a style, exact enough to zoom in far.
+#[askama::filter_fn]
+pub(super) fn parts(part: &f64, _: &dyn Values) -> Result<String> {
+    Ok(format!("{:.5}", part * 100.0))
+}
+
+/// The class of a state's colour.
+#[askama::filter_fn]
+pub(super) fn class(kind: &Kind, _: &dyn Values) -> Result<&'static str> {
+    Ok(kind_class(*kind))
+}
+
+/// The class of a frame's colour.
+#[askama::filter_fn]
+pub(super) fn side(side: &Side, _: &dyn Values) -> Result<&'static str> {
+    Ok(match side {
+        Side::Root => "r",
+        Side::User => "u",
+        Side::Kernel => "k",
+    })
+}
+
+/// A duration.
+#[askama::filter_fn]
+pub(super) fn time(time: &Nanos, _: &dyn Values) -> Result<String> {
+    Ok(units::duration(*time))
+}
+
+/// A part of a duration.
+#[askama::filter_fn]
+pub(super) fn share(part: &Nanos, _: &dyn Values, whole: &Nanos) -> Result<String> {
+    Ok(units::share(*part, *whole))
+}

@@ -1,0 +1,257 @@
+//! From findings to their JSON form.
+
+use coldcase_analyze::findings as from;
+use coldcase_ingest::capture::{Nanos, Timestamp, WhyNoSymbol};
+
+use super::dto;
+use crate::words;
+
+const SCHEMA: &str = "coldcase.findings/1";
+
+impl<'a> From<&'a from::Findings> for dto::Document<'a> {
+    fn from(findings: &'a from::Findings) -> Self {
+        Self {
+            schema: SCHEMA,
+            capture: dto::Capture::from(&findings.capture),
+            verdict: verdict(findings),
+            windows: findings.windows.iter().map(dto::Window::from).collect(),
+            wait_sites: findings.wait_sites.iter().map(dto::WaitSite::from).collect(),
+            memory_events: findings.memory_events.iter().map(dto::MemoryEvent::from).collect(),
+        }
+    }
+}
+
+impl<'a> From<&'a from::CaptureSummary> for dto::Capture<'a> {
+    fn from(capture: &'a from::CaptureSummary) -> Self {
+        let counts = capture.symbols;
+        Self {
+            format: &capture.format,
+            kernel: capture.kernel.as_deref(),
+            arch: capture.arch.as_deref(),
+            hostname: capture.hostname.as_deref(),
+            command: &capture.command,
+            start_s: capture.span.map(|span| seconds(span.start)),
+            duration_s: capture.span.map(|span| span.duration().0 as f64 / 1e9),
+            events: capture.events.iter().map(|(name, count)| (name.as_str(), *count)).collect(),
+            lost_events: capture.lost_events,
+            warnings: &capture.warnings,
+            symbols: dto::Symbols {
+                kernel_resolved: counts.kernel_resolved,
+                kernel_total: counts.kernel_total,
+                user_resolved: counts.user_resolved,
+                user_total: counts.user_total,
+            },
+        }
+    }
+}
+
+fn verdict(findings: &from::Findings) -> dto::Verdict<'_> {
+    let verdict = &findings.verdict;
+    dto::Verdict {
+        outcome: verdict.outcome.word(),
+        window: findings.worst().map_or_else(|| no_window(findings), dto::Window::from),
+        container: verdict.container.as_ref().map(container),
+        ruled_out: verdict
+            .ruled_out
+            .iter()
+            .map(|row| dto::RuledOut { cause: row.cause.word(), finding: &row.finding })
+            .collect(),
+        cannot_tell: verdict
+            .cannot_tell
+            .iter()
+            .map(|row| dto::CannotTell { cause: row.cause.word(), missing: &row.missing })
+            .collect(),
+        remedies: verdict
+            .remedies
+            .iter()
+            .map(|row| dto::Remedy { action: &row.action, cost: &row.cost })
+            .collect(),
+    }
+}
+
+fn no_window(findings: &from::Findings) -> dto::Window<'_> {
+    dto::Window {
+        cause: None,
+        grade: from::Grade::Undetermined.word(),
+        summary: words::findings_summary(findings),
+        freeze: None,
+        lock: None,
+        culprit: None,
+        evidence: &[],
+        blame: Vec::new(),
+        chain: Vec::new(),
+    }
+}
+
+impl<'a> From<&'a from::Window> for dto::Window<'a> {
+    fn from(window: &'a from::Window) -> Self {
+        Self {
+            cause: window.cause.map(from::Cause::word),
+            grade: window.grade.word(),
+            summary: words::window_summary(window),
+            freeze: Some(dto::Freeze::from(&window.freeze)),
+            lock: window.lock.as_ref().map(lock),
+            culprit: window.culprit.as_ref().map(dto::Culprit::from),
+            evidence: &window.evidence,
+            blame: window.blame.iter().map(dto::Blame::from).collect(),
+            chain: window.chain.iter().map(dto::Link::from).collect(),
+        }
+    }
+}
+
+impl<'a> From<&'a from::Freeze> for dto::Freeze<'a> {
+    fn from(freeze: &'a from::Freeze) -> Self {
+        Self {
+            process: dto::Process { pid: freeze.pid, comm: text(&freeze.comm) },
+            start_s: freeze.span.map(|span| seconds(span.start)),
+            end_s: freeze.span.map(|span| seconds(span.end)),
+            duration_ms: freeze.span.map(|span| millis(span.duration())),
+            threads_blocked: freeze.threads_blocked,
+            blocked_ms: millis(freeze.blocked),
+            open_start: freeze.open_start,
+            open_end: freeze.open_end,
+        }
+    }
+}
+
+fn lock(lock: &from::Lock) -> dto::Lock {
+    dto::Lock {
+        kind: lock.kind.word(),
+        mode: lock.mode.map(from::LockMode::word),
+        address: lock.address.map(hex),
+    }
+}
+
+impl<'a> From<&'a from::ThreadName> for dto::Thread<'a> {
+    fn from(thread: &'a from::ThreadName) -> Self {
+        Self { pid: thread.pid, tid: thread.tid, comm: text(&thread.comm) }
+    }
+}
+
+impl<'a> From<&'a from::Culprit> for dto::Culprit<'a> {
+    fn from(culprit: &'a from::Culprit) -> Self {
+        Self {
+            thread: dto::Thread::from(&culprit.thread),
+            operation: culprit.operation.map(from::Operation::word),
+            bytes: culprit.bytes,
+            flags: &culprit.flags,
+            start_s: culprit.start.map(seconds),
+            duration_ms: culprit.duration.map(millis),
+            held_ms: culprit.held.map(millis),
+            kernel_stack: culprit.kernel_stack.iter().map(dto::Frame::from).collect(),
+            user_stack: culprit.user_stack.iter().map(dto::Frame::from).collect(),
+            activity: culprit
+                .activity
+                .iter()
+                .map(|share| dto::Activity { what: &share.what, time_ms: millis(share.time) })
+                .collect(),
+        }
+    }
+}
+
+impl<'a> From<&'a from::FrameView> for dto::Frame<'a> {
+    fn from(frame: &'a from::FrameView) -> Self {
+        Self {
+            function: frame.function.as_deref(),
+            file: frame.file.as_deref(),
+            line: frame.line,
+            inlined: frame.inlined,
+            module: frame.module.as_deref(),
+            offset: frame.offset.map(hex),
+            why: frame.why.map(why),
+        }
+    }
+}
+
+impl<'a> From<&'a from::BlameRow> for dto::Blame<'a> {
+    fn from(row: &'a from::BlameRow) -> Self {
+        Self {
+            thread: row.thread.as_ref().map(dto::Thread::from),
+            doing: &row.doing,
+            blocked_ms: millis(row.time),
+            unknown: row.unknown,
+        }
+    }
+}
+
+impl<'a> From<&'a from::ChainLink> for dto::Link<'a> {
+    fn from(link: &'a from::ChainLink) -> Self {
+        Self {
+            waiter: dto::Thread::from(&link.waiter),
+            site: &link.site,
+            start_s: seconds(link.span.start),
+            end_s: seconds(link.span.end),
+            duration_ms: millis(link.span.duration()),
+            waker: link.waker.as_ref().map(dto::Thread::from),
+            how: &link.how,
+        }
+    }
+}
+
+fn container(container: &from::Container) -> dto::Container {
+    dto::Container {
+        kind: container.kind,
+        entries: container.entries,
+        entry_bytes: container.entry_bytes,
+        buckets: container.buckets,
+        trigger_insert: container.trigger_insert,
+    }
+}
+
+impl<'a> From<&'a from::SiteTotal> for dto::WaitSite<'a> {
+    fn from(site: &'a from::SiteTotal) -> Self {
+        Self {
+            site: &site.site,
+            cause: site.cause.map(from::Cause::word),
+            blocked_ms: millis(site.blocked),
+            waits: site.waits,
+            threads: site.threads,
+            longest_ms: site.longest.map(millis),
+            idle: site.idle,
+        }
+    }
+}
+
+impl<'a> From<&'a from::MemoryEvent> for dto::MemoryEvent<'a> {
+    fn from(event: &'a from::MemoryEvent) -> Self {
+        Self {
+            start_s: event.start.map(seconds),
+            duration_ms: event.duration.map(millis),
+            thread: dto::Thread::from(&event.thread),
+            operation: event.operation.word(),
+            bytes: event.bytes,
+            flags: &event.flags,
+            overlap_ms: millis(event.overlap),
+        }
+    }
+}
+
+/// Seconds; a double holds whole nanoseconds up to 104 days of uptime, and microseconds far beyond.
+fn seconds(time: Timestamp) -> f64 {
+    time.as_secs_f64()
+}
+
+fn millis(time: Nanos) -> f64 {
+    time.as_millis_f64()
+}
+
+fn hex(value: u64) -> String {
+    format!("{value:#x}")
+}
+
+/// The contract has no empty names.
+fn text(text: &str) -> Option<&str> {
+    (!text.is_empty()).then_some(text)
+}
+
+fn why(why: WhyNoSymbol) -> &'static str {
+    match why {
+        WhyNoSymbol::NotResolved => "not_resolved",
+        WhyNoSymbol::NoMapping => "no_mapping",
+        WhyNoSymbol::FileNotFound => "file_not_found",
+        WhyNoSymbol::BuildIdMismatch => "build_id_mismatch",
+        WhyNoSymbol::NoSymbol => "no_symbol",
+        WhyNoSymbol::Unreadable => "unreadable",
+        WhyNoSymbol::NoKernelSymbols => "no_kernel_symbols",
+    }
+}

@@ -1,0 +1,244 @@
+//! The report as Markdown for an issue tracker (GitHub's dialect).
+//!
+//! Names are escaped so that they stay text: no markup, no HTML, no links, and nobody is notified.
+
+use coldcase_analyze::findings::Findings;
+
+use crate::document::{BlameLine, Document, MemoryLine, Pair, SiteLine, Step};
+
+/// Longest tables in an issue; the HTML report has more.
+const ROWS: usize = 10;
+
+/// The report as Markdown.
+#[must_use]
+pub fn markdown(findings: &Findings) -> String {
+    let document = Document::new(findings);
+    let mut page = String::new();
+    verdict(&mut page, &document);
+    list(&mut page, "Why", &document.evidence);
+    chain(&mut page, &document);
+    blame(&mut page, &document);
+    remedies(&mut page, &document.remedies);
+    sites(&mut page, &document);
+    memory(&mut page, &document);
+    pairs(&mut page, "Ruled out", &document.ruled_out);
+    pairs(&mut page, "What this capture cannot tell", &document.cannot_tell);
+    pairs(&mut page, "About the capture", &document.about.facts);
+    list(&mut page, "Mind", &document.about.warnings);
+    page
+}
+
+fn verdict(page: &mut String, document: &Document) {
+    push(page, &format!("# {}", escape(&document.headline)));
+    push(page, "");
+    if let Some(badge) = &document.badge {
+        push(page, &format!("**{}.** {}", badge.label, badge.meaning));
+        push(page, "");
+    }
+    push(page, &escape(&document.summary));
+    if let Some(container) = &document.container {
+        push(page, "");
+        push(page, &escape(container));
+    }
+    table(page, None, &["Figure", "Value", ""], &["---", "---:", "---"], &document.tiles, |tile| {
+        vec![tile.label.to_owned(), format!("**{}**", escape(&tile.value)), escape(&tile.note)]
+    });
+}
+
+fn list(page: &mut String, title: &str, texts: &[String]) {
+    if texts.is_empty() {
+        return;
+    }
+    heading(page, title);
+    for text in texts {
+        push(page, &format!("- {}", escape(text)));
+    }
+}
+
+fn chain(page: &mut String, document: &Document) {
+    let Some(chain) = &document.chain else { return };
+    heading(page, "Who waited for whom");
+    for (index, step) in chain.steps.iter().enumerate() {
+        push(page, &format!("{}. {}", index + 1, step_text(step)));
+    }
+    if chain.left_out > 0 {
+        push(page, "");
+        push(page, &format!("{} steps in the middle are not shown.", chain.left_out));
+    }
+}
+
+fn step_text(step: &Step) -> String {
+    let (who, what, time) = (escape(&step.who), escape(&step.what), &step.time);
+    if step.culprit {
+        format!("**{who}** in {what} for {time}")
+    } else {
+        format!("**{who}** waited {time} at {what}, {}", escape(&step.ended))
+    }
+}
+
+fn blame(page: &mut String, document: &Document) {
+    if document.blame.is_empty() {
+        return;
+    }
+    let columns = ["Who", "Doing what", "Waiting caused", "Share"];
+    let align = ["---", "---", "---:", "---:"];
+    let row = |line: &BlameLine| {
+        vec![escape(&line.who), escape(&line.doing), line.time.clone(), line.share.clone()]
+    };
+    table(page, Some("Who caused how much waiting"), &columns, &align, &document.blame, row);
+    push(page, &format!("| **Sum** | | **{}** | **100 %** |", document.blame_total));
+}
+
+fn remedies(page: &mut String, remedies: &[Pair]) {
+    if remedies.is_empty() {
+        return;
+    }
+    heading(page, "What to change");
+    for (index, remedy) in remedies.iter().enumerate() {
+        let (action, cost) = (escape(&remedy.left), escape(&remedy.right));
+        push(page, &format!("{}. {action} *Cost:* {cost}", index + 1));
+    }
+}
+
+fn sites(page: &mut String, document: &Document) {
+    let title = if document.of_the_freeze {
+        "Where threads waited, in the freeze"
+    } else {
+        "Where threads waited, in the whole capture"
+    };
+    let columns = ["Site", "Cause", "Blocked", "Waits", "Threads", "Longest"];
+    let align = ["---", "---", "---:", "---:", "---:", "---:"];
+    table(page, Some(title), &columns, &align, &document.sites, |line: &SiteLine| {
+        vec![
+            escape(&line.site),
+            line.cause.to_owned(),
+            line.blocked.clone(),
+            line.waits.clone(),
+            line.threads.clone(),
+            line.longest.clone(),
+        ]
+    });
+}
+
+fn memory(page: &mut String, document: &Document) {
+    let title = if document.of_the_freeze {
+        "Memory calls, their begin counted from that of the freeze"
+    } else {
+        "Memory calls"
+    };
+    let columns = ["Call", "Who", "Size", "Bytes", "Began", "Took", "In a freeze"];
+    let align = ["---", "---", "---:", "---:", "---:", "---:", "---:"];
+    table(page, Some(title), &columns, &align, &document.memory, |line: &MemoryLine| {
+        vec![
+            escape(&format!("{} {}", line.operation, line.flags)).trim_end().to_owned(),
+            escape(&line.who),
+            line.size.clone(),
+            line.exact.clone(),
+            line.when.clone(),
+            line.duration.clone(),
+            line.overlap.clone(),
+        ]
+    });
+}
+
+fn pairs(page: &mut String, title: &str, pairs: &[Pair]) {
+    if pairs.is_empty() {
+        return;
+    }
+    heading(page, title);
+    for pair in pairs {
+        push(page, &format!("- **{}**: {}", escape(&pair.left), escape(&pair.right)));
+    }
+}
+
+fn table<T>(
+    page: &mut String,
+    title: Option<&str>,
+    columns: &[&str],
+    align: &[&str],
+    rows: &[T],
+    cells: impl Fn(&T) -> Vec<String>,
+) {
+    if rows.is_empty() {
+        return;
+    }
+    match title {
+        Some(title) => heading(page, title),
+        None => push(page, ""),
+    }
+    push(page, &format!("| {} |", columns.join(" | ")));
+    push(page, &format!("| {} |", align.join(" | ")));
+    for row in rows.iter().take(ROWS) {
+        push(page, &format!("| {} |", cells(row).join(" | ")));
+    }
+}
+
+fn heading(page: &mut String, title: &str) {
+    push(page, "");
+    push(page, &format!("## {title}"));
+    push(page, "");
+}
+
+fn push(page: &mut String, line: &str) {
+    page.push_str(line);
+    page.push('\n');
+}
+
+/// Text that stays text: every character that Markdown or GitHub could take for more is disarmed.
+fn escape(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(character) = rest.chars().next() {
+        match character {
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '&' => escaped.push_str("&amp;"),
+            // Bare addresses become links, and @ and # notify people, unless something stands between.
+            ':' if rest.starts_with("://") => escaped.push_str("&#58;"),
+            '.' if ends_with_www(&escaped) => escaped.push_str("&#46;"),
+            '@' | '#' => {
+                escaped.push('\\');
+                escaped.push(character);
+                escaped.push('\u{2060}');
+            }
+            // Between letters an underscore is only itself, and kernel names are full of them.
+            '_' if inside_word(&escaped, rest) => escaped.push('_'),
+            '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '~' | '!' | '$' => {
+                escaped.push('\\');
+                escaped.push(character);
+            }
+            other => escaped.push(other),
+        }
+        rest = &rest[character.len_utf8()..];
+    }
+    escaped
+}
+
+fn inside_word(before: &str, rest: &str) -> bool {
+    let after = rest.chars().nth(1);
+    before.ends_with(char::is_alphanumeric) && after.is_some_and(char::is_alphanumeric)
+}
+
+fn ends_with_www(text: &str) -> bool {
+    text.len() >= 3
+        && text.is_char_boundary(text.len() - 3)
+        && text[text.len() - 3..].eq_ignore_ascii_case("www")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_stay_text() {
+        assert_eq!(escape("a_b*c|d _e_"), "a_b\\*c\\|d \\_e\\_");
+        assert_eq!(escape("<img src=x>"), "&lt;img src=x&gt;");
+        assert_eq!(escape("[x](http://e)"), "\\[x\\](http&#58;//e)");
+        assert_eq!(escape("@all #1"), "\\@\u{2060}all \\#\u{2060}1");
+        assert_eq!(escape("WWW.e"), "WWW&#46;e");
+        assert_eq!(
+            escape("mmap of 3.36 GB (3,355,447,296 bytes)"),
+            "mmap of 3.36 GB (3,355,447,296 bytes)"
+        );
+    }
+}

@@ -1,0 +1,79 @@
+//! The pictures for slides: each is one PNG that needs no words beside it.
+
+use coldcase_analyze::findings::Findings;
+
+use crate::chart::raster::png;
+use crate::chart::scene::{Ink, Scene};
+use crate::chart::slide::{Frame, body_width, slide};
+use crate::chart::{flame_picture, sites, timeline};
+use crate::document::Document;
+use crate::{ReportError, words};
+
+/// Width of every picture, in pixels.
+const WIDTH: f64 = 1600.0;
+
+/// File names with the pictures' bytes; those for which the capture has no data are left out.
+///
+/// # Errors
+///
+/// If a picture cannot be painted or encoded.
+pub fn pictures(findings: &Findings) -> Result<Vec<(&'static str, Vec<u8>)>, ReportError> {
+    let scenes = [
+        ("timeline.png", timeline_slide(findings)),
+        ("wait_sites.png", sites_slide(findings)),
+        ("flame.png", flame_slide(findings)),
+    ];
+    scenes
+        .into_iter()
+        .filter_map(|(name, scene)| Some((name, scene?)))
+        .map(|(name, scene)| Ok((name, png(&scene, name)?)))
+        .collect()
+}
+
+fn timeline_slide(findings: &Findings) -> Option<Scene> {
+    let size = timeline::Size { width: body_width(WIDTH), gutter: 230.0, text: 18.0 };
+    let body = timeline::timeline(findings, size)?;
+    let legend = timeline::kinds(findings)
+        .into_iter()
+        .map(|kind| (Ink::State(kind), words::kind_label(kind)))
+        .collect();
+    let frame = Frame {
+        title: words::timeline_title(findings),
+        text: words::findings_summary(findings),
+        legend,
+        footer: words::provenance(findings),
+    };
+    Some(slide(&frame, body, WIDTH))
+}
+
+fn sites_slide(findings: &Findings) -> Option<Scene> {
+    let document = Document::new(findings);
+    if document.sites.is_empty() {
+        return None;
+    }
+    let body = sites::sites(&document.sites, body_width(WIDTH));
+    let mut kinds: Vec<words::Kind> = document.sites.iter().map(|line| line.kind).collect();
+    kinds.sort_unstable();
+    kinds.dedup();
+    let frame = Frame {
+        title: words::sites_title(findings),
+        text: words::SITES_NOTE.to_owned(),
+        legend: kinds.into_iter().map(|kind| (Ink::State(kind), words::kind_label(kind))).collect(),
+        footer: words::provenance(findings),
+    };
+    Some(slide(&frame, body, WIDTH))
+}
+
+fn flame_slide(findings: &Findings) -> Option<Scene> {
+    let body = flame_picture::flame_picture(findings, body_width(WIDTH))?;
+    let frame = Frame {
+        title: words::flame_title(findings),
+        text: words::FLAME_NOTE.to_owned(),
+        legend: vec![
+            (Ink::UserFrame, words::USER_FRAMES),
+            (Ink::KernelFrame, words::KERNEL_FRAMES),
+        ],
+        footer: words::provenance(findings),
+    };
+    Some(slide(&frame, body, WIDTH))
+}

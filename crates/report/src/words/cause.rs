@@ -1,0 +1,157 @@
+//! What each cause is called, what threads do while it lasts, and to which colour it belongs.
+
+use coldcase_analyze::findings::{Cause, SegmentState, SiteTotal};
+
+/// What a picture tells apart by colour.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(crate) enum Kind {
+    /// `mmap_lock` and the locks of single mappings.
+    MmapLock,
+    /// Other locks, of the kernel or the program.
+    OtherLock,
+    /// Disks, file systems, swap, network.
+    Io,
+    /// The kernel working on memory.
+    Memory,
+    /// Stopped, or waiting for something unknown.
+    Other,
+    /// Waiting for a CPU, or for the quota to be filled up.
+    Runnable,
+    /// Running.
+    OnCpu,
+    /// Resting.
+    Idle,
+}
+
+impl Kind {
+    /// All, in the order of a legend.
+    pub(crate) const ALL: [Self; 8] = [
+        Self::MmapLock,
+        Self::OtherLock,
+        Self::Io,
+        Self::Memory,
+        Self::Other,
+        Self::Runnable,
+        Self::OnCpu,
+        Self::Idle,
+    ];
+}
+
+/// The colour that a state belongs to.
+pub(crate) fn kind_of(state: SegmentState) -> Kind {
+    match state {
+        SegmentState::OnCpu => Kind::OnCpu,
+        SegmentState::Runnable => Kind::Runnable,
+        SegmentState::Idle => Kind::Idle,
+        SegmentState::Blocked(cause) => kind_of_cause(cause),
+    }
+}
+
+/// The colour that a wait site belongs to.
+pub(crate) fn kind_of_site(site: &SiteTotal) -> Kind {
+    match site.cause {
+        _ if site.idle => Kind::Idle,
+        Some(cause) => kind_of_cause(cause),
+        None => Kind::Other,
+    }
+}
+
+fn kind_of_cause(cause: Cause) -> Kind {
+    match cause {
+        Cause::MmapLock | Cause::VmaLock => Kind::MmapLock,
+        Cause::Rwsem | Cause::Mutex | Cause::Futex => Kind::OtherLock,
+        Cause::PageFaultIo | Cause::DiskIo | Cause::FsJournal | Cause::Swap | Cause::Network => {
+            Kind::Io
+        }
+        Cause::Reclaim | Cause::Compaction | Cause::MemoryLimit | Cause::MemorySyscall => {
+            Kind::Memory
+        }
+        Cause::CpuStarvation | Cause::CpuThrottle => Kind::Runnable,
+        Cause::Stopped | Cause::Unknown => Kind::Other,
+    }
+}
+
+/// A colour's name in a legend.
+pub(crate) fn kind_label(kind: Kind) -> &'static str {
+    match kind {
+        Kind::MmapLock => "waiting for mmap_lock",
+        Kind::OtherLock => "waiting for another lock",
+        Kind::Io => "waiting for I/O",
+        Kind::Memory => "waiting for memory",
+        Kind::Other => "stopped or unknown",
+        Kind::Runnable => "waiting for a CPU",
+        Kind::OnCpu => "on CPU",
+        Kind::Idle => "idle",
+    }
+}
+
+/// A cause in a table or on a tile.
+pub(crate) fn cause_label(cause: Cause) -> &'static str {
+    match cause {
+        Cause::MmapLock => "mmap_lock",
+        Cause::VmaLock => "per-mapping lock",
+        Cause::Rwsem => "kernel rwsem",
+        Cause::Mutex => "kernel mutex",
+        Cause::Futex => "lock of the program",
+        Cause::PageFaultIo => "page-fault I/O",
+        Cause::DiskIo => "disk I/O",
+        Cause::FsJournal => "file-system journal",
+        Cause::Reclaim => "memory reclaim",
+        Cause::Compaction => "memory compaction",
+        Cause::Swap => "swap",
+        Cause::CpuStarvation => "CPU starvation",
+        Cause::CpuThrottle => "CPU throttling",
+        Cause::Stopped => "stop signal or debugger",
+        Cause::MemoryLimit => "memory limit",
+        Cause::MemorySyscall => "long memory call",
+        Cause::Network => "network",
+        Cause::Unknown => "unknown",
+    }
+}
+
+/// After "6 threads ..." or "1 thread ...": what the frozen threads did.
+pub(super) fn threads_did(cause: Cause) -> &'static str {
+    match cause {
+        Cause::MmapLock => "waited for mmap_lock",
+        Cause::VmaLock => "waited for the lock of a memory mapping",
+        Cause::Rwsem => "waited for a read-write semaphore of the kernel",
+        Cause::Mutex => "waited for a mutex of the kernel",
+        Cause::Futex => "waited for a lock of the program's own",
+        Cause::PageFaultIo => "waited for mapped file pages to be read",
+        Cause::DiskIo => "waited for a disk",
+        Cause::FsJournal => "waited for the commit of a file system's journal",
+        Cause::Reclaim => "waited while the kernel freed memory",
+        Cause::Compaction => "waited while the kernel moved memory together",
+        Cause::Swap => "waited for memory to come back from swap",
+        Cause::CpuStarvation => "got no CPU, though ready to run",
+        Cause::CpuThrottle => "waited because the CPU quota of the cgroup was used up",
+        Cause::Stopped => "stood under a stop signal or a debugger",
+        Cause::MemoryLimit => "waited at the memory limit of the cgroup",
+        Cause::MemorySyscall => "stood in a long memory call",
+        Cause::Network => "waited for the network or a process at its other end",
+        Cause::Unknown => "made no progress",
+    }
+}
+
+/// What is to blame when no thread is.
+pub(super) fn nobody_but(cause: Cause) -> &'static str {
+    match cause {
+        Cause::PageFaultIo | Cause::DiskIo => "the disk",
+        Cause::FsJournal => "the file system's journal",
+        Cause::Reclaim => "a shortage of memory, which the kernel had to reclaim",
+        Cause::Compaction => "fragmented memory, which the kernel had to move together",
+        Cause::Swap => "memory that had been swapped out",
+        Cause::CpuStarvation => "a shortage of CPUs",
+        Cause::CpuThrottle => "the CPU quota of the cgroup",
+        Cause::Stopped => "a stop signal or a debugger",
+        Cause::MemoryLimit => "the memory limit of the cgroup",
+        Cause::MemorySyscall => "a long memory call",
+        Cause::Network => "the network or a process at its other end",
+        Cause::MmapLock
+        | Cause::VmaLock
+        | Cause::Rwsem
+        | Cause::Mutex
+        | Cause::Futex
+        | Cause::Unknown => "something that this capture does not show",
+    }
+}

@@ -1,0 +1,91 @@
+//! Threads and what they were doing, in words.
+
+use coldcase_analyze::findings::{Culprit, Operation, ThreadName};
+
+use crate::{names, units};
+
+/// `worker-3 (tid 4719)`; with its process where that is not `home`.
+pub(crate) fn thread(thread: &ThreadName, home: Option<i32>) -> String {
+    let name = names::name(&thread.comm);
+    let foreign = thread.pid.filter(|pid| home.is_some_and(|home| home != *pid));
+    match (thread.tid, foreign) {
+        (Some(tid), Some(pid)) => format!("{name} (tid {tid}, of another process, pid {pid})"),
+        (None, Some(pid)) => format!("{name} (of another process, pid {pid})"),
+        (Some(tid), None) => format!("{name} (tid {tid})"),
+        (None, None) => name,
+    }
+}
+
+/// `worker-3 4719`: for labels where space is short.
+pub(crate) fn thread_short(thread: &ThreadName) -> String {
+    let name = names::name(&thread.comm);
+    thread.tid.map_or(name.clone(), |tid| format!("{name} {tid}"))
+}
+
+/// What a call is named in a sentence or a table.
+pub(crate) fn operation(operation: Operation) -> &'static str {
+    match operation {
+        Operation::Syscall(syscall) => syscall.name(),
+        Operation::PageFault => "a page fault",
+        Operation::ProcRead => "a read of /proc",
+        Operation::Khugepaged => "khugepaged's making of a huge page",
+        Operation::NumaBalancing => "NUMA balancing",
+        Operation::UserLock => "a lock of the program's own",
+        Operation::Signal => "the sending of a signal",
+    }
+}
+
+/// `mmap 3.36 GB MAP_POPULATE`: for labels in pictures.
+pub(crate) fn operation_sized(call: Operation, bytes: Option<u64>, flags: &[String]) -> String {
+    let mut label = operation(call).to_owned();
+    if let Some(bytes) = bytes {
+        label.push(' ');
+        label.push_str(&units::size(bytes));
+    }
+    for flag in telling(flags) {
+        label.push(' ');
+        label.push_str(&names::name(flag));
+    }
+    label
+}
+
+/// `in mmap of 3.36 GB (3,355,447,296 bytes) with MAP_POPULATE`, if the call is known.
+pub(super) fn in_call(culprit: &Culprit) -> Option<String> {
+    let mut text = during(culprit.operation?);
+    if let Some(bytes) = culprit.bytes {
+        text.push_str(" of ");
+        text.push_str(&units::exact_size(bytes));
+    }
+    let flags: Vec<String> = telling(&culprit.flags).map(|flag| names::name(flag)).collect();
+    if !flags.is_empty() {
+        text.push_str(" with ");
+        text.push_str(&flags.join(" and "));
+    }
+    Some(text)
+}
+
+fn during(call: Operation) -> String {
+    match call {
+        Operation::Khugepaged => "while making a huge page".to_owned(),
+        Operation::NumaBalancing => "during NUMA balancing".to_owned(),
+        Operation::UserLock => "inside a lock of the program's own".to_owned(),
+        Operation::Signal => "by sending a signal".to_owned(),
+        Operation::Syscall(_) | Operation::PageFault | Operation::ProcRead => {
+            format!("in {}", operation(call))
+        }
+    }
+}
+
+/// Flags that make a call long; the rest stands in the tables.
+fn telling(flags: &[String]) -> impl Iterator<Item = &String> {
+    const EVERYDAY: [&str; 7] = [
+        "MAP_PRIVATE",
+        "MAP_ANONYMOUS",
+        "MAP_SHARED",
+        "MAP_NORESERVE",
+        "MAP_STACK",
+        "PROT_READ",
+        "PROT_WRITE",
+    ];
+    flags.iter().filter(|flag| !EVERYDAY.contains(&flag.as_str())).take(3)
+}

@@ -1,0 +1,89 @@
+//! Headlines, grades and reasons.
+
+use coldcase_analyze::findings::{Findings, Freeze, Grade, LockMode};
+use coldcase_ingest::capture::WhyNoSymbol;
+
+use super::at_least;
+use crate::{names, units};
+
+/// A grade on its badge.
+pub(crate) fn grade_label(grade: Grade) -> &'static str {
+    match grade {
+        Grade::Proven => "Proven",
+        Grade::Strong => "Strong evidence",
+        Grade::Circumstantial => "Circumstantial",
+        Grade::Undetermined => "Undetermined",
+    }
+}
+
+/// What a grade means.
+pub(crate) fn grade_meaning(grade: Grade) -> &'static str {
+    match grade {
+        Grade::Proven => "The holder's own lock events show it.",
+        Grade::Strong => "Who woke whom, and the call's arguments, show it.",
+        Grade::Circumstantial => {
+            "Only an overlap in time, or sums without times, speak for it: check before you act."
+        }
+        Grade::Undetermined => "Nothing in this capture speaks for anybody.",
+    }
+}
+
+/// On the badge of a freeze without a cause.
+pub(crate) const CAUSE_UNKNOWN: &str = "Cause unknown";
+
+/// The report's title line.
+pub(crate) fn headline(findings: &Findings) -> String {
+    match findings.worst() {
+        None => "No freeze found".to_owned(),
+        Some(window) => frozen(&window.freeze),
+    }
+}
+
+fn frozen(freeze: &Freeze) -> String {
+    let name = names::name(&freeze.comm);
+    match freeze.span {
+        Some(span) => {
+            format!("{name} froze for {}{}", at_least(freeze), units::duration(span.duration()))
+        }
+        None => {
+            let sum = units::duration(freeze.blocked);
+            format!("Threads of {name} were blocked for at least {sum} in sum")
+        }
+    }
+}
+
+/// Why a frame has no name.
+pub(crate) fn why_no_symbol(why: WhyNoSymbol) -> &'static str {
+    match why {
+        WhyNoSymbol::NotResolved => "not resolved",
+        WhyNoSymbol::NoMapping => "no mapping covers this address",
+        WhyNoSymbol::FileNotFound => "the module's file was not found",
+        WhyNoSymbol::BuildIdMismatch => "the file found has another build id",
+        WhyNoSymbol::NoSymbol => "no symbol there",
+        WhyNoSymbol::Unreadable => "the module's file could not be read",
+        WhyNoSymbol::NoKernelSymbols => "no kernel symbols were given",
+    }
+}
+
+/// Whether a grade allows to call somebody the culprit.
+pub(crate) fn is_sure(grade: Grade) -> bool {
+    matches!(grade, Grade::Proven | Grade::Strong)
+}
+
+/// How a wait ended.
+pub(crate) fn wait_ended(waker: Option<&str>, how: &str) -> String {
+    match (waker, how) {
+        (Some(waker), "") => format!("woken by {waker}"),
+        (Some(waker), how) => format!("woken by {waker}, which {how}"),
+        (None, "") => "nobody knows who woke it".to_owned(),
+        (None, how) => how.to_owned(),
+    }
+}
+
+/// After a lock's name: how it was held.
+pub(crate) fn held_as(mode: LockMode) -> &'static str {
+    match mode {
+        LockMode::Read => ", held for reading",
+        LockMode::Write => ", held for writing",
+    }
+}

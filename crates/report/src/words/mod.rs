@@ -1,0 +1,24 @@
+//! The only place where wording lives: what the report calls things and how its sentences run.
+//!
+//! A sentence never says more than the grade allows: who held a lock is stated only where it is proven.
+
+mod cause;
+mod container;
+mod culprit;
+mod explain;
+mod picture;
+mod summary;
+
+pub(crate) use cause::{Kind, cause_label, kind_label, kind_of, kind_of_site};
+pub(crate) use container::container_sentence;
+pub(crate) use culprit::{operation, operation_sized, thread, thread_short};
+pub(crate) use explain::{
+    CAUSE_UNKNOWN, grade_label, grade_meaning, headline, held_as, is_sure, wait_ended,
+    why_no_symbol,
+};
+pub(crate) use picture::{
+    FLAME_NOTE, KERNEL_FRAMES, MEMORY_ROW, OPERATION_ROW, SITES_NOTE, USER_FRAMES, axis_caption,
+    flame_title, freeze_label, lanes_left_out, provenance, role_heading, sites_title,
+    timeline_title,
+};
+pub(crate) use summary::{at_least, findings_summary, window_summary};

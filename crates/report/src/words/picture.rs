@@ -1,0 +1,90 @@
+//! Titles and labels of pictures: each has to stand alone on a slide.
+
+use coldcase_analyze::findings::{Findings, Freeze, Role};
+use coldcase_ingest::capture::Timestamp;
+
+use super::headline;
+use crate::{names, units};
+
+pub(crate) const OPERATION_ROW: &str = "Operation";
+pub(crate) const MEMORY_ROW: &str = "Memory calls";
+
+/// Above the lanes of a part in the freeze.
+pub(crate) fn role_heading(role: Role, grade_is_sure: bool, count: usize) -> String {
+    match role {
+        Role::Culprit if grade_is_sure => "Culprit".to_owned(),
+        Role::Culprit => "Suspect".to_owned(),
+        Role::Victim => format!("Stood still ({count})"),
+        Role::Bystander => format!("Others ({count})"),
+    }
+}
+
+/// Below the lanes, for those that are not drawn.
+pub(crate) fn lanes_left_out(victims: usize, others: usize) -> String {
+    let part = |count: usize, one: &str, many: &str| {
+        (count > 0).then(|| units::counted(count as u64, one, many))
+    };
+    let parts: Vec<String> = [
+        part(victims, "thread that stood still", "threads that stood still"),
+        part(others, "other thread", "other threads"),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    format!("Not drawn: {}.", parts.join(" and "))
+}
+
+/// On the shade of a freeze.
+pub(crate) fn freeze_label(length: &str) -> String {
+    format!("frozen for {length}")
+}
+
+/// Below the axis of time.
+pub(crate) fn axis_caption(origin: Timestamp, has_freeze: bool) -> String {
+    let what = if has_freeze { "the begin of the freeze" } else { "the begin of the picture" };
+    format!("time from {what}, {origin} s on the capture's clock")
+}
+
+/// What the timeline shows, for its title and for a screen reader.
+pub(crate) fn timeline_title(findings: &Findings) -> String {
+    format!("{}: threads against time", headline(findings))
+}
+
+/// Title of the bars of wait sites.
+pub(crate) fn sites_title(findings: &Findings) -> String {
+    let who = findings.worst().map(|window| whose(&window.freeze));
+    match who {
+        Some(who) => format!("Where threads waited while {who} stood still"),
+        None => "Where threads waited, in the whole capture".to_owned(),
+    }
+}
+
+/// Title of the flame graph.
+pub(crate) fn flame_title(findings: &Findings) -> String {
+    let who = findings.worst().map(|window| whose(&window.freeze));
+    match who {
+        Some(who) => format!("Time off the CPU by call stack while {who} stood still"),
+        None => "Time off the CPU by call stack, in the whole capture".to_owned(),
+    }
+}
+
+/// Below a picture: which capture it is of.
+pub(crate) fn provenance(findings: &Findings) -> String {
+    let capture = &findings.capture;
+    let parts = [
+        Some(names::name(&capture.format)),
+        capture.hostname.as_deref().map(|host| format!("host {}", names::name(host))),
+        capture.kernel.as_deref().map(|kernel| format!("kernel {}", names::name(kernel))),
+    ];
+    parts.into_iter().flatten().collect::<Vec<_>>().join(" · ")
+}
+
+fn whose(freeze: &Freeze) -> String {
+    names::name(&freeze.comm)
+}
+
+pub(crate) const SITES_NOTE: &str = "Blocked time, summed over all threads that waited there.";
+pub(crate) const FLAME_NOTE: &str =
+    "Callers above, callees below; a box is as wide as the time that threads waited below it.";
+pub(crate) const USER_FRAMES: &str = "user code";
+pub(crate) const KERNEL_FRAMES: &str = "kernel";

@@ -1,0 +1,137 @@
+//! The two sentences that a manager understands: what froze, and who did it, as sure as the grade is.
+
+use coldcase_analyze::findings::{Cause, Culprit, Findings, Freeze, Grade, Window};
+use coldcase_ingest::capture::Nanos;
+
+use super::cause::{nobody_but, threads_did};
+use super::culprit::in_call;
+use super::thread;
+use crate::{names, units};
+
+/// What the whole analysis says.
+pub(crate) fn findings_summary(findings: &Findings) -> String {
+    findings.worst().map_or_else(|| no_freeze(findings), window_summary)
+}
+
+/// What one freeze was.
+pub(crate) fn window_summary(window: &Window) -> String {
+    format!("{} {}", what_froze(window), who_did_it(window))
+}
+
+/// `at least ` where the freeze reaches beyond the recording.
+pub(crate) fn at_least(freeze: &Freeze) -> &'static str {
+    if freeze.open_start || freeze.open_end { "at least " } else { "" }
+}
+
+fn no_freeze(findings: &Findings) -> String {
+    let covered = findings.capture.span.map_or_else(String::new, |span| {
+        format!(" in the {} that this capture covers", units::duration(span.duration()))
+    });
+    let longest = findings.wait_sites.iter().find(|site| !site.idle);
+    let waits = longest.map_or_else(
+        || "No thread waited at anything that a freeze is made of.".to_owned(),
+        |site| {
+            let single = site.longest.map_or_else(String::new, |longest| {
+                format!(", at most {} at a time", units::duration(longest))
+            });
+            let sum = units::duration(site.blocked);
+            format!("Threads waited most at {}: {sum} in sum{single}.", names::name(&site.site))
+        },
+    );
+    format!("Nothing froze{covered}. {waits}")
+}
+
+fn what_froze(window: &Window) -> String {
+    let freeze = &window.freeze;
+    let process = names::name(&freeze.comm);
+    let process = freeze.pid.map_or(process.clone(), |pid| format!("{process} (pid {pid})"));
+    let did = threads_did(window.cause.unwrap_or(Cause::Unknown));
+    match freeze.span {
+        Some(span) => {
+            let threads = threads(freeze);
+            let time = units::duration(span.duration());
+            format!("{process} stood still for {}{time}: {threads} {did}.", at_least(freeze))
+        }
+        None => {
+            let sum = units::duration(freeze.blocked);
+            format!("Threads of {process} {did} for at least {sum} in sum.")
+        }
+    }
+}
+
+fn threads(freeze: &Freeze) -> String {
+    units::counted(u64::from(freeze.threads_blocked), "thread", "threads")
+}
+
+fn who_did_it(window: &Window) -> String {
+    match (&window.culprit, window.cause) {
+        (Some(culprit), Some(cause)) => graded(window.grade, &deed(window, culprit, cause)),
+        (None, Some(cause)) if cause.is_lock() => {
+            "This capture does not show who held it.".to_owned()
+        }
+        (None, Some(cause)) if cause != Cause::Unknown => {
+            graded(window.grade, &Deed::certain(format!("the cause is {}", nobody_but(cause))))
+        }
+        (_, _) => "This capture does not show the cause.".to_owned(),
+    }
+}
+
+/// A clause as it is stated when it is known, and as it is when it is only likely.
+struct Deed {
+    known: String,
+    likely: String,
+}
+
+impl Deed {
+    fn certain(clause: String) -> Self {
+        Self { known: clause.clone(), likely: clause }
+    }
+}
+
+fn deed(window: &Window, culprit: &Culprit, cause: Cause) -> Deed {
+    let who = format!("thread {}", thread(&culprit.thread, window.freeze.pid));
+    let call = in_call(culprit);
+    let did = call.as_ref().map_or_else(String::new, |call| format!(" {call}"));
+    let was = call.as_deref().unwrap_or("there at the time");
+    let during = culprit.duration.map_or_else(String::new, lasting);
+    if cause.is_lock() {
+        let held = culprit.held.map_or_else(|| took(culprit.duration), lasting);
+        Deed {
+            known: format!("{who} held it{did}{held}"),
+            likely: format!("{who} was {was}{during} and may have held it"),
+        }
+    } else if cause == Cause::MemorySyscall {
+        Deed::certain(format!("{who} was {was}{during}"))
+    } else {
+        Deed {
+            known: format!("{who} caused it{did}{during}"),
+            likely: format!("{who} was {was}{during} and may have caused it"),
+        }
+    }
+}
+
+/// How long the call was, where it is not known how long of it the lock was held.
+fn took(duration: Option<Nanos>) -> String {
+    duration.map_or_else(String::new, |time| format!(", which took {}", units::duration(time)))
+}
+
+fn lasting(time: Nanos) -> String {
+    format!(" for {}", units::duration(time))
+}
+
+/// A clause with the grade that it has: stated if proven, and never surer than it is.
+fn graded(grade: Grade, deed: &Deed) -> String {
+    match grade {
+        Grade::Proven => format!("{} (proven).", capital(&deed.known)),
+        Grade::Strong => format!("{} (strong evidence).", capital(&deed.known)),
+        Grade::Circumstantial => format!("Circumstantial: {}.", deed.likely),
+        Grade::Undetermined => format!("Undetermined: {}, which proves nothing.", deed.likely),
+    }
+}
+
+fn capital(clause: &str) -> String {
+    let mut characters = clause.chars();
+    characters
+        .next()
+        .map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect())
+}

@@ -1,0 +1,93 @@
+(() => {
+  "use strict";
+  const flame = document.querySelector(".flame");
+  const tools = document.querySelector(".tools");
+  const status = document.getElementById("flame-status");
+  const [search, reset] = [tools.querySelector("input"), tools.querySelector("button")];
+  const number = (box, key) => Number(box.style.getPropertyValue(key));
+  const frames = [...flame.children].map((box) => ({
+    box, name: box.title.slice(0, box.title.lastIndexOf(": ")), left: number(box, "--l"), width: number(box, "--w"), depth: number(box, "--d"),
+  }));
+  const byBox = new Map(frames.map((frame) => [frame.box, frame]));
+  const whole = status.textContent;
+  const slack = 1e-4;
+  let current = frames[0];
+
+  const holds = (outer, inner) => outer.left <= inner.left + slack
+    && outer.left + outer.width >= inner.left + inner.width - slack;
+
+  function zoom(to) {
+    for (const frame of frames) {
+      const above = frame.depth < to.depth && holds(frame, to);
+      const inside = frame.depth >= to.depth && holds(to, frame);
+      frame.box.classList.toggle("above", above);
+      frame.box.classList.toggle("gone", !above && !inside);
+      frame.box.style.setProperty("--l", above ? 0 : (frame.left - to.left) / to.width * 100);
+      frame.box.style.setProperty("--w", above ? 100 : frame.width / to.width * 100);
+    }
+    hideTinyNames();
+  }
+
+  // Boxes that are narrow at first come without a text, to keep the page small.
+  function hideTinyNames() {
+    for (const { box, name } of frames) {
+      const tiny = box.clientWidth < 24;
+      box.classList.toggle("tiny", tiny);
+      if (!tiny && box.textContent === "") box.textContent = name;
+    }
+  }
+
+  function find(text) {
+    const wanted = text.trim().toLowerCase();
+    let [count, share, end] = [0, 0, -1];
+    for (const frame of frames) {
+      const hit = wanted !== "" && frame.name.toLowerCase().includes(wanted);
+      frame.box.classList.toggle("hit", hit);
+      if (!hit) continue;
+      count += 1;
+      // Frames come caller first, so what lies before the last hit's end is counted already.
+      if (frame.left >= end - slack) { share += frame.width; end = frame.left + frame.width; }
+    }
+    status.textContent = wanted === "" ? whole : `${count} frames match, with ${share.toFixed(1)} % of the time.`;
+  }
+
+  function select(frame) {
+    current.box.tabIndex = -1;
+    current = frame;
+    current.box.tabIndex = 0;
+    current.box.focus();
+  }
+
+  function neighbour(key) {
+    const shown = frames.filter((frame) => !frame.box.classList.contains("gone"));
+    const level = (depth) => shown.filter((frame) => frame.depth === depth);
+    if (key === "ArrowUp") return level(current.depth - 1).find((frame) => holds(frame, current));
+    if (key === "ArrowDown") return level(current.depth + 1).find((frame) => holds(current, frame));
+    const row = level(current.depth);
+    return row[row.indexOf(current) + (key === "ArrowRight" ? 1 : -1)];
+  }
+
+  flame.addEventListener("click", (event) => {
+    const frame = byBox.get(event.target);
+    if (frame) { select(frame); zoom(frame); }
+  });
+  flame.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" || event.key === " ") zoom(current);
+    else if (event.key === "Escape") zoom(frames[0]);
+    else if (event.key.startsWith("Arrow")) { const next = neighbour(event.key); if (next) select(next); }
+    else return;
+    event.preventDefault();
+  });
+  const tell = (event) => { if (byBox.has(event.target)) status.textContent = event.target.title; };
+  flame.addEventListener("mouseover", tell);
+  flame.addEventListener("focusin", tell);
+  flame.addEventListener("mouseleave", () => find(search.value));
+  search.addEventListener("input", () => find(search.value));
+  reset.addEventListener("click", () => zoom(frames[0]));
+  tools.addEventListener("submit", (event) => event.preventDefault());
+  addEventListener("resize", hideTinyNames);
+  for (const { box } of frames) box.tabIndex = -1;
+  current.box.tabIndex = 0;
+  tools.hidden = false;
+  hideTinyNames();
+})();

@@ -1,0 +1,70 @@
+//! Terminal and Markdown: names cannot act, and what matters is said.
+
+mod sample;
+
+use coldcase_report::{markdown, terminal};
+
+#[test]
+fn a_terminal_gets_no_control_characters_but_our_own_colours() {
+    for findings in sample::all() {
+        let plain = terminal(&findings, false);
+        let odd = plain.chars().find(|character| character.is_control() && *character != '\n');
+        assert_eq!(odd, None);
+        let colored = terminal(&findings, true);
+        assert_ne!(plain, colored);
+        // Taking our colours out again leaves the plain page, so nothing else is in there.
+        let mut stripped = colored;
+        for code in ["1", "2", "1;32", "1;36", "1;33", "1;35", "0"] {
+            stripped = stripped.replace(&format!("\u{1b}[{code}m"), "");
+        }
+        assert_eq!(stripped, plain);
+    }
+}
+
+#[test]
+fn the_terminal_page_answers_the_questions() {
+    let page = terminal(&sample::incident::findings(), false);
+    for text in [
+        "vaultdb froze for 1.18 s  [Strong evidence]",
+        "58,720,257",
+        "woken by ingest-0 (tid 4719), which released mmap_lock in __mm_populate",
+        "3.41 s  mmap_lock (write) in munmap  (3 threads, longest 1.18 s)",
+        "Ruled out",
+        "This capture cannot tell",
+        "1. Reserve the map's capacity at start",
+    ] {
+        assert!(page.contains(text), "{text}\n{page}");
+    }
+    assert!(page.lines().count() <= 56, "{} lines do not fit a screen", page.lines().count());
+}
+
+#[test]
+fn a_long_chain_is_cut_in_its_middle() {
+    let mut findings = sample::incident::findings();
+    let link = findings.windows[1].chain[1].clone();
+    findings.windows[1].chain.splice(1..1, std::iter::repeat_n(link, 30));
+    let page = terminal(&findings, false);
+    assert!(page.contains("... 29 more") && page.contains("in mmap 3.36 GB VM_LOCKED"), "{page}");
+    assert!(markdown(&findings).contains("17 steps in the middle are not shown."));
+}
+
+#[test]
+fn markdown_has_no_markup_from_names() {
+    let page = markdown(&sample::hostile::findings());
+    let bare = page.replace("\\]", "");
+    assert!(!bare.contains('<') && !bare.contains("](") && !bare.contains("://"));
+    assert!(!page.contains("@everyone"), "nobody is notified");
+    for row in page.lines().filter(|line| line.starts_with('|')) {
+        let bars = row.replace("\\|", "").matches('|').count();
+        assert!([4, 5, 7, 8].contains(&bars), "a name broke the table: {row}");
+    }
+}
+
+#[test]
+fn the_blame_table_adds_up() {
+    let page = markdown(&sample::incident::findings());
+    assert!(
+        page.contains("| ingest-0 (tid 4719) | held mmap_lock in mmap, on CPU | 6.88 s | 98 % |")
+    );
+    assert!(page.contains("| **Sum** | | **7.02 s** | **100 %** |"));
+}

@@ -1,0 +1,132 @@
+//! The two sentences: right for every cause, and never surer than the grade.
+
+mod sample;
+
+use coldcase_analyze::findings::{Cause, Grade, Operation, Outcome, Window};
+use coldcase_report::window_summary;
+
+fn window() -> Window {
+    sample::incident::findings().windows.remove(1)
+}
+
+#[test]
+fn the_incident() {
+    assert_eq!(
+        coldcase_report::summary(&sample::incident::findings()),
+        "vaultdb (pid 4711) stood still for 1.18 s: 6 threads waited for mmap_lock. \
+         Thread ingest-0 (tid 4719) held it in mmap of 3.36 GB (3,355,447,296 bytes) with VM_LOCKED \
+         for 1.18 s (strong evidence)."
+    );
+}
+
+#[test]
+fn a_folded_profile_knows_only_lower_bounds() {
+    assert_eq!(
+        coldcase_report::summary(&sample::folded::findings()),
+        "Threads of serve waited for mmap_lock for at least 7.02 s in sum. \
+         Circumstantial: thread ingest was in mmap and may have held it."
+    );
+}
+
+#[test]
+fn no_freeze_says_what_was_waited_for_at_most() {
+    assert_eq!(
+        coldcase_report::summary(&sample::quiet::findings()),
+        "Nothing froze in the 3.20 s that this capture covers. \
+         Threads waited most at mmap_lock (write) in munmap: 121 ms in sum, at most 8.20 ms at a time."
+    );
+    let mut idle = sample::quiet::findings();
+    idle.wait_sites.clear();
+    idle.capture.span = None;
+    assert_eq!(
+        coldcase_report::summary(&idle),
+        "Nothing froze. No thread waited at anything that a freeze is made of."
+    );
+}
+
+#[test]
+fn an_unexplained_freeze_names_nobody() {
+    let mut findings = sample::incident::findings();
+    findings.verdict.outcome = Outcome::FreezeUnexplained;
+    findings.windows[1].cause = None;
+    findings.windows[1].culprit = None;
+    findings.windows[1].grade = Grade::Undetermined;
+    assert_eq!(
+        coldcase_report::summary(&findings),
+        "vaultdb (pid 4711) stood still for 1.18 s: 6 threads made no progress. \
+         This capture does not show the cause."
+    );
+}
+
+#[test]
+fn a_lock_without_a_known_holder() {
+    let mut window = window();
+    window.culprit = None;
+    assert!(window_summary(&window).ends_with("This capture does not show who held it."));
+}
+
+#[test]
+fn a_freeze_that_reaches_beyond_the_recording_is_a_lower_bound() {
+    for (start, end) in [(true, false), (false, true)] {
+        let mut window = window();
+        (window.freeze.open_start, window.freeze.open_end) = (start, end);
+        assert!(window_summary(&window).contains("stood still for at least 1.18 s"));
+    }
+}
+
+#[test]
+fn a_holder_from_another_process_is_named_as_such() {
+    let mut window = window();
+    let culprit = window.culprit.as_mut().unwrap();
+    culprit.thread = sample::thread(88, 91, "smaps-reader");
+    culprit.operation = Some(Operation::ProcRead);
+    (culprit.bytes, culprit.flags) = (None, Vec::new());
+    assert!(window_summary(&window).ends_with(
+        "Thread smaps-reader (tid 91, of another process, pid 88) held it in a read of /proc \
+         for 1.18 s (strong evidence)."
+    ));
+}
+
+#[test]
+fn how_long_a_lock_was_held_is_not_taken_from_how_long_the_call_took() {
+    let mut window = window();
+    window.culprit.as_mut().unwrap().held = None;
+    assert!(window_summary(&window).contains("VM_LOCKED, which took 1.18 s (strong"));
+}
+
+#[test]
+fn a_cause_without_a_culprit_is_named() {
+    let mut window = window();
+    window.culprit = None;
+    window.cause = Some(Cause::CpuThrottle);
+    window.freeze.threads_blocked = 1;
+    assert_eq!(
+        window_summary(&window),
+        "vaultdb (pid 4711) stood still for 1.18 s: 1 thread waited because the CPU quota of the \
+         cgroup was used up. The cause is the CPU quota of the cgroup (strong evidence)."
+    );
+}
+
+/// Whatever the cause: a weak grade never states who did it, and a strong one says that it is strong.
+#[test]
+fn no_sentence_is_surer_than_its_grade() {
+    for &cause in Cause::ALL {
+        for &grade in Grade::ALL {
+            let mut window = window();
+            (window.cause, window.grade) = (Some(cause), grade);
+            let sentences = window_summary(&window);
+            let stated = sentences.contains("ingest-0 (tid 4719) held")
+                || sentences.contains("ingest-0 (tid 4719) caused");
+            match grade {
+                Grade::Proven => assert!(sentences.ends_with("(proven)."), "{sentences}"),
+                Grade::Strong => assert!(sentences.ends_with("(strong evidence)."), "{sentences}"),
+                Grade::Circumstantial => {
+                    assert!(sentences.contains(". Circumstantial: ") && !stated, "{sentences}");
+                }
+                Grade::Undetermined => {
+                    assert!(sentences.contains(". Undetermined: ") && !stated, "{sentences}");
+                }
+            }
+        }
+    }
+}
