@@ -17,7 +17,7 @@ fn of_function(name: &str) -> Option<Operation> {
         | "__do_page_fault" | "async_page_fault" | "do_mem_abort" | "do_translation_fault"
         | "lock_mm_and_find_vma" | "handle_page_fault" => Operation::PageFault,
         "show_smap" | "show_smaps_rollup" | "show_map" | "show_map_vma" | "show_numa_map"
-        | "pagemap_read" | "m_start" | "m_next" | "proc_pid_cmdline_read" | "environ_read" | "mem_rw"
+        | "pagemap_read" | "m_start" | "m_next" | "m_stop" | "proc_pid_cmdline_read" | "environ_read" | "mem_rw"
         | "clear_refs_write" | "proc_maps_open" | "do_procmap_query" | "proc_reg_read"
         | "smap_gather_stats" | "access_remote_vm" | "__access_remote_vm" | "get_cmdline" => {
             Operation::ProcRead

@@ -11,7 +11,7 @@
 //! before the switch-out that it cancels (then `prev_state` already says runnable).
 
 use coldcase_ingest::capture::{
-    Capture, Context, Meaning, Span, StackId, TaskState, ThreadId, Timestamp, WakeupKind,
+    Capture, Context, Span, StackId, TaskState, ThreadId, Timestamp, WakeupKind,
 };
 use rustc_hash::FxHashMap;
 
@@ -130,7 +130,6 @@ struct Machine<'a> {
     waits: Vec<Wait>,
     last_switch_on: FxHashMap<u32, Timestamp>,
     span: Span,
-    wakings_recorded: bool,
 }
 
 impl<'a> Machine<'a> {
@@ -144,7 +143,6 @@ impl<'a> Machine<'a> {
             waits: Vec::new(),
             last_switch_on: FxHashMap::default(),
             span: capture.span.unwrap_or(nothing),
-            wakings_recorded: capture.recorded(Meaning::Waking) || capture.recorded(Meaning::Wakeup),
         }
     }
 
@@ -217,9 +215,8 @@ impl<'a> Machine<'a> {
 
     /// A thread did something of its own while it was thought to be off its CPU.
     fn prove_running(&mut self, thread: ThreadId, time: Timestamp, cpu: Option<u32>) {
-        let Now::Off { since, woken, .. } = self.now[thread.index()] else { return };
-        // A waking on its way may overtake the thread's own last event by a few instructions.
-        if time <= since || (woken.is_none() && self.wakings_recorded) {
+        let Now::Off { since, .. } = self.now[thread.index()] else { return };
+        if time <= since {
             return;
         }
         let on_cpu = cpu.and_then(|cpu| self.last_switch_on.get(&cpu).copied());
@@ -254,11 +251,11 @@ impl<'a> Machine<'a> {
     fn close_unseen(&mut self, thread: ThreadId, time: Timestamp) {
         let since = self.beginning_of(thread);
         let span = Span::new(since, time);
-        let born = self.capture.threads.get(thread).born.is_some();
-        if born || self.wakings_recorded {
-            // Nobody woke it since the recording began, so it was runnable all the time.
+        if self.capture.threads.get(thread).born.is_some() {
             return self.push(thread, span, Doing::Runnable(None));
         }
+        // Nobody is seen to have woken it, but a waking can be missing: what it waited for, if anything, only
+        // its next events can tell.
         let (state, stack, wakeup) = (TaskState::Unknown, None, None);
         self.push_wait(Wait {
             thread,
@@ -317,7 +314,7 @@ impl<'a> Machine<'a> {
 
 #[cfg(test)]
 mod tests {
-    use coldcase_ingest::capture::{EventCount, Nanos, Switch, Wakeup};
+    use coldcase_ingest::capture::{Nanos, Switch, Wakeup};
 
     use super::*;
 
@@ -325,11 +322,6 @@ mod tests {
     /// its own). Thread numbers are letters; `-` is the idle task.
     fn states(script: &str) -> (Capture, ThreadStates) {
         let mut capture = Capture::default();
-        let name = "sched:sched_waking".to_owned();
-        if script.contains("w:") {
-            let meaning = Some(Meaning::Waking);
-            capture.events.push(EventCount { name, count: 0, meaning, sampled: false });
-        }
         let mut last = Timestamp(0);
         for event in script.split(',') {
             let mut words = event.split_whitespace();
@@ -387,7 +379,7 @@ mod tests {
     fn a_wait_is_split_at_the_waking() {
         let script = "10 a>b D, 30 w:a, 35 b>a R+, 50 a>b S";
         assert_eq!(drawn(script, 'a'), "0-10 run, 10-30 blocked, 30-35 cpu, 35-50 run");
-        assert_eq!(drawn(script, 'b'), "0-10 cpu, 10-35 run, 35-50 cpu");
+        assert_eq!(drawn(script, 'b'), "0-10 ~blocked, 10-35 run, 35-50 cpu");
     }
 
     #[test]

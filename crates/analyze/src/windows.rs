@@ -4,7 +4,7 @@
 //! ever are in the rest of the capture. Waiting for work is no freeze. What a wait site cannot tell (a futex is
 //! a lock or an empty queue) is told by the thread's own habits.
 
-use coldcase_ingest::capture::{Nanos, ProcessId, Span, StackId, ThreadId};
+use coldcase_ingest::capture::{Nanos, ProcessId, Span, ThreadId};
 
 use crate::findings::Cause;
 use crate::model::Model;
@@ -107,12 +107,19 @@ fn window(model: &Model<'_>, process: ProcessId, span: Span, harms: &[Harm]) -> 
     concerns_the_process(model, &window).then_some(window)
 }
 
-/// One thread of many that waits is its own affair; a process freezes when a good part of its working
-/// threads do.
+/// One thread of many that waits is its own affair; a process freezes when a good part of its working threads do.
 fn concerns_the_process(model: &Model<'_>, window: &RawWindow) -> bool {
     let all = &model.capture.threads.process(window.process).threads;
+    let frozen = window.threads.len();
+    if window.cause == Cause::Futex {
+        // An empty queue looks like a lock: only when most of those who normally run stand still is it one.
+        let lively = all.iter().filter(|&&thread| {
+            window.threads.contains(&thread) || Habits::new(model, thread).is_lively(window.span.duration())
+        });
+        return frozen >= 2 && frozen * 2 >= lively.count();
+    }
     let working = all.iter().filter(|&&thread| is_working(model, thread)).count();
-    window.threads.len() >= 2 && window.threads.len() * 4 >= working || working <= window.threads.len() + 1
+    frozen >= 2 && frozen * 4 >= working || working <= frozen + 1
 }
 
 /// A thread that comes to a CPU now and then.
@@ -137,8 +144,8 @@ fn of_thread(model: &Model<'_>, thread: ThreadId, options: &Options) -> Vec<Harm
                 },
             };
             let enough = slice.span.duration() >= long;
-            let makes_window = enough && habits.is_unusual(model, thread, slice.span, cause, wait);
-            if wait.is_none() && !makes_window || cause == Cause::Futex && !makes_window {
+            let makes_window = enough && habits.is_unusual(model, slice.span, cause, wait);
+            if !makes_window && (wait.is_none() || cause == Cause::Futex) {
                 return None;
             }
             Some(Harm { thread, span: slice.span, cause, wait, makes_window })
@@ -146,65 +153,70 @@ fn of_thread(model: &Model<'_>, thread: ThreadId, options: &Options) -> Vec<Harm
         .collect()
 }
 
-/// How long a thread's waits usually are, by what they are for.
+/// How long a thread usually stays off its CPU.
 struct Habits {
-    /// Lengths by cause and stack, each sorted.
-    lengths: Vec<((Cause, Option<StackId>), Vec<u64>)>,
-    runs: usize,
+    /// Lengths of its waits by what they are for, each sorted; `None` holds all of them, rest included.
+    lengths: Vec<(Option<Cause>, Vec<u64>)>,
     born_here: bool,
 }
 
+/// So many waits make a habit.
+const HABIT: usize = 8;
+/// By so much a wait stands out against the longest but one tenth.
+const FACTOR: u64 = 4;
+
 impl Habits {
     fn new(model: &Model<'_>, thread: ThreadId) -> Self {
-        let mut lengths: Vec<((Cause, Option<StackId>), Vec<u64>)> = Vec::new();
-        let mut runs = 0;
+        let mut lengths: Vec<(Option<Cause>, Vec<u64>)> = Vec::new();
+        let mut add = |key, length| match lengths.iter_mut().find(|(known, _)| *known == key) {
+            Some((_, list)) => list.push(length),
+            None => lengths.push((key, vec![length])),
+        };
         for slice in model.states.of(thread) {
-            let key = match slice.doing {
-                Doing::Running => {
-                    runs += 1;
-                    continue;
-                }
-                Doing::Runnable(_) => (Cause::CpuStarvation, None),
-                Doing::Blocked(id) => match model.sites.of(id).kind {
-                    WaitKind::Harm(cause, _) => (cause, None),
-                    WaitKind::Idle | WaitKind::Other => continue,
-                },
-            };
             let length = slice.span.duration().0;
-            match lengths.iter_mut().find(|known| known.0 == key) {
-                Some(known) => known.1.push(length),
-                None => lengths.push((key, vec![length])),
+            match slice.doing {
+                Doing::Running => {}
+                Doing::Runnable(_) => add(Some(Cause::CpuStarvation), length),
+                Doing::Blocked(id) => {
+                    add(None, length);
+                    if let WaitKind::Harm(cause, _) = model.sites.of(id).kind {
+                        add(Some(cause), length);
+                    }
+                }
             }
         }
         for (_, list) in &mut lengths {
             list.sort_unstable();
         }
         let born_here = model.capture.threads.get(thread).born.is_some();
-        Self { lengths, runs, born_here }
+        Self { lengths, born_here }
     }
 
-    /// Whether a wait of this kind stands out against the thread's other waits of its kind.
-    fn is_unusual(
-        &self,
-        model: &Model<'_>,
-        thread: ThreadId,
-        span: Span,
-        cause: Cause,
-        wait: Option<WaitId>,
-    ) -> bool {
-        /// So many other waits make a habit.
-        const HABIT: usize = 8;
-        /// By so much a wait stands out against the longest but one tenth.
-        const FACTOR: u64 = 4;
-        let list = self.lengths.iter().find(|known| known.0 == (cause, None)).map(|known| &known.1);
-        let list = list.map_or(&[][..], Vec::as_slice);
-        let usual = list.get(list.len().saturating_sub(1) * 9 / 10).copied().unwrap_or(0);
-        let stands_out = span.duration().0 >= usual.saturating_mul(FACTOR);
-        let open_both = wait.is_some_and(|id| {
-            let wait = model.states.wait(id);
-            wait.open_start && wait.open_end
-        });
-        if open_both {
+    fn lengths(&self, key: Option<Cause>) -> &[u64] {
+        self.lengths.iter().find(|(known, _)| *known == key).map_or(&[], |(_, list)| list.as_slice())
+    }
+
+    /// The longest wait of its kind but one tenth.
+    fn usual(&self, key: Option<Cause>) -> u64 {
+        let list = self.lengths(key);
+        list.get(list.len().saturating_sub(1) * 9 / 10).copied().unwrap_or(0)
+    }
+
+    /// Whether a wait stands out against all others of its kind; `None` if there are too few to say.
+    fn stands_out(&self, span: Span, key: Option<Cause>) -> Option<bool> {
+        let known = self.lengths(key).len() >= HABIT;
+        known.then(|| span.duration().0 >= self.usual(key).saturating_mul(FACTOR))
+    }
+
+    /// Whether the thread normally comes to a CPU several times in a span of this length.
+    fn is_lively(&self, length: Nanos) -> bool {
+        self.lengths(None).len() >= HABIT && self.usual(None).saturating_mul(FACTOR) <= length.0
+    }
+
+    /// Whether a long wait is a harm and not the thread's way of life.
+    fn is_unusual(&self, model: &Model<'_>, span: Span, cause: Cause, wait: Option<WaitId>) -> bool {
+        let wait = wait.map(|id| model.states.wait(id));
+        if wait.is_some_and(|wait| wait.open_start && wait.open_end) {
             return false;
         }
         match cause {
@@ -221,14 +233,17 @@ impl Habits {
             | Cause::Swap => true,
             // Reading its files is what a new process does.
             Cause::DiskIo | Cause::PageFaultIo | Cause::FsJournal | Cause::Network => {
-                !self.born_here && (list.len() < HABIT || stands_out)
+                !self.born_here && self.stands_out(span, Some(cause)) != Some(false)
             }
-            Cause::Futex => list.len() >= HABIT && stands_out && self.runs > HABIT,
+            Cause::Futex => self.stands_out(span, None) == Some(true),
             Cause::CpuStarvation => {
-                let _ = thread;
-                span.duration() >= Nanos::from_millis(200) && list.len() >= HABIT && stands_out
+                span.duration() >= LONG_FOR_A_CPU
+                    && self.stands_out(span, Some(cause)) == Some(true)
             }
             Cause::MemorySyscall | Cause::Unknown => false,
         }
     }
 }
+
+/// On a busy machine a thread waits tens of milliseconds for a CPU as a matter of course.
+const LONG_FOR_A_CPU: Nanos = Nanos(100_000_000);

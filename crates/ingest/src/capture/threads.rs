@@ -94,7 +94,9 @@ impl ThreadTable {
         } else {
             self.process_of_pid(pid)
         };
-        let thread = self.new_thread(tid, process, Some(time));
+        // What ran before the recording is announced at time 0: that is no birth.
+        let born = (time > Timestamp(0)).then_some(time);
+        let thread = self.new_thread(tid, process, born);
         if let Some(parent) = parent {
             let parent = self.of_tid(parent);
             let name = self.threads[parent.index()].comm().to_owned();

@@ -248,6 +248,7 @@ fn why(why: WhyNoSymbol) -> &'static str {
     match why {
         WhyNoSymbol::NotResolved => "not_resolved",
         WhyNoSymbol::NoMapping => "no_mapping",
+        WhyNoSymbol::NoFile => "no_file",
         WhyNoSymbol::FileNotFound => "file_not_found",
         WhyNoSymbol::BuildIdMismatch => "build_id_mismatch",
         WhyNoSymbol::NoSymbol => "no_symbol",

@@ -1,0 +1,118 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use coldcase_ingest::InputFormat;
+
+/// Solves a freeze after the fact: reads a perf.data or a folded off-CPU profile and says who held which lock,
+/// in which call, for how long, and who stood still because of it.
+#[derive(Debug, Parser)]
+#[command(name = "coldcase", version)]
+pub struct Arguments {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Find the cause of a freeze and write a report
+    Report(ReportArguments),
+    /// Say what a capture holds, what can be told from it, and what to record next time
+    Inspect(InspectArguments),
+    /// Compare the verdicts on stored captures with what is expected of them
+    Check(CheckArguments),
+}
+
+/// Arguments of `report`.
+#[derive(Debug, Args)]
+pub struct ReportArguments {
+    /// A perf.data or folded stacks, also zstd-compressed; - for standard input
+    #[arg(value_name = "CAPTURE")]
+    pub capture: PathBuf,
+    /// Write the report as one HTML file
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Write the findings as JSON; - for standard output
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Write pictures into a folder
+    #[arg(long, value_name = "DIR")]
+    pub png: Option<PathBuf>,
+    /// Write the report as Markdown; - for standard output
+    #[arg(long, value_name = "FILE")]
+    pub markdown: Option<PathBuf>,
+    #[command(flatten)]
+    pub reading: ReadingArguments,
+    #[command(flatten)]
+    pub analysis: AnalysisArguments,
+}
+
+/// Arguments of `inspect`.
+#[derive(Debug, Args)]
+pub struct InspectArguments {
+    /// A perf.data or folded stacks, also zstd-compressed; - for standard input
+    #[arg(value_name = "CAPTURE")]
+    pub capture: PathBuf,
+    #[command(flatten)]
+    pub reading: ReadingArguments,
+}
+
+/// Arguments of `check`.
+#[derive(Debug, Args)]
+pub struct CheckArguments {
+    /// Folders with a capture and its expected.json; what is neither is passed over
+    #[arg(value_name = "FOLDER", required = true)]
+    pub folders: Vec<PathBuf>,
+}
+
+/// How to read a capture.
+#[derive(Debug, Default, Args)]
+pub struct ReadingArguments {
+    /// The capture's format, if its first bytes mislead
+    #[arg(long, value_name = "NAME")]
+    pub format: Option<FormatName>,
+    /// Kernel symbols of the captured machine: a copy of its /proc/kallsyms, also zstd-compressed
+    #[arg(long, value_name = "FILE")]
+    pub kallsyms: Option<PathBuf>,
+    /// A folder with the captured machine's binaries, by path or by build id (may be repeated)
+    #[arg(long, value_name = "DIR")]
+    pub symfs: Vec<PathBuf>,
+}
+
+/// What to analyse.
+#[derive(Debug, Default, Args)]
+pub struct AnalysisArguments {
+    /// Look at this process only
+    #[arg(long, value_name = "PID|NAME")]
+    pub process: Option<String>,
+    /// Look at this stretch only, in seconds on the capture's clock
+    #[arg(long, value_name = "A..B")]
+    pub window: Option<String>,
+    /// Shortest freeze worth a name, in milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 50)]
+    pub min_freeze: u64,
+    /// Further wait-site rules, tried before the built-in ones
+    #[arg(long, value_name = "FILE")]
+    pub rules: Option<PathBuf>,
+}
+
+/// Names of the input formats.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum FormatName {
+    /// perf.data, from a file or a pipe
+    Perf,
+    /// Folded stacks with microseconds
+    Folded,
+}
+
+impl From<FormatName> for InputFormat {
+    fn from(name: FormatName) -> Self {
+        match name {
+            FormatName::Perf => Self::Perf,
+            FormatName::Folded => Self::Folded,
+        }
+    }
+}

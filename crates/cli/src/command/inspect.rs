@@ -1,0 +1,126 @@
+//! `coldcase inspect`: what a capture holds, and what can be told from it.
+
+use std::fmt::Write as _;
+
+use anyhow::Result;
+use coldcase_ingest::capture::{Capture, Meaning};
+use coldcase_ingest::symbols::SymbolReport;
+
+use crate::args::InspectArguments;
+use crate::exit_code::Exit;
+use crate::{load, output};
+
+/// Reads a capture and says what is in it.
+pub fn run(arguments: &InspectArguments) -> Result<Exit> {
+    let (capture, symbols) = load::capture(&arguments.capture, &arguments.reading)?;
+    output::print(describe(&capture, &symbols).as_bytes())?;
+    for warning in &capture.warnings {
+        output::warning(warning);
+    }
+    Ok(Exit::Success)
+}
+
+fn describe(capture: &Capture, symbols: &SymbolReport) -> String {
+    let mut text = String::new();
+    // Writing to a string cannot fail.
+    let _ = head(&mut text, capture)
+        .and_then(|()| events(&mut text, capture))
+        .and_then(|()| names(&mut text, symbols))
+        .and_then(|()| reach(&mut text, capture));
+    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
+}
+
+fn head(out: &mut String, capture: &Capture) -> std::fmt::Result {
+    let origin = &capture.origin;
+    let or_unknown = |value: &Option<String>| value.clone().unwrap_or_else(|| "unknown".to_owned());
+    writeln!(out, "format      {}", origin.format)?;
+    writeln!(out, "recorded by {}", or_unknown(&origin.recorder))?;
+    writeln!(out, "kernel      {} ({})", or_unknown(&origin.kernel), or_unknown(&origin.arch))?;
+    writeln!(out, "host        {}", or_unknown(&origin.hostname))?;
+    match capture.span {
+        Some(span) => writeln!(
+            out,
+            "time        {} to {} s: {:.3} s",
+            span.start,
+            span.end,
+            span.duration().as_millis_f64() / 1000.0
+        )?,
+        None => writeln!(out, "time        none: sums only")?,
+    }
+    let processes = capture.threads.processes().filter(|(_, process)| !process.threads.is_empty());
+    writeln!(out, "threads     {} of {} processes", capture.threads.len(), processes.count())?;
+    writeln!(out, "stacks      {} unique, of {} frames", capture.stacks.len(), capture.frames.len())?;
+    writeln!(out, "lost        {} events", capture.lost_events())
+}
+
+fn events(out: &mut String, capture: &Capture) -> std::fmt::Result {
+    writeln!(out, "\nevents")?;
+    for event in &capture.events {
+        let note = match (event.meaning, event.sampled) {
+            (_, true) => "  sampled: some are missing",
+            (Some(_), false) => "",
+            (None, false) => "  counted only",
+        };
+        writeln!(out, "  {:>9}  {}{note}", event.count, event.name)?;
+    }
+    Ok(())
+}
+
+fn names(out: &mut String, symbols: &SymbolReport) -> std::fmt::Result {
+    let kernel = &symbols.kernel;
+    writeln!(out, "\nnames")?;
+    writeln!(
+        out,
+        "  kernel: {} of {} frames, from {}",
+        kernel.frames.resolved, kernel.frames.total, kernel.source
+    )?;
+    let mut modules: Vec<_> = symbols.modules.iter().collect();
+    modules.sort_by_key(|module| std::cmp::Reverse(module.frames.total));
+    for module in modules.iter().take(20) {
+        let frames = &module.frames;
+        writeln!(out, "  {}: {} of {} frames", module.path, frames.resolved, frames.total)?;
+        for note in &module.notes {
+            writeln!(out, "      {note}")?;
+        }
+    }
+    Ok(())
+}
+
+/// What can be concluded, and what to record for more.
+fn reach(out: &mut String, capture: &Capture) -> std::fmt::Result {
+    writeln!(out, "\nwhat can be told")?;
+    let has = |meaning| capture.recorded(meaning);
+    let stacks = capture.switches.iter().any(|switch| switch.stack.is_some());
+    let lines = [
+        (has(Meaning::Switches) || has(Meaning::SwitchRecords), "who stood still, and when", "sched:sched_switch"),
+        (stacks || has(Meaning::OffCpuProfile), "what they waited for", "callchains (-g)"),
+        (has(Meaning::Waking), "who ended each wait: a culprit, strong", "sched:sched_waking"),
+        (has(Meaning::Contention), "which lock, by its address", "lock:contention_begin and _end"),
+        (has(Meaning::MemorySyscalls), "sizes and flags of memory calls", "syscalls:sys_enter_mmap, ..."),
+        (
+            has(Meaning::MmapLock),
+            "who held mmap_lock: a culprit, proven",
+            "mmap_lock:mmap_lock_acquire_returned and _released",
+        ),
+    ];
+    for (can, what, record) in lines {
+        let mark = if can { "yes" } else { "no " };
+        let hint = if can { String::new() } else { format!("  (record {record})") };
+        writeln!(out, "  {mark} {what}{hint}")?;
+    }
+    if lines.iter().any(|(can, ..)| !can) {
+        writeln!(out, "\nrecord next time\n  {RECIPE}")?;
+    }
+    Ok(())
+}
+
+/// The capture that allows the best grade.
+const RECIPE: &str = "perf record -a -g -m 16M -k CLOCK_MONOTONIC --buildid-all \\
+    -e sched:sched_switch,sched:sched_waking \\
+    -e syscalls:sys_enter_mmap,syscalls:sys_exit_mmap,syscalls:sys_enter_munmap,syscalls:sys_exit_munmap \\
+    -e syscalls:sys_enter_mremap,syscalls:sys_exit_mremap,syscalls:sys_enter_brk,syscalls:sys_exit_brk \\
+    -e syscalls:sys_enter_mprotect,syscalls:sys_exit_mprotect,syscalls:sys_enter_madvise,syscalls:sys_exit_madvise \\
+    -e syscalls:sys_enter_clone,syscalls:sys_exit_clone \\
+    -e mmap_lock:mmap_lock_acquire_returned,mmap_lock:mmap_lock_released \\
+    -e lock:contention_begin --filter 'flags != 1' -e lock:contention_end -- sleep 10
+  cp /proc/kallsyms kallsyms   # as root, beside the capture";

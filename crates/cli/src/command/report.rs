@@ -1,0 +1,64 @@
+//! `coldcase report`: the main job.
+
+use std::fs;
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+use coldcase_analyze::findings::Findings;
+use coldcase_report::HtmlContext;
+
+use crate::args::ReportArguments;
+use crate::exit_code::Exit;
+use crate::{load, output};
+
+/// Reads a capture, finds the cause, writes what was asked for.
+pub fn run(arguments: &ReportArguments) -> Result<Exit> {
+    let (capture, _) = load::capture(&arguments.capture, &arguments.reading)?;
+    let findings = load::findings(&capture, &arguments.analysis)?;
+    for warning in &findings.capture.warnings {
+        output::warning(warning);
+    }
+    let name = arguments.capture.display().to_string();
+    let nothing_asked = arguments.output.is_none()
+        && arguments.json.is_none()
+        && arguments.png.is_none()
+        && arguments.markdown.is_none();
+    if nothing_asked {
+        let path = Path::new("report.html");
+        write_html(path, &findings, &name)?;
+        let color = output::wants_color();
+        output::print(coldcase_report::terminal(&findings, color).as_bytes())?;
+        output::say(&format!("wrote {}", path.display()));
+        return Ok(Exit::Success);
+    }
+    if let Some(path) = &arguments.output {
+        write_html(path, &findings, &name)?;
+    }
+    if let Some(path) = &arguments.json {
+        output::write(path, coldcase_report::json(&findings).as_bytes())?;
+    }
+    if let Some(path) = &arguments.markdown {
+        output::write(path, coldcase_report::markdown(&findings).as_bytes())?;
+    }
+    if let Some(folder) = &arguments.png {
+        write_pictures(folder, &findings)?;
+    }
+    Ok(Exit::Success)
+}
+
+fn write_html(path: &Path, findings: &Findings, name: &str) -> Result<()> {
+    let context = HtmlContext {
+        title: name.to_owned(),
+        captures: vec![name.to_owned()],
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+    };
+    output::write(path, coldcase_report::html(findings, &context)?.as_bytes())
+}
+
+fn write_pictures(folder: &Path, findings: &Findings) -> Result<()> {
+    fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
+    for (name, bytes) in coldcase_report::pictures(findings)? {
+        output::write(&folder.join(name), &bytes)?;
+    }
+    Ok(())
+}

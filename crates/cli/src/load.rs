@@ -1,0 +1,94 @@
+//! From arguments to a capture with names, and to findings.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+use coldcase_analyze::findings::Findings;
+use coldcase_analyze::rules::Rules;
+use coldcase_analyze::{Options, ProcessFilter, analyze};
+use coldcase_ingest::ReadOptions;
+use coldcase_ingest::capture::{Capture, Nanos};
+use coldcase_ingest::symbols::{self, SymbolReport, SymbolSources};
+
+use crate::args::{AnalysisArguments, ReadingArguments};
+use crate::exit_code::Usage;
+use crate::progress::Progress;
+
+/// Reads a capture and gives its addresses names.
+pub fn capture(path: &Path, arguments: &ReadingArguments) -> Result<(Capture, SymbolReport)> {
+    let options = ReadOptions { format: arguments.format.map(Into::into) };
+    let progress = Progress::new("reading");
+    let mut capture =
+        coldcase_ingest::read(path, options, &mut |done, total| progress.set(done, total))?;
+    drop(progress);
+    if let Some(missing) = arguments.kallsyms.iter().chain(&arguments.symfs).find(|path| !path.exists()) {
+        return Err(Usage(format!("{} does not exist", missing.display())).into());
+    }
+    let sources = SymbolSources {
+        kallsyms: arguments.kallsyms.clone(),
+        symfs: arguments.symfs.clone(),
+        build_id_cache: std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".debug")),
+        running_kernel: true,
+    };
+    let report = symbols::resolve(&mut capture, &sources);
+    capture.warnings.extend(report.warnings.iter().cloned());
+    Ok((capture, report))
+}
+
+/// Analyses a capture.
+pub fn findings(capture: &Capture, arguments: &AnalysisArguments) -> Result<Findings> {
+    Ok(analyze(capture, &options(arguments)?))
+}
+
+fn options(arguments: &AnalysisArguments) -> Result<Options> {
+    let mut rules = Rules::built_in();
+    if let Some(path) = &arguments.rules {
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| Usage(format!("cannot read {}: {error}", path.display())))?;
+        rules = rules.extended(&text).with_context(|| format!("cannot read {}", path.display()))?;
+    }
+    Ok(Options {
+        process: arguments.process.as_deref().map(process_filter),
+        window: arguments.window.as_deref().map(window).transpose()?,
+        min_freeze: Nanos::from_millis(arguments.min_freeze),
+        rules,
+    })
+}
+
+fn process_filter(text: &str) -> ProcessFilter {
+    text.parse().map_or_else(|_| ProcessFilter::Name(text.to_owned()), ProcessFilter::Pid)
+}
+
+/// `A..B` in seconds, as nanoseconds.
+fn window(text: &str) -> Result<(u64, u64), Usage> {
+    let wrong = || Usage(format!("`--window {text}` is not of the form A..B, in seconds"));
+    let (start, end) = text.split_once("..").ok_or_else(wrong)?;
+    let (start, end) = (seconds(start).ok_or_else(wrong)?, seconds(end).ok_or_else(wrong)?);
+    if start < end { Ok((start, end)) } else { Err(wrong()) }
+}
+
+/// Decimal seconds as nanoseconds, without the rounding of a float.
+fn seconds(text: &str) -> Option<u64> {
+    let (whole, fraction) = text.trim().split_once('.').unwrap_or((text.trim(), ""));
+    let digits = fraction.len();
+    if digits > 9 || !fraction.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let nanos: u64 = if digits == 0 { 0 } else { fraction.parse().ok()? };
+    let nanos = nanos * 10_u64.pow(9 - u32::try_from(digits).ok()?);
+    whole.parse::<u64>().ok()?.checked_mul(1_000_000_000)?.checked_add(nanos)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn seconds_are_exact_to_the_nanosecond() {
+        assert_eq!(window("2057.968233..2066.7558384").unwrap(), (2_057_968_233_000, 2_066_755_838_400));
+        assert_eq!(window("1..2").unwrap(), (1_000_000_000, 2_000_000_000));
+        for wrong in ["", "1", "2..1", "a..b", "1..", "-1..2", "1.0000000001..2"] {
+            assert!(window(wrong).is_err(), "{wrong}");
+        }
+    }
+}

@@ -1,0 +1,52 @@
+//! Where results go: files, standard output; and how the tool speaks on standard error.
+
+use std::fs;
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
+
+use anyhow::{Context as _, Result};
+
+/// Writes a file, or standard output if the path is `-`.
+pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
+    if path.as_os_str() == "-" {
+        return print(bytes);
+    }
+    fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Writes to standard output.
+pub fn print(bytes: &[u8]) -> Result<()> {
+    let mut out = io::stdout().lock();
+    out.write_all(bytes)?;
+    out.flush()?;
+    Ok(())
+}
+
+/// Whether standard output is read by a person who sees colours.
+pub fn wants_color() -> bool {
+    io::stdout().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+/// Something that went wrong.
+pub fn error(text: &str) {
+    say(&format!("error: {text}"));
+}
+
+/// Something that a person should know.
+pub fn warning(text: &str) {
+    say(&format!("warning: {text}"));
+}
+
+/// A line on standard error; control characters of names stay inert.
+pub fn say(text: &str) {
+    let inert: String =
+        text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect();
+    // Nobody can be told that standard error is closed.
+    let _ = writeln!(io::stderr().lock(), "{inert}");
+}
+
+/// Whether the reader of standard output went away, which is its good right.
+pub fn is_closed_pipe(error: &anyhow::Error) -> bool {
+    let io = error.downcast_ref::<io::Error>();
+    io.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
+}
