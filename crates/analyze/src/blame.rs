@@ -163,7 +163,8 @@ impl<'m, 'a> Blamer<'m, 'a> {
             if wait.open_end {
                 return Err(Why::NotEnded);
             }
-            let wakeup = wait.wakeup.map(|index| &model.capture.wakeups[index]).ok_or(Why::NoWakeup)?;
+            let wakeup =
+                wait.wakeup.map(|index| &model.capture.wakeups[index]).ok_or(Why::NoWakeup)?;
             let by = wakeup.waker.filter(|&waker| waker != wait.thread);
             if let (Context::Task, Some(waker)) = (wakeup.context, by)
                 && !model.capture.threads.get(waker).is_idle_task()
@@ -248,7 +249,8 @@ impl<'m, 'a> Blamer<'m, 'a> {
                     && call.span(model.span).overlap(piece).share_of(piece.duration()) > 0.8
             })
         });
-        let free = calls.filter(|call| self.time_waiting(call.thread, piece).share_of(piece.duration()) < 0.2);
+        let free = calls
+            .filter(|call| self.time_waiting(call.thread, piece).share_of(piece.duration()) < 0.2);
         let call = free.max_by_key(|call| (call.span(model.span).overlap(piece), call.thread))?;
         Some(Hold {
             thread: call.thread,

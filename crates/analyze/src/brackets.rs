@@ -44,11 +44,20 @@ impl Brackets {
             let brackets = &mut by_thread[event.thread.index()];
             let (thread, syscall, stack) = (event.thread, event.syscall, event.stack);
             let first = brackets.is_empty();
-            let open = brackets.last_mut().filter(|last| last.exit.is_none() && last.syscall == syscall);
+            let open =
+                brackets.last_mut().filter(|last| last.exit.is_none() && last.syscall == syscall);
             match (event.phase, open) {
                 (SyscallPhase::Enter { args }, _) => {
                     let (enter, args) = (Some(event.time), Some(args));
-                    brackets.push(Bracket { thread, syscall, enter, exit: None, args, result: None, stack });
+                    brackets.push(Bracket {
+                        thread,
+                        syscall,
+                        enter,
+                        exit: None,
+                        args,
+                        result: None,
+                        stack,
+                    });
                 }
                 (SyscallPhase::Exit { result }, Some(open)) => {
                     open.exit = Some(event.time);
@@ -60,7 +69,15 @@ impl Brackets {
                 (SyscallPhase::Exit { result }, None) => {
                     let (exit, result) = (Some(event.time), Some(result));
                     let enter = None;
-                    brackets.push(Bracket { thread, syscall, enter, exit, args: None, result, stack });
+                    brackets.push(Bracket {
+                        thread,
+                        syscall,
+                        enter,
+                        exit,
+                        args: None,
+                        result,
+                        stack,
+                    });
                 }
             }
         }

@@ -6,6 +6,8 @@ use coldcase_ingest::capture::{
 };
 use rustc_hash::FxHashMap;
 
+use crate::names;
+
 /// One thread's waiting for one lock.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Contention {
@@ -41,9 +43,9 @@ impl Contentions {
                     match open {
                         Some(open) if open.end.is_none() => open.end = Some(row.time),
                         Some(_) => {}
-                        // Spinning begins are often filtered out of a recording, so only the first
-                        // event of a thread shows a wait that was under way when it began.
-                        None if first => {
+                        // The first event of a thread can end a wait that was under way when the recording
+                        // began; but spinlocks' begins are often filtered out, and their ends are not.
+                        None if first && is_sleeping(capture, stack) => {
                             let (end, flags) = (Some(row.time), None);
                             list.push(Contention { lock, begin: None, end, flags, stack });
                         }
@@ -60,11 +62,20 @@ impl Contentions {
     /// instructions after the switch-in.
     pub fn of_sleep(&self, thread: ThreadId, sleep: Span) -> Option<&Contention> {
         let list = self.by_thread.get(&thread)?;
-        let after = list.partition_point(|known| known.begin.unwrap_or(self.capture.start) <= sleep.start);
+        let after =
+            list.partition_point(|known| known.begin.unwrap_or(self.capture.start) <= sleep.start);
         let found = list[..after].iter().rev().take(4).find(|known| {
             known.end.unwrap_or(self.capture.end) >= sleep.end
                 && !known.flags.is_some_and(|flags| flags.spin && !flags.mutex)
         });
         found
     }
+}
+
+/// Whether an end of contention is that of a lock that sleeps.
+fn is_sleeping(capture: &Capture, stack: Option<StackId>) -> bool {
+    const SLOW_PATHS: &[&str] =
+        &["rwsem_down_", "__mutex_lock", "rwbase_", "percpu_rwsem_wait", "__down", "rt_mutex_slow"];
+    let Some(stack) = stack else { return false };
+    names::kernel(capture, stack).any(|name| SLOW_PATHS.iter().any(|path| name.starts_with(path)))
 }

@@ -36,8 +36,11 @@ pub(crate) fn idle_share(model: &Model<'_>, span: Span) -> Option<f64> {
     let mut idle = Nanos::ZERO;
     for switch in capture.switches.iter().take_while(|switch| switch.time < span.end) {
         let Some(cpu) = switch.cpu else { continue };
-        let is_idle = |thread: Option<_>| thread.is_some_and(|id| capture.threads.get(id).is_idle_task());
-        if let Some(Some(since)) = idle_since.insert(cpu, is_idle(switch.into).then_some(switch.time)) {
+        let is_idle =
+            |thread: Option<_>| thread.is_some_and(|id| capture.threads.get(id).is_idle_task());
+        if let Some(Some(since)) =
+            idle_since.insert(cpu, is_idle(switch.into).then_some(switch.time))
+        {
             idle += Span::new(since, switch.time).overlap(span);
         }
     }

@@ -506,9 +506,9 @@ impl Operation {
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
-            Self::Syscall(Syscall::Fdatasync | Syscall::Sync | Syscall::Syncfs | Syscall::Msync) => {
-                "fsync"
-            }
+            Self::Syscall(
+                Syscall::Fdatasync | Syscall::Sync | Syscall::Syncfs | Syscall::Msync,
+            ) => "fsync",
             Self::Syscall(Syscall::Pwrite64) => "write",
             Self::Syscall(Syscall::Pread64) => "read",
             Self::Syscall(Syscall::ExitGroup) => "exit",

@@ -180,7 +180,8 @@ fn from_releases(
             });
             // A downgrade lets readers in, and the hold goes on.
             let before = last_of.insert(release.waker, (release.time, release.kind));
-            let let_go = before.filter(|before| before.1 != Some(Release::Downgrade)).map(|last| last.0);
+            let let_go =
+                before.filter(|before| before.1 != Some(Release::Downgrade)).map(|last| last.0);
             let entered = call.and_then(|call| call.enter);
             let outside = brackets.last_outside(release.waker, release.time);
             let bounds = [known(waited), known(let_go), known(entered), known(outside)];

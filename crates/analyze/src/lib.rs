@@ -28,6 +28,7 @@ mod release;
 mod remedies;
 pub mod rules;
 mod sites;
+mod stopped;
 mod suspects;
 mod thread_state;
 mod timeline;

@@ -122,7 +122,8 @@ const MAP: &[(u64, &str)] = &[
     (0x80000, "MAP_SYNC"),
     (0x0010_0000, "MAP_FIXED_NOREPLACE"),
 ];
-const MREMAP: &[(u64, &str)] = &[(1, "MREMAP_MAYMOVE"), (2, "MREMAP_FIXED"), (4, "MREMAP_DONTUNMAP")];
+const MREMAP: &[(u64, &str)] =
+    &[(1, "MREMAP_MAYMOVE"), (2, "MREMAP_FIXED"), (4, "MREMAP_DONTUNMAP")];
 const PROT: &[(u64, &str)] = &[(1, "PROT_READ"), (2, "PROT_WRITE"), (4, "PROT_EXEC")];
 const MCL: &[(u64, &str)] = &[(1, "MCL_CURRENT"), (2, "MCL_FUTURE"), (4, "MCL_ONFAULT")];
 const CLONE: &[(u64, &str)] = &[

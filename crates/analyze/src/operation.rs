@@ -13,15 +13,36 @@ pub(crate) fn of_stack(capture: &Capture, stack: StackId) -> Option<Operation> {
 /// The operation that a kernel function belongs to, if it belongs to one only.
 fn of_function(name: &str) -> Option<Operation> {
     Some(match name {
-        "exc_page_fault" | "asm_exc_page_fault" | "do_user_addr_fault" | "do_page_fault"
-        | "__do_page_fault" | "async_page_fault" | "do_mem_abort" | "do_translation_fault"
-        | "lock_mm_and_find_vma" | "handle_page_fault" => Operation::PageFault,
-        "show_smap" | "show_smaps_rollup" | "show_map" | "show_map_vma" | "show_numa_map"
-        | "pagemap_read" | "m_start" | "m_next" | "m_stop" | "proc_pid_cmdline_read" | "environ_read" | "mem_rw"
-        | "clear_refs_write" | "proc_maps_open" | "do_procmap_query" | "proc_reg_read"
-        | "smap_gather_stats" | "access_remote_vm" | "__access_remote_vm" | "get_cmdline" => {
-            Operation::ProcRead
-        }
+        "exc_page_fault"
+        | "asm_exc_page_fault"
+        | "do_user_addr_fault"
+        | "do_page_fault"
+        | "__do_page_fault"
+        | "async_page_fault"
+        | "do_mem_abort"
+        | "do_translation_fault"
+        | "lock_mm_and_find_vma"
+        | "handle_page_fault" => Operation::PageFault,
+        "show_smap"
+        | "show_smaps_rollup"
+        | "show_map"
+        | "show_map_vma"
+        | "show_numa_map"
+        | "pagemap_read"
+        | "m_start"
+        | "m_next"
+        | "m_stop"
+        | "proc_pid_cmdline_read"
+        | "environ_read"
+        | "mem_rw"
+        | "clear_refs_write"
+        | "proc_maps_open"
+        | "do_procmap_query"
+        | "proc_reg_read"
+        | "smap_gather_stats"
+        | "access_remote_vm"
+        | "__access_remote_vm"
+        | "get_cmdline" => Operation::ProcRead,
         "khugepaged" | "khugepaged_do_scan" | "khugepaged_scan_mm_slot" => Operation::Khugepaged,
         "task_numa_work" => Operation::NumaBalancing,
         "do_group_exit" | "do_exit" | "exit_mmap" => Operation::Syscall(Syscall::Exit),
@@ -38,8 +59,16 @@ fn of_function(name: &str) -> Option<Operation> {
 
 /// Entry functions of system calls: `__x64_sys_munmap`, `__arm64_sys_brk`, `__do_sys_mremap`, `SyS_mmap`.
 fn of_entry(name: &str) -> Option<Syscall> {
-    const PREFIXES: &[&str] =
-        &["__x64_sys_", "__arm64_sys_", "__do_sys_", "__se_sys_", "__ia32_sys_", "SyS_", "SYSC_", "sys_"];
+    const PREFIXES: &[&str] = &[
+        "__x64_sys_",
+        "__arm64_sys_",
+        "__do_sys_",
+        "__se_sys_",
+        "__ia32_sys_",
+        "SyS_",
+        "SYSC_",
+        "sys_",
+    ];
     PREFIXES.iter().find_map(|prefix| Syscall::from_name(name.strip_prefix(prefix)?))
 }
 

@@ -4,9 +4,7 @@
 use coldcase_ingest::capture::{Mode, Nanos, Syscall};
 
 use crate::brackets::Bracket;
-use crate::findings::{
-    ActivityShare, BlameRow, Cause, Culprit, Freeze, Grade, Operation, Window,
-};
+use crate::findings::{ActivityShare, BlameRow, Cause, Culprit, Freeze, Grade, Operation, Window};
 use crate::memory;
 use crate::model::Model;
 use crate::operation::is_memory;
@@ -67,7 +65,8 @@ fn describe(model: &Model<'_>, call: &Bracket) -> (RawWindow, Window) {
     };
     let operation = Operation::Syscall(call.syscall);
     let running = on_cpu(model, call);
-    let stacks = |mode| call.stack.map(|stack| view::frames(capture, stack, mode)).unwrap_or_default();
+    let stacks =
+        |mode| call.stack.map(|stack| view::frames(capture, stack, mode)).unwrap_or_default();
     let window = Window {
         cause: Some(Cause::MemorySyscall),
         grade: Grade::Strong,

@@ -43,7 +43,8 @@ pub(crate) fn judge(capture: &Capture, options: &Options) -> Profile {
     let most = most.filter(|(_, time)| *time >= options.min_freeze);
     let mut times: BTreeMap<(&str, StackId), Nanos> = BTreeMap::new();
     for row in &capture.profile {
-        *times.entry((capture.threads.get(row.thread).comm(), row.stack)).or_default() += row.off_cpu;
+        *times.entry((capture.threads.get(row.thread).comm(), row.stack)).or_default() +=
+            row.off_cpu;
     }
     Profile {
         sites: by_site(&rows),

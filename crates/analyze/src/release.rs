@@ -30,15 +30,30 @@ pub(crate) fn of_stack(capture: &Capture, stack: StackId) -> Option<Release> {
     let mut found = None;
     for name in names::kernel(capture, stack) {
         let release = match name {
-            "up_read" | "__up_read" | "mmap_read_unlock" | "rwbase_read_unlock" | "__rwbase_read_unlock" => {
-                Release::Read
+            "up_read"
+            | "__up_read"
+            | "mmap_read_unlock"
+            | "rwbase_read_unlock"
+            | "__rwbase_read_unlock" => Release::Read,
+            "up_write" | "__up_write" | "mmap_write_unlock" | "rwbase_write_unlock" => {
+                Release::Write
             }
-            "up_write" | "__up_write" | "mmap_write_unlock" | "rwbase_write_unlock" => Release::Write,
-            "downgrade_write" | "__downgrade_write" | "mmap_write_downgrade"
+            "downgrade_write"
+            | "__downgrade_write"
+            | "mmap_write_downgrade"
             | "rwbase_write_downgrade" => Release::Downgrade,
-            "mutex_unlock" | "__mutex_unlock_slowpath" | "rt_mutex_slowunlock" | "rt_mutex_unlock"
-            | "__up" | "up" | "percpu_up_write" | "futex_wake" | "futex_unlock_pi"
-            | "futex_wake_op" | "do_futex" | "futex_requeue" => Release::Other,
+            "mutex_unlock"
+            | "__mutex_unlock_slowpath"
+            | "rt_mutex_slowunlock"
+            | "rt_mutex_unlock"
+            | "__up"
+            | "up"
+            | "percpu_up_write"
+            | "futex_wake"
+            | "futex_unlock_pi"
+            | "futex_wake_op"
+            | "do_futex"
+            | "futex_requeue" => Release::Other,
             "rwsem_down_write_slowpath" | "rwsem_down_read_slowpath" => return None,
             _ => continue,
         };
@@ -64,9 +79,10 @@ pub(crate) fn released_lock(capture: &Capture, stack: StackId) -> Option<WaitKin
 pub(crate) fn taken_as(release: Release, operation: Option<Operation>) -> Option<LockMode> {
     match (release, operation) {
         (Release::Write | Release::Downgrade, _) => Some(LockMode::Write),
-        (Release::Read, Some(Operation::Syscall(Syscall::Munmap | Syscall::Brk | Syscall::Mremap))) => {
-            Some(LockMode::Write)
-        }
+        (
+            Release::Read,
+            Some(Operation::Syscall(Syscall::Munmap | Syscall::Brk | Syscall::Mremap)),
+        ) => Some(LockMode::Write),
         (Release::Read, _) => Some(LockMode::Read),
         (Release::Other, _) => None,
     }

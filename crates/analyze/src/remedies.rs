@@ -7,7 +7,8 @@ use crate::findings::{Cause, Container, Operation, Remedy, Window};
 /// Remedies for a freeze, the most fitting first.
 pub(crate) fn of(window: &Window, container: Option<&Container>) -> Vec<Remedy> {
     let mut remedies = Vec::new();
-    let mut add = |action: String, cost: &str| remedies.push(Remedy { action, cost: cost.to_owned() });
+    let mut add =
+        |action: String, cost: &str| remedies.push(Remedy { action, cost: cost.to_owned() });
     if let Some(container) = container
         && let (Some(entries), Some(bytes)) =
             (container.entries, window.culprit.as_ref().and_then(|culprit| culprit.bytes))
@@ -21,7 +22,8 @@ pub(crate) fn of(window: &Window, container: Option<&Container>) -> Vec<Remedy> 
         );
     }
     let culprit = window.culprit.as_ref();
-    let flag = |name: &str| culprit.is_some_and(|culprit| culprit.flags.iter().any(|flag| flag == name));
+    let flag =
+        |name: &str| culprit.is_some_and(|culprit| culprit.flags.iter().any(|flag| flag == name));
     match (window.cause, culprit.and_then(|culprit| culprit.operation)) {
         (Some(Cause::MmapLock), Some(Operation::Syscall(Syscall::Mmap))) => {
             if flag("MAP_POPULATE") {

@@ -96,7 +96,9 @@ impl Rules {
         rules.groups.extend(self.groups.iter().cloned());
         rules.rules.extend(self.rules.iter().cloned().map(|mut rule| {
             for condition in &mut rule.conditions {
-                if let Condition::At(group) | Condition::By(group) | Condition::In(group) = condition {
+                if let Condition::At(group) | Condition::By(group) | Condition::In(group) =
+                    condition
+                {
                     *group += shift;
                 }
             }
@@ -151,13 +153,15 @@ impl<'a> Matcher<'a> {
         for name in &functions {
             if !self.groups_of_name.contains_key(name) {
                 let groups = self.rules.groups.iter();
-                let fits = groups.map(|group| group.iter().any(|pattern| pattern.fits(name))).collect();
+                let fits =
+                    groups.map(|group| group.iter().any(|pattern| pattern.fits(name))).collect();
                 self.groups_of_name.insert(name, fits);
             }
         }
         let fits: Vec<&[bool]> =
             functions.iter().map(|name| self.groups_of_name[name].as_slice()).collect();
-        let first = functions.iter().position(|name| !is_scheduler(name)).unwrap_or(functions.len());
+        let first =
+            functions.iter().position(|name| !is_scheduler(name)).unwrap_or(functions.len());
         self.rules.rules.iter().position(|rule| rule.fits(&fits, first, state))
     }
 }
@@ -345,10 +349,8 @@ mod tests {
 
     fn site(stack: &str, state: TaskState) -> Option<(String, WaitKind)> {
         let mut capture = Capture::default();
-        let frames: Vec<_> = stack
-            .split(" < ")
-            .map(|name| capture.frames.intern_name(Mode::Kernel, name))
-            .collect();
+        let frames: Vec<_> =
+            stack.split(" < ").map(|name| capture.frames.intern_name(Mode::Kernel, name)).collect();
         let stack = capture.stacks.intern(&frames);
         let rules = Rules::built_in();
         let rule = Matcher::new(&capture, &rules).rule(Some(stack), state)?;
@@ -363,7 +365,9 @@ mod tests {
     fn the_whole_table_can_be_read() {
         let rules = parse(BUILT_IN).unwrap();
         assert!(rules.rules().len() > 40);
-        assert!(rules.rules().iter().all(|rule| !rule.kernels.is_empty() && !rule.source.is_empty()));
+        assert!(
+            rules.rules().iter().all(|rule| !rule.kernels.is_empty() && !rule.source.is_empty())
+        );
     }
 
     #[test]
@@ -372,17 +376,41 @@ mod tests {
         let read = Some(WaitKind::Harm(Cause::MmapLock, Some(LockMode::Read)));
         for (stack, expected) in [
             // 6.18, x86-64
-            ("__schedule < schedule < schedule_preempt_disabled < rwsem_down_write_slowpath < down_write_killable < __vm_munmap < __x64_sys_munmap", write),
-            ("__schedule < schedule < rwsem_down_read_slowpath < down_read_killable < lock_mm_and_find_vma < do_user_addr_fault < exc_page_fault", read),
-            ("schedule < rwsem_down_write_slowpath.isra.0 < down_write_killable < vm_mmap_pgoff < ksys_mmap_pgoff", write),
+            (
+                "__schedule < schedule < schedule_preempt_disabled < rwsem_down_write_slowpath < down_write_killable < __vm_munmap < __x64_sys_munmap",
+                write,
+            ),
+            (
+                "__schedule < schedule < rwsem_down_read_slowpath < down_read_killable < lock_mm_and_find_vma < do_user_addr_fault < exc_page_fault",
+                read,
+            ),
+            (
+                "schedule < rwsem_down_write_slowpath.isra.0 < down_write_killable < vm_mmap_pgoff < ksys_mmap_pgoff",
+                write,
+            ),
             // 4.14
-            ("__schedule < schedule < rwsem_down_read_failed < call_rwsem_down_read_failed < down_read < __do_page_fault < do_page_fault", read),
-            ("__schedule < schedule < rwsem_down_write_failed_killable < call_rwsem_down_write_failed_killable < down_write_killable < SyS_munmap < entry_SYSCALL_64_fastpath", write),
+            (
+                "__schedule < schedule < rwsem_down_read_failed < call_rwsem_down_read_failed < down_read < __do_page_fault < do_page_fault",
+                read,
+            ),
+            (
+                "__schedule < schedule < rwsem_down_write_failed_killable < call_rwsem_down_write_failed_killable < down_write_killable < SyS_munmap < entry_SYSCALL_64_fastpath",
+                write,
+            ),
             // arm64
-            ("__schedule < schedule < rwsem_down_read_slowpath < down_read < do_page_fault < do_translation_fault < do_mem_abort < el0_da", read),
+            (
+                "__schedule < schedule < rwsem_down_read_slowpath < down_read < do_page_fault < do_translation_fault < do_mem_abort < el0_da",
+                read,
+            ),
             // an inode's rwsem under a page fault is not mmap_lock
-            ("schedule < rwsem_down_read_slowpath < down_read < ext4_map_blocks < filemap_fault < do_user_addr_fault < exc_page_fault", Some(WaitKind::Harm(Cause::Rwsem, Some(LockMode::Read)))),
-            ("schedule < rwsem_down_write_slowpath < down_write < register_netdevice_notifier", Some(WaitKind::Harm(Cause::Rwsem, Some(LockMode::Write)))),
+            (
+                "schedule < rwsem_down_read_slowpath < down_read < ext4_map_blocks < filemap_fault < do_user_addr_fault < exc_page_fault",
+                Some(WaitKind::Harm(Cause::Rwsem, Some(LockMode::Read))),
+            ),
+            (
+                "schedule < rwsem_down_write_slowpath < down_write < register_netdevice_notifier",
+                Some(WaitKind::Harm(Cause::Rwsem, Some(LockMode::Write))),
+            ),
         ] {
             assert_eq!(kind(stack), expected, "{stack}");
         }
@@ -391,22 +419,39 @@ mod tests {
     #[test]
     fn other_waits_have_their_own_sites() {
         for (stack, cause) in [
-            ("schedule < futex_wait_queue < __futex_wait < futex_wait < do_futex < __x64_sys_futex", Cause::Futex),
-            ("schedule < io_schedule < folio_wait_bit_common < filemap_fault < __do_fault < do_read_fault", Cause::PageFaultIo),
-            ("schedule < jbd2_log_wait_commit < ext4_sync_file < __x64_sys_fsync", Cause::FsJournal),
+            (
+                "schedule < futex_wait_queue < __futex_wait < futex_wait < do_futex < __x64_sys_futex",
+                Cause::Futex,
+            ),
+            (
+                "schedule < io_schedule < folio_wait_bit_common < filemap_fault < __do_fault < do_read_fault",
+                Cause::PageFaultIo,
+            ),
+            (
+                "schedule < jbd2_log_wait_commit < ext4_sync_file < __x64_sys_fsync",
+                Cause::FsJournal,
+            ),
             ("schedule < do_signal_stop < get_signal", Cause::Stopped),
             ("schedule < schedule_preempt_disabled < __mutex_lock < pipe_write", Cause::Mutex),
-            ("schedule < io_schedule < folio_wait_bit_common < do_swap_page < handle_mm_fault", Cause::Swap),
+            (
+                "schedule < io_schedule < folio_wait_bit_common < do_swap_page < handle_mm_fault",
+                Cause::Swap,
+            ),
         ] {
             assert_eq!(kind(stack), Some(WaitKind::Harm(cause, None)), "{stack}");
         }
-        assert_eq!(kind("schedule < schedule_hrtimeout_range < ep_poll < do_epoll_wait"), Some(WaitKind::Idle));
+        assert_eq!(
+            kind("schedule < schedule_hrtimeout_range < ep_poll < do_epoll_wait"),
+            Some(WaitKind::Idle)
+        );
         assert_eq!(kind("schedule < something_new"), None);
     }
 
     #[test]
     fn a_users_rules_come_first_and_bad_ones_are_named() {
-        let rules = Rules::built_in().extended("my lock | mutex | at=my_lock* | 6.1 | drivers/my.c\n").unwrap();
+        let rules = Rules::built_in()
+            .extended("my lock | mutex | at=my_lock* | 6.1 | drivers/my.c\n")
+            .unwrap();
         assert_eq!(rules.rules()[0].site, "my lock");
         assert_eq!(rules.rules().len(), Rules::built_in().rules().len() + 1);
         for (text, word) in [

@@ -1,6 +1,6 @@
 //! Where each wait happened and, if it was for a lock, for which one.
 
-use coldcase_ingest::capture::{Capture, ContentionFlags, Meaning, ProcessId, StackId, Syscall};
+use coldcase_ingest::capture::{Capture, ContentionFlags, ProcessId, StackId, Syscall};
 use rustc_hash::FxHashMap;
 
 use crate::brackets::Brackets;
@@ -84,7 +84,10 @@ impl Sites {
         }
         let owner_of = |address| -> Option<ProcessId> {
             let counts = owners.get(&address)?;
-            counts.iter().max_by_key(|(process, count)| (**count, std::cmp::Reverse(**process))).map(|most| *most.0)
+            counts
+                .iter()
+                .max_by_key(|(process, count)| (**count, std::cmp::Reverse(**process)))
+                .map(|most| *most.0)
         };
         for site in &mut self.sites {
             let Some(address) = site.address else { continue };
@@ -193,7 +196,9 @@ impl Context<'_> {
                 let bracket = self.brackets.at(wait.thread, wait.span.start);
                 let bracket = bracket.filter(|bracket| bracket.syscall == Syscall::Futex);
                 let address = bracket.and_then(|bracket| bracket.args).map(|args| args[0]);
-                Some(address.map_or(LockKey::Kind(cause, process), |at| LockKey::Futex(process, at)))
+                Some(
+                    address.map_or(LockKey::Kind(cause, process), |at| LockKey::Futex(process, at)),
+                )
             }
             Cause::Rwsem | Cause::Mutex | Cause::VmaLock => {
                 Some(address.map_or(LockKey::Kind(cause, process), LockKey::Address))
@@ -229,9 +234,4 @@ fn full_name(name: &str, kind: WaitKind, operation: Option<Operation>) -> String
         full.push_str(operation.word());
     }
     full
-}
-
-/// Whether the capture can tell locks apart by address.
-pub(crate) fn knows_addresses(capture: &Capture) -> bool {
-    capture.recorded(Meaning::Contention) || capture.recorded(Meaning::MmapLock)
 }

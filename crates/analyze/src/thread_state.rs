@@ -118,8 +118,15 @@ fn own_events(capture: &Capture) -> Vec<(Timestamp, ThreadId, Option<u32>)> {
 enum Now {
     /// Not seen yet.
     Unseen,
-    Running { since: Timestamp },
-    Off { since: Timestamp, state: TaskState, stack: Option<StackId>, woken: Option<(Timestamp, usize)> },
+    Running {
+        since: Timestamp,
+    },
+    Off {
+        since: Timestamp,
+        state: TaskState,
+        stack: Option<StackId>,
+        woken: Option<(Timestamp, usize)>,
+    },
     Ended,
 }
 
@@ -199,7 +206,8 @@ impl<'a> Machine<'a> {
         match &mut self.now[thread.index()] {
             Now::Off { woken, state, .. } if !state.is_runnable() => match *woken {
                 // sched_wakeup repeats what sched_waking has already told, and knows less.
-                Some((_, known)) if kind(known) == WakeupKind::Waking && kind(index) != WakeupKind::Waking => {}
+                Some((_, known))
+                    if kind(known) == WakeupKind::Waking && kind(index) != WakeupKind::Waking => {}
                 _ => *woken = Some((time, index)),
             },
             Now::Unseen => {
@@ -278,7 +286,15 @@ impl<'a> Machine<'a> {
                     let open_start = since <= self.span.start && state == TaskState::Unknown;
                     let span = Span::new(since, end);
                     let wakeup = None;
-                    self.push_wait(Wait { thread, span, open_start, open_end: true, state, stack, wakeup });
+                    self.push_wait(Wait {
+                        thread,
+                        span,
+                        open_start,
+                        open_end: true,
+                        state,
+                        stack,
+                        wakeup,
+                    });
                 }
                 Now::Off { .. } => self.close(thread, end),
                 Now::Unseen | Now::Ended => {}
@@ -344,10 +360,18 @@ mod tests {
             } else if let Some(wakee) = what.strip_prefix("w:") {
                 let wakee = thread(wakee);
                 let (context, kind) = (Context::Task, WakeupKind::Waking);
-                capture.wakeups.push(Wakeup { time, waker: None, wakee, context, kind, stack: None });
+                capture.wakeups.push(Wakeup {
+                    time,
+                    waker: None,
+                    wakee,
+                    context,
+                    kind,
+                    stack: None,
+                });
             } else if let Some(own) = what.strip_prefix('.') {
                 let thread = thread(own);
-                let sample = coldcase_ingest::capture::Sample { time, cpu: None, thread, stack: None };
+                let sample =
+                    coldcase_ingest::capture::Sample { time, cpu: None, thread, stack: None };
                 capture.samples.push(sample);
             }
             last = time;
@@ -384,28 +408,43 @@ mod tests {
 
     #[test]
     fn a_preempted_thread_is_not_blocked() {
-        assert_eq!(drawn("10 a>b R+, 20 w:c, 25 b>a S, 30 a>b S", 'a'), "0-10 run, 10-25 cpu, 25-30 run");
+        assert_eq!(
+            drawn("10 a>b R+, 20 w:c, 25 b>a S, 30 a>b S", 'a'),
+            "0-10 run, 10-25 cpu, 25-30 run"
+        );
     }
 
     #[test]
     fn waits_that_the_recording_cuts_off_are_kept() {
-        assert_eq!(drawn("5 x>- S, 20 w:a, 22 ->a S, 30 a>- S, 50 w:x", 'a'), "0-20 ~blocked, 20-22 cpu, 22-30 run, 30-50 blocked~");
+        assert_eq!(
+            drawn("5 x>- S, 20 w:a, 22 ->a S, 30 a>- S, 50 w:x", 'a'),
+            "0-20 ~blocked, 20-22 cpu, 22-30 run, 30-50 blocked~"
+        );
         assert_eq!(drawn("5 x>- S, 22 ->a S, 30 a>- S", 'a'), "0-22 ~blocked, 22-30 run");
     }
 
     #[test]
     fn a_missing_switch_in_is_made_good_by_the_cpus_previous_switch() {
-        assert_eq!(drawn("10 a>b S, 20 w:a, 24 b>c S, 40 a>b S", 'a'), "0-10 run, 10-20 blocked, 20-24 cpu, 24-40 run");
+        assert_eq!(
+            drawn("10 a>b S, 20 w:a, 24 b>c S, 40 a>b S", 'a'),
+            "0-10 run, 10-20 blocked, 20-24 cpu, 24-40 run"
+        );
     }
 
     #[test]
     fn a_threads_own_event_proves_that_it_runs() {
-        assert_eq!(drawn("10 a>b S, 20 w:a, 23 .a, 40 a>b S", 'a'), "0-10 run, 10-20 blocked, 20-23 cpu, 23-40 run");
+        assert_eq!(
+            drawn("10 a>b S, 20 w:a, 23 .a, 40 a>b S", 'a'),
+            "0-10 run, 10-20 blocked, 20-23 cpu, 23-40 run"
+        );
     }
 
     #[test]
     fn without_wakings_a_wait_lasts_until_the_switch_in() {
-        assert_eq!(drawn("10 a>b D, 35 b>a S, 40 a>b S", 'a'), "0-10 run, 10-35 blocked, 35-40 run");
+        assert_eq!(
+            drawn("10 a>b D, 35 b>a S, 40 a>b S", 'a'),
+            "0-10 run, 10-35 blocked, 35-40 run"
+        );
     }
 
     #[test]
@@ -413,7 +452,10 @@ mod tests {
         let script = "3 a>b S, 4 w:a, 5 b>a D, 6 a>c S, 7 w:b, 8 c>b D, 9 w:a, 9 w:c, 12 b>a S, 13 a>c R+, 15 c>a X";
         let (_, states) = states(script);
         for slices in &states.slices {
-            assert!(slices.windows(2).all(|pair| pair[0].span.end == pair[1].span.start), "{slices:?}");
+            assert!(
+                slices.windows(2).all(|pair| pair[0].span.end == pair[1].span.start),
+                "{slices:?}"
+            );
             assert!(slices.iter().all(|slice| slice.span.duration() > Nanos::ZERO));
         }
     }

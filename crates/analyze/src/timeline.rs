@@ -15,7 +15,12 @@ use crate::windows::RawWindow;
 const MAX_LANES: usize = 64;
 
 /// The worst window, with as much again around it.
-pub(crate) fn around(model: &Model<'_>, raw: &RawWindow, window: &Window, all: &[RawWindow]) -> Timeline {
+pub(crate) fn around(
+    model: &Model<'_>,
+    raw: &RawWindow,
+    window: &Window,
+    all: &[RawWindow],
+) -> Timeline {
     let margin = Nanos((raw.span.duration().0 / 3).max(20_000_000));
     let wide = Span::new(raw.span.start.minus(margin), raw.span.end.plus(margin));
     let span = wide.intersect(model.span).unwrap_or(raw.span);

@@ -14,7 +14,7 @@ use crate::rules::WaitKind;
 use crate::thread_state::Doing;
 use crate::view;
 use crate::windows::RawWindow;
-use crate::{chain, cpu};
+use crate::{chain, cpu, stopped};
 
 /// A thread is a culprit if at least so much of the waiting ends at it ...
 const CULPRIT_SHARE: f64 = 0.5;
@@ -37,19 +37,22 @@ pub(crate) fn judge(model: &Model<'_>, raw: &RawWindow) -> Option<Window> {
         return None;
     }
     let (cause, cpu_evidence) = cause(model, raw, &leaves, total);
-    let culprit = if is_cause_by_holder(cause, raw.cause) { find_culprit(&leaves, total) } else { None };
+    let culprit = if raw.cause.is_lock() { find_culprit(&leaves, total) } else { None };
     let lock = raw.cause.is_lock().then(|| lock(model, raw, culprit.as_ref()));
     let grade = grade(model, raw, cause, culprit.as_ref(), &leaves, total);
     let mut evidence = cpu_evidence;
     evidence.extend(evidence_of(model, raw, culprit.as_ref(), &leaves, total));
+    let sender = if cause == Cause::Stopped { stopped::sender(model, raw) } else { None };
+    evidence.extend(sender.as_ref().map(|sender| sender.evidence.clone()));
+    let culprit = culprit.as_ref().map(|suspect| describe(model, raw, suspect));
     Some(Window {
         cause: Some(cause),
         grade,
         evidence,
         freeze: freeze(model, raw, total),
         lock,
-        culprit: culprit.as_ref().map(|suspect| describe(model, raw, suspect, &leaves)),
-        blame: leaves.iter().map(|leaf| blame_row(model, raw, leaf)).collect(),
+        culprit: culprit.or(sender.map(|sender| sender.culprit)),
+        blame: leaves.iter().map(|leaf| blame_row(model, leaf)).collect(),
         chain: chain::of_longest(model, raw),
     })
 }
@@ -77,7 +80,10 @@ fn find_culprit(leaves: &[Leaf], total: Nanos) -> Option<Suspect> {
             Some(known) => known.time += leaf.time,
             None => suspects.push(Suspect { thread, hold, time: leaf.time }),
         }
-        match best_hold.iter_mut().find(|known| known.0.thread == thread && known.0.span == hold.span) {
+        match best_hold
+            .iter_mut()
+            .find(|known| known.0.thread == thread && known.0.span == hold.span)
+        {
             Some(known) => known.1 += leaf.time,
             None => best_hold.push((hold, leaf.time)),
         }
@@ -108,11 +114,6 @@ fn waits_for_input(model: &Model<'_>, leaves: &[Leaf]) -> Nanos {
     resting.map(|leaf| leaf.time).sum()
 }
 
-/// Whether somebody who held something is to blame, rather than a device or a limit.
-fn is_cause_by_holder(cause: Cause, lock: Cause) -> bool {
-    lock.is_lock() || cause.is_lock()
-}
-
 /// What the waiting comes down to: the lock, or what its holder itself waited for (the cause under the cause).
 fn cause(
     model: &Model<'_>,
@@ -134,7 +135,9 @@ fn cause(
     }
     let most = causes.into_iter().max_by_key(|&(cause, time)| (time, std::cmp::Reverse(cause)));
     match most {
-        Some((cause, time)) if time.share_of(total) > 0.5 && !cause.is_lock() => (cause, Vec::new()),
+        Some((cause, time)) if time.share_of(total) > 0.5 && !cause.is_lock() => {
+            (cause, Vec::new())
+        }
         _ => (raw.cause, Vec::new()),
     }
 }
@@ -172,7 +175,7 @@ fn lock(model: &Model<'_>, raw: &RawWindow, culprit: Option<&Suspect>) -> Lock {
     Lock { kind: raw.cause, mode: culprit.and_then(|suspect| suspect.hold.mode), address }
 }
 
-fn describe(model: &Model<'_>, raw: &RawWindow, suspect: &Suspect, leaves: &[Leaf]) -> Culprit {
+fn describe(model: &Model<'_>, raw: &RawWindow, suspect: &Suspect) -> Culprit {
     let capture = model.capture;
     let hold = &suspect.hold;
     let long_call = long_call(model, suspect.thread, raw.span);
@@ -182,11 +185,13 @@ fn describe(model: &Model<'_>, raw: &RawWindow, suspect: &Suspect, leaves: &[Lea
         (Cause::Futex, Some(call)) => Some(Operation::Syscall(call.syscall)),
         _ => hold.operation,
     };
-    let same_call = |operation| call.is_some_and(|call| operation == Some(Operation::Syscall(call.syscall)));
+    let same_call =
+        |operation| call.is_some_and(|call| operation == Some(Operation::Syscall(call.syscall)));
     let call = call.filter(|_| same_call(operation));
     let user_stack = hold.stack.map(|stack| view::frames(capture, stack, Mode::User));
     let user_stack = user_stack.filter(|frames| !frames.is_empty());
-    let of_call = || call.and_then(|call| call.stack).map(|stack| view::frames(capture, stack, Mode::User));
+    let of_call =
+        || call.and_then(|call| call.stack).map(|stack| view::frames(capture, stack, Mode::User));
     Culprit {
         thread: view::thread_name(capture, suspect.thread),
         operation,
@@ -195,7 +200,7 @@ fn describe(model: &Model<'_>, raw: &RawWindow, suspect: &Suspect, leaves: &[Lea
         start: call.map_or(Some(hold.span.start).filter(|_| !hold.open_start), |call| call.enter),
         duration: call.and_then(|call| call.duration()),
         held: (!hold.open_start).then(|| hold.span.duration()),
-        activity: activity(model, suspect, leaves),
+        activity: activity(model, suspect),
         kernel_stack: hold
             .stack
             .map(|stack| view::frames(capture, stack, Mode::Kernel))
@@ -205,11 +210,7 @@ fn describe(model: &Model<'_>, raw: &RawWindow, suspect: &Suspect, leaves: &[Lea
 }
 
 /// The memory or file call that a thread stood in for most of a span.
-fn long_call(
-    model: &Model<'_>,
-    thread: ThreadId,
-    span: Span,
-) -> Option<crate::brackets::Bracket> {
+fn long_call(model: &Model<'_>, thread: ThreadId, span: Span) -> Option<crate::brackets::Bracket> {
     let calls = model.brackets.of(thread).iter();
     let long = calls.filter(|call| {
         let covered = call.span(model.span).overlap(span).share_of(span.duration());
@@ -219,7 +220,7 @@ fn long_call(
 }
 
 /// What the culprit did during its hold.
-fn activity(model: &Model<'_>, suspect: &Suspect, _leaves: &[Leaf]) -> Vec<ActivityShare> {
+fn activity(model: &Model<'_>, suspect: &Suspect) -> Vec<ActivityShare> {
     let mut shares: Vec<ActivityShare> = Vec::new();
     for slice in model.states.within(suspect.thread, suspect.hold.span) {
         let what = doing(model, slice.doing);
@@ -250,10 +251,12 @@ fn grade(
     total: Nanos,
 ) -> Grade {
     let mut grade = match culprit {
-        Some(suspect) => grade_of_holds(suspect, leaves),
+        Some(suspect) => grade_of_holds(raw, suspect, leaves),
         None if raw.cause.is_lock() => Grade::Circumstantial,
         // What a thread waited for stands in its own stack or state.
-        None if cause == Cause::CpuStarvation || cause == Cause::CpuThrottle => Grade::Circumstantial,
+        None if cause == Cause::CpuStarvation || cause == Cause::CpuThrottle => {
+            Grade::Circumstantial
+        }
         None => Grade::Strong,
     };
     let unknown: Nanos = leaves
@@ -261,7 +264,8 @@ fn grade(
         .filter(|leaf| matches!(leaf.root, Root::Unknown(_)))
         .map(|leaf| leaf.time)
         .sum();
-    let sampled = [Meaning::Switches, Meaning::Waking].iter().any(|&event| model.capture.sampled(event));
+    let sampled =
+        [Meaning::Switches, Meaning::Waking].iter().any(|&event| model.capture.sampled(event));
     if unknown.share_of(total) > 0.5 || lost_inside(model, raw.span) {
         grade = grade.max(Grade::Circumstantial);
     }
@@ -271,13 +275,15 @@ fn grade(
     grade
 }
 
-fn grade_of_holds(suspect: &Suspect, leaves: &[Leaf]) -> Grade {
+fn grade_of_holds(raw: &RawWindow, suspect: &Suspect, leaves: &[Leaf]) -> Grade {
     let share = |evidence: &[Evidence]| {
         let own = leaves.iter().filter(|leaf| root_thread(leaf.root) == Some(suspect.thread));
-        let shown = own.filter(|leaf| leaf.hold.is_some_and(|hold| evidence.contains(&hold.evidence)));
+        let shown =
+            own.filter(|leaf| leaf.hold.is_some_and(|hold| evidence.contains(&hold.evidence)));
         shown.map(|leaf| leaf.time).sum::<Nanos>().share_of(suspect.time)
     };
-    let names_itself = suspect.hold.operation.is_some() || suspect.hold.call.is_some();
+    let futex = raw.cause == Cause::Futex;
+    let names_itself = futex || suspect.hold.operation.is_some() || suspect.hold.call.is_some();
     if share(&[Evidence::LockEvents]) >= 0.8 {
         Grade::Proven
     } else if share(&[Evidence::LockEvents, Evidence::ReleaseStack]) >= 0.8 && names_itself {
@@ -308,15 +314,21 @@ fn evidence_of(
         let share = 100.0 * suspect.time.share_of(total);
         evidence.push(format!("{share:.0} % of the waiting ends at {comm}"));
         evidence.push(match suspect.hold.evidence {
-            Evidence::LockEvents => format!("the lock's own events show when {comm} took it and let go"),
+            Evidence::LockEvents => {
+                format!("the lock's own events show when {comm} took it and let go")
+            }
             Evidence::ReleaseStack => {
                 format!("{comm} woke those who waited, from a stack that lets go of the lock")
             }
             Evidence::Waker => format!("{comm} woke those who waited; its stack was not recorded"),
-            Evidence::Overlap => format!("a call of {comm} spans the waiting; nothing else points to it"),
+            Evidence::Overlap => {
+                format!("a call of {comm} spans the waiting; nothing else points to it")
+            }
         });
         if suspect.hold.mode == Some(LockMode::Read) && raw.cause == Cause::MmapLock {
-            evidence.push("it held the lock as a reader: writers waited, and readers behind them".into());
+            evidence.push(
+                "it held the lock as a reader: writers waited, and readers behind them".into(),
+            );
         }
     }
     let unknown: Nanos = leaves
@@ -325,7 +337,10 @@ fn evidence_of(
         .map(|leaf| leaf.time)
         .sum();
     if unknown > Nanos::ZERO {
-        evidence.push(format!("for {:.1} % of the waiting nobody is known", 100.0 * unknown.share_of(total)));
+        evidence.push(format!(
+            "for {:.1} % of the waiting nobody is known",
+            100.0 * unknown.share_of(total)
+        ));
     }
     if lost_inside(model, raw.span) {
         evidence.push("events were lost in or near the window".into());
@@ -333,7 +348,7 @@ fn evidence_of(
     evidence
 }
 
-fn blame_row(model: &Model<'_>, raw: &RawWindow, leaf: &Leaf) -> BlameRow {
+fn blame_row(model: &Model<'_>, leaf: &Leaf) -> BlameRow {
     let capture = model.capture;
     let holding = |hold: &Option<Hold>| {
         let operation = hold.and_then(|hold| hold.operation).map(Operation::word);
@@ -349,6 +364,5 @@ fn blame_row(model: &Model<'_>, raw: &RawWindow, leaf: &Leaf) -> BlameRow {
         }
         Root::Unknown(why) => (why.text().to_owned(), true),
     };
-    let _ = raw;
     BlameRow { thread, doing, time: leaf.time, unknown }
 }

@@ -4,7 +4,7 @@
 //! ever are in the rest of the capture. Waiting for work is no freeze. What a wait site cannot tell (a futex is
 //! a lock or an empty queue) is told by the thread's own habits.
 
-use coldcase_ingest::capture::{Nanos, ProcessId, Span, ThreadId};
+use coldcase_ingest::capture::{Context, Nanos, ProcessId, Span, ThreadId};
 
 use crate::findings::Cause;
 use crate::model::Model;
@@ -76,7 +76,10 @@ fn of_process(model: &Model<'_>, process: ProcessId, options: &Options) -> Vec<R
         }
     }
     let limits = options.window.map(|(start, end)| {
-        Span::new(coldcase_ingest::capture::Timestamp(start), coldcase_ingest::capture::Timestamp(end))
+        Span::new(
+            coldcase_ingest::capture::Timestamp(start),
+            coldcase_ingest::capture::Timestamp(end),
+        )
     });
     windows
         .into_iter()
@@ -114,12 +117,24 @@ fn concerns_the_process(model: &Model<'_>, window: &RawWindow) -> bool {
     if window.cause == Cause::Futex {
         // An empty queue looks like a lock: only when most of those who normally run stand still is it one.
         let lively = all.iter().filter(|&&thread| {
-            window.threads.contains(&thread) || Habits::new(model, thread).is_lively(window.span.duration())
+            window.threads.contains(&thread)
+                || Habits::new(model, thread).is_lively(window.span.duration())
         });
-        return frozen >= 2 && frozen * 2 >= lively.count();
+        return frozen >= 2 && frozen * 2 >= lively.count() && !comes_and_goes(model, window);
     }
     let working = all.iter().filter(|&&thread| is_working(model, thread)).count();
     frozen >= 2 && frozen * 4 >= working || working <= frozen + 1
+}
+
+/// Whether threads were let on again and again: that is a queue with little in it, or chronic contention. Timed
+/// waits that run out and are taken up again let nobody on.
+fn comes_and_goes(model: &Model<'_>, window: &RawWindow) -> bool {
+    const TIMES: usize = 3;
+    let ended = window.harms.iter().filter_map(|harm| harm.wait).filter(|&id| {
+        let wakeup = model.states.wait(id).wakeup.map(|index| &model.capture.wakeups[index]);
+        wakeup.is_some_and(|wakeup| wakeup.context == Context::Task)
+    });
+    ended.count() > TIMES * window.threads.len()
 }
 
 /// A thread that comes to a CPU now and then.
@@ -193,7 +208,10 @@ impl Habits {
     }
 
     fn lengths(&self, key: Option<Cause>) -> &[u64] {
-        self.lengths.iter().find(|(known, _)| *known == key).map_or(&[], |(_, list)| list.as_slice())
+        self.lengths
+            .iter()
+            .find(|(known, _)| *known == key)
+            .map_or(&[], |(_, list)| list.as_slice())
     }
 
     /// The longest wait of its kind but one tenth.
@@ -214,7 +232,13 @@ impl Habits {
     }
 
     /// Whether a long wait is a harm and not the thread's way of life.
-    fn is_unusual(&self, model: &Model<'_>, span: Span, cause: Cause, wait: Option<WaitId>) -> bool {
+    fn is_unusual(
+        &self,
+        model: &Model<'_>,
+        span: Span,
+        cause: Cause,
+        wait: Option<WaitId>,
+    ) -> bool {
         let wait = wait.map(|id| model.states.wait(id));
         if wait.is_some_and(|wait| wait.open_start && wait.open_end) {
             return false;

@@ -23,7 +23,10 @@ fn compare(path: &str, expected: &Value, found: &Value, out: &mut Vec<String>) {
         (Value::Object(expected), _) if expected.keys().any(|key| key.starts_with('$')) => {
             for (operator, value) in expected {
                 if !fits(operator, value, found) {
-                    out.push(format!("{path}: expected {operator} {value}, found {}", short(found)));
+                    out.push(format!(
+                        "{path}: expected {operator} {value}, found {}",
+                        short(found)
+                    ));
                 }
             }
         }
@@ -48,7 +51,9 @@ fn compare_keys(
         let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
         match found.get(key) {
             Some(found) => compare(&path, expected, found, out),
-            None => out.push(format!("{path}: expected {}, but there is no such key", short(expected))),
+            None => {
+                out.push(format!("{path}: expected {}, but there is no such key", short(expected)))
+            }
         }
     }
 }
@@ -67,9 +72,13 @@ fn fits(operator: &str, value: &Value, found: &Value) -> bool {
         "$between" => {
             let range = value.as_array().filter(|range| range.len() == 2);
             let range = range.and_then(|range| number(&range[0]).zip(number(&range[1])));
-            number(found).zip(range).is_some_and(|(found, (low, high))| low <= found && found <= high)
+            number(found)
+                .zip(range)
+                .is_some_and(|(found, (low, high))| low <= found && found <= high)
         }
-        "$contains" => found.as_str().zip(value.as_str()).is_some_and(|(text, part)| text.contains(part)),
+        "$contains" => {
+            found.as_str().zip(value.as_str()).is_some_and(|(text, part)| text.contains(part))
+        }
         "$one_of" => value.as_array().is_some_and(|list| list.contains(found)),
         "$length" => found.as_array().is_some_and(|list| Some(list.len() as u64) == value.as_u64()),
         "$some" => found
@@ -117,7 +126,8 @@ mod tests {
 
     #[test]
     fn operators_say_how_far_a_value_may_go() {
-        let found = json!({"grade": "strong", "ms": 12.5, "list": [{"f": "a::insert"}, {"f": "main"}]});
+        let found =
+            json!({"grade": "strong", "ms": 12.5, "list": [{"f": "a::insert"}, {"f": "main"}]});
         for (expected, fits) in [
             (json!({"grade": {"$at_least": "strong"}}), true),
             (json!({"grade": {"$at_least": "proven"}}), false),

@@ -21,7 +21,9 @@ pub fn capture(path: &Path, arguments: &ReadingArguments) -> Result<(Capture, Sy
     let mut capture =
         coldcase_ingest::read(path, options, &mut |done, total| progress.set(done, total))?;
     drop(progress);
-    if let Some(missing) = arguments.kallsyms.iter().chain(&arguments.symfs).find(|path| !path.exists()) {
+    if let Some(missing) =
+        arguments.kallsyms.iter().chain(&arguments.symfs).find(|path| !path.exists())
+    {
         return Err(Usage(format!("{} does not exist", missing.display())).into());
     }
     let sources = SymbolSources {
@@ -85,7 +87,10 @@ mod tests {
 
     #[test]
     fn seconds_are_exact_to_the_nanosecond() {
-        assert_eq!(window("2057.968233..2066.7558384").unwrap(), (2_057_968_233_000, 2_066_755_838_400));
+        assert_eq!(
+            window("2057.968233..2066.7558384").unwrap(),
+            (2_057_968_233_000, 2_066_755_838_400)
+        );
         assert_eq!(window("1..2").unwrap(), (1_000_000_000, 2_000_000_000));
         for wrong in ["", "1", "2..1", "a..b", "1..", "-1..2", "1.0000000001..2"] {
             assert!(window(wrong).is_err(), "{wrong}");

@@ -56,7 +56,8 @@ impl Default for Reader {
 impl Reader {
     fn add(&mut self, line: &str) -> Option<()> {
         let (stack, value) = line.trim_end().rsplit_once(' ')?;
-        let micros: f64 = value.parse().ok().filter(|value: &f64| value.is_finite() && *value >= 0.0)?;
+        let micros: f64 =
+            value.parse().ok().filter(|value: &f64| value.is_finite() && *value >= 0.0)?;
         let mut names = stack.split(';');
         let comm = names.next().filter(|comm| !comm.is_empty())?;
         let names: Vec<&str> = names.filter(|name| !name.is_empty()).collect();
@@ -71,7 +72,11 @@ impl Reader {
         let stack = self.capture.stacks.intern(&ids);
         let thread = self.thread(comm);
         // A float holds every whole number of nanoseconds below 2^53: 104 days.
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked above")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "checked above"
+        )]
         let off_cpu = Nanos((micros * 1000.0) as u64);
         self.capture.profile.push(ProfileRow { thread, stack, off_cpu });
         Some(())
@@ -189,7 +194,8 @@ mod tests {
                     serve-1;main;work;entry_SYSCALL_64_after_hwframe;schedule 3\n\
                     serve-1;std::main;work::run;futex_wait;schedule 4\n";
         let capture = read(text.as_bytes()).unwrap();
-        let kernel = |row| frames(&capture, row).iter().filter(|frame| frame.0 == Mode::Kernel).count();
+        let kernel =
+            |row| frames(&capture, row).iter().filter(|frame| frame.0 == Mode::Kernel).count();
         assert_eq!([kernel(0), kernel(1), kernel(2), kernel(3)], [2, 2, 2, 2]);
         assert_eq!(frames(&capture, 0).len(), 4);
         assert_eq!(capture.profile[0].off_cpu, Nanos(1_500_000));

@@ -38,15 +38,19 @@ fn unpack(packed: &[u8]) -> Result<(Vec<u8>, Option<String>), Problem> {
     let mut bytes = Vec::new();
     let outcome = decoder.take(limit).read_to_end(&mut bytes);
     if bytes.is_empty() {
-        let reason = outcome.err().map_or("nothing is packed in it".to_owned(), |error| error.to_string());
-        return Err(Problem::at(0, format!("the file is zstd-compressed and cannot be unpacked: {reason}")));
+        let reason =
+            outcome.err().map_or("nothing is packed in it".to_owned(), |error| error.to_string());
+        return Err(Problem::at(
+            0,
+            format!("the file is zstd-compressed and cannot be unpacked: {reason}"),
+        ));
     }
     let length = bytes.len();
     let damage = match outcome {
         Err(error) => Some(format!("unpacking ended at byte {length} of the content: {error}")),
-        Ok(_) if length as u64 == limit => {
-            Some(format!("unpacking was stopped at {length} bytes, {MAX_RATIO} times the packed size"))
-        }
+        Ok(_) if length as u64 == limit => Some(format!(
+            "unpacking was stopped at {length} bytes, {MAX_RATIO} times the packed size"
+        )),
         Ok(_) => None,
     };
     Ok((bytes, damage))

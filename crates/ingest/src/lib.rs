@@ -46,8 +46,7 @@ pub fn read(
 ) -> Result<Capture, IngestError> {
     let (bytes, damage) = input::load(path)?;
     let capture = read_bytes(&bytes, options, progress);
-    let mut capture =
-        capture.map_err(|problem| IngestError { path: path.to_owned(), problem })?;
+    let mut capture = capture.map_err(|problem| IngestError { path: path.to_owned(), problem })?;
     capture.warnings.extend(damage);
     Ok(capture)
 }

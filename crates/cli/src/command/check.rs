@@ -37,7 +37,9 @@ pub fn run(arguments: &CheckArguments) -> Result<Exit> {
     if checked == 0 {
         return Err(Usage("none of these folders has an expected.json".to_owned()).into());
     }
-    output::print(format!("{} as expected, {differing} different\n", checked - differing).as_bytes())?;
+    output::print(
+        format!("{} as expected, {differing} different\n", checked - differing).as_bytes(),
+    )?;
     Ok(if differing == 0 { Exit::Success } else { Exit::Difference })
 }
 
@@ -78,7 +80,9 @@ fn unbalanced(found: &Value) -> Vec<String> {
         let rows = window["blame"].as_array()?;
         let blamed: f64 = rows.iter().filter_map(|row| row["blocked_ms"].as_f64()).sum();
         let off = (blamed - blocked).abs() > ROUNDING_MS * (rows.len() as f64 + 1.0);
-        off.then(|| format!("windows[{index}]: {blamed} ms are blamed, but {blocked} ms were waited"))
+        off.then(|| {
+            format!("windows[{index}]: {blamed} ms are blamed, but {blocked} ms were waited")
+        })
     });
     sums.collect()
 }

@@ -49,7 +49,12 @@ fn head(out: &mut String, capture: &Capture) -> std::fmt::Result {
     }
     let processes = capture.threads.processes().filter(|(_, process)| !process.threads.is_empty());
     writeln!(out, "threads     {} of {} processes", capture.threads.len(), processes.count())?;
-    writeln!(out, "stacks      {} unique, of {} frames", capture.stacks.len(), capture.frames.len())?;
+    writeln!(
+        out,
+        "stacks      {} unique, of {} frames",
+        capture.stacks.len(),
+        capture.frames.len()
+    )?;
     writeln!(out, "lost        {} events", capture.lost_events())
 }
 
@@ -92,11 +97,19 @@ fn reach(out: &mut String, capture: &Capture) -> std::fmt::Result {
     let has = |meaning| capture.recorded(meaning);
     let stacks = capture.switches.iter().any(|switch| switch.stack.is_some());
     let lines = [
-        (has(Meaning::Switches) || has(Meaning::SwitchRecords), "who stood still, and when", "sched:sched_switch"),
+        (
+            has(Meaning::Switches) || has(Meaning::SwitchRecords),
+            "who stood still, and when",
+            "sched:sched_switch",
+        ),
         (stacks || has(Meaning::OffCpuProfile), "what they waited for", "callchains (-g)"),
         (has(Meaning::Waking), "who ended each wait: a culprit, strong", "sched:sched_waking"),
         (has(Meaning::Contention), "which lock, by its address", "lock:contention_begin and _end"),
-        (has(Meaning::MemorySyscalls), "sizes and flags of memory calls", "syscalls:sys_enter_mmap, ..."),
+        (
+            has(Meaning::MemorySyscalls),
+            "sizes and flags of memory calls",
+            "syscalls:sys_enter_mmap, ...",
+        ),
         (
             has(Meaning::MmapLock),
             "who held mmap_lock: a culprit, proven",

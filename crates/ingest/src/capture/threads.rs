@@ -176,7 +176,8 @@ impl ThreadTable {
     #[must_use]
     pub fn process_comm(&self, id: ProcessId) -> &str {
         let process = self.process(id);
-        let main = process.threads.iter().find(|&&thread| Some(self.get(thread).tid) == process.pid);
+        let main =
+            process.threads.iter().find(|&&thread| Some(self.get(thread).tid) == process.pid);
         main.or(process.threads.first()).map_or("", |&thread| self.get(thread).comm())
     }
 

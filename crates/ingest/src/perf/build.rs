@@ -49,7 +49,14 @@ impl Builder {
                 let out = self.task(out, time, side);
                 let into = self.task(into, time, side);
                 let (out, into) = (Some(out), Some(into));
-                self.capture.switches.push(Switch { time, cpu: event.cpu, out, into, state, stack });
+                self.capture.switches.push(Switch {
+                    time,
+                    cpu: event.cpu,
+                    out,
+                    into,
+                    state,
+                    stack,
+                });
             }
             Body::SwitchRecord { leaves, other, preempted } => {
                 self.add_switch_record(&event, thread, leaves, other, preempted);

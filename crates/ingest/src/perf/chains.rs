@@ -75,7 +75,8 @@ mod tests {
     #[test]
     fn equal_chains_share_an_id_and_different_ones_do_not() {
         let mut table = ChainTable::default();
-        let chains: Vec<Vec<u64>> = (0..1000).map(|n| (0..n % 40).map(|m| m * n).collect()).collect();
+        let chains: Vec<Vec<u64>> =
+            (0..1000).map(|n| (0..n % 40).map(|m| m * n).collect()).collect();
         let first: Vec<_> = chains.iter().map(|chain| table.intern_words(chain)).collect();
         let second: Vec<_> = chains.iter().map(|chain| table.intern_words(chain)).collect();
         assert_eq!(first, second);

@@ -182,14 +182,16 @@ impl Decode {
         let mut complaints = Vec::new();
         for plan in self.plans.plans.iter().filter(|plan| plan.unreadable > 0) {
             let (count, name) = (plan.unreadable, &plan.count.name);
-            complaints.push(format!("{count} records of {name} are shorter than their description"));
+            complaints
+                .push(format!("{count} records of {name} are shorter than their description"));
         }
         if self.unknown_ids > 0 {
             let count = self.unknown_ids;
             complaints.push(format!("{count} samples belong to no event that the file describes"));
         }
         if self.unreadable > 0 {
-            complaints.push(format!("{} records are shorter than their kind demands", self.unreadable));
+            complaints
+                .push(format!("{} records are shorter than their kind demands", self.unreadable));
         }
         complaints
     }
@@ -283,7 +285,9 @@ fn record_name(kind: u32) -> String {
         79 => "TIME_CONV",
         80 => "HEADER_FEATURE",
         82 => "FINISHED_INIT",
-        _ if RecordType(kind).is_builtin_type() => return format!("PERF_RECORD_{:?}", RecordType(kind)),
+        _ if RecordType(kind).is_builtin_type() => {
+            return format!("PERF_RECORD_{:?}", RecordType(kind));
+        }
         _ => return format!("PERF_RECORD {kind}"),
     };
     format!("PERF_RECORD_{name}")

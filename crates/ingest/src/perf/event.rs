@@ -29,18 +29,49 @@ pub(super) struct NameId(pub u32);
 /// What happened.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Body {
-    Switch { out: Task, into: Task, state: TaskState },
-    SwitchRecord { leaves: bool, other: Option<i32>, preempted: bool },
-    Wakeup { wakee: Task, context: Context, kind: WakeupKind },
-    Contention { lock: u64, phase: ContentionPhase },
-    MmapLock { mm: u64, write: bool, phase: MmapLockPhase },
+    Switch {
+        out: Task,
+        into: Task,
+        state: TaskState,
+    },
+    SwitchRecord {
+        leaves: bool,
+        other: Option<i32>,
+        preempted: bool,
+    },
+    Wakeup {
+        wakee: Task,
+        context: Context,
+        kind: WakeupKind,
+    },
+    Contention {
+        lock: u64,
+        phase: ContentionPhase,
+    },
+    MmapLock {
+        mm: u64,
+        write: bool,
+        phase: MmapLockPhase,
+    },
     /// Arguments stand in a table of their own, since few events have any.
-    SyscallEnter { syscall: Syscall, args: u32 },
-    SyscallExit { syscall: Syscall, result: i64 },
+    SyscallEnter {
+        syscall: Syscall,
+        args: u32,
+    },
+    SyscallExit {
+        syscall: Syscall,
+        result: i64,
+    },
     Sample,
-    Activity { kind: ActivityKind, phase: Phase, value: u64 },
+    Activity {
+        kind: ActivityKind,
+        phase: Phase,
+        value: u64,
+    },
     /// Forked by `sched_process_fork`, which does not say into which process.
-    Forked { child: Task },
+    Forked {
+        child: Task,
+    },
     Ended,
     /// A record with names or paths, in a table of its own.
     Record(u32),

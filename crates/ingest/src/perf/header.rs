@@ -82,7 +82,8 @@ impl<'a> Header<'a> {
         }
         let data = section(file, DATA_SECTION, big_endian);
         if data.start < FILE_HEADER || data.start > file.len() {
-            let reason = format!("the records are said to begin at byte {}, outside the file", data.start);
+            let reason =
+                format!("the records are said to begin at byte {}, outside the file", data.start);
             return Err(Problem::at(DATA_SECTION, reason));
         }
         let (features, damage) = read_index(file, &data, big_endian);
@@ -210,12 +211,14 @@ fn read_index<'a>(
 ) -> (Features<'a>, Option<String>) {
     let mut features = Features { big_endian, ..Features::default() };
     if data.is_empty() {
-        let damage = "the recording was not finished: its header does not say where the records end";
+        let damage =
+            "the recording was not finished: its header does not say where the records end";
         return (features, Some(damage.into()));
     }
     if data.end > file.len() {
         let (length, end) = (file.len(), data.end);
-        let damage = format!("the file is cut at byte {length}; its records should reach byte {end}");
+        let damage =
+            format!("the file is cut at byte {length}; its records should reach byte {end}");
         return (features, Some(damage));
     }
     let mut bits = Bytes::new(&file[FEATURE_BITS..FILE_HEADER], big_endian);
@@ -226,7 +229,9 @@ fn read_index<'a>(
             Some(bytes) => features.push(number, bytes),
             None => {
                 let length = file.len();
-                let damage = format!("the file is cut at byte {length}: the index behind the records is not whole");
+                let damage = format!(
+                    "the file is cut at byte {length}: the index behind the records is not whole"
+                );
                 return (features, Some(damage));
             }
         }

@@ -31,8 +31,8 @@ use crate::error::Problem;
 use attrs::EventPlans;
 use build::Builder;
 use decode::Decode;
-use header::{Features, Header};
 pub(crate) use header::is_perf_data;
+use header::{Features, Header};
 use order::Sorter;
 use space::Spaces;
 use tracing_data::TracingData;
@@ -56,30 +56,35 @@ pub(crate) fn read(file: &[u8], progress: &mut dyn FnMut(u64, u64)) -> Result<Ca
     let mut builder = Builder {
         capture: Capture { origin: origin(&header), ..Capture::default() },
         spaces: spaces(&header.features),
-        use_switch_records: !plans.plans.iter().any(|plan| plan.count.meaning == Some(Meaning::Switches)),
+        use_switch_records: !plans
+            .plans
+            .iter()
+            .any(|plan| plan.count.meaning == Some(Meaning::Switches)),
     };
     let mut decode = Decode::new(plans, header.big_endian);
     let mut sorter = Sorter::default();
     let total = header.data.len() as u64;
     let mut reported = header.data.start;
-    let damage = records::walk(file, header.data.start, header.data.end, header.big_endian, |record| {
-        const REPORT_EVERY: usize = 1 << 22;
-        if record.offset > reported + REPORT_EVERY {
-            reported = record.offset;
-            progress((record.offset - header.data.start) as u64, total);
-        }
-        if record.kind == decode::FINISHED_ROUND {
-            sorter.finish_round(|event| builder.add(event, &decode.side));
-        } else if let Some(event) = decode.record(&record) {
-            sorter.push(event);
-        }
-    });
+    let damage =
+        records::walk(file, header.data.start, header.data.end, header.big_endian, |record| {
+            const REPORT_EVERY: usize = 1 << 22;
+            if record.offset > reported + REPORT_EVERY {
+                reported = record.offset;
+                progress((record.offset - header.data.start) as u64, total);
+            }
+            if record.kind == decode::FINISHED_ROUND {
+                sorter.finish_round(|event| builder.add(event, &decode.side));
+            } else if let Some(event) = decode.record(&record) {
+                sorter.push(event);
+            }
+        });
     sorter.finish(|event| builder.add(event, &decode.side));
     progress(total, total);
 
     let mut capture = builder.capture;
     for stretch in damage {
-        let note = format!("at byte {}: {} ({} bytes)", stretch.offset, stretch.reason, stretch.bytes);
+        let note =
+            format!("at byte {}: {} ({} bytes)", stretch.offset, stretch.reason, stretch.bytes);
         notes.push(note.clone());
         let (kind, count) = (LossKind::Damaged, stretch.bytes as u64);
         capture.losses.push(Loss { time: None, kind, count, note });

@@ -78,9 +78,13 @@ mod tests {
 
     #[test]
     fn events_of_two_rounds_are_merged() {
-        let input = [(1, 0), (4, 0), (6, 0), (2, 1), (3, 1), (5, 1), (8, 0), (9, 0), (7, 1), (10, 1)];
+        let input =
+            [(1, 0), (4, 0), (6, 0), (2, 1), (3, 1), (5, 1), (8, 0), (9, 0), (7, 1), (10, 1)];
         let (out, late) = order(&input, &[5, 9]);
-        assert_eq!(out.iter().map(|event| event.0).collect::<Vec<_>>(), (1..=10).collect::<Vec<_>>());
+        assert_eq!(
+            out.iter().map(|event| event.0).collect::<Vec<_>>(),
+            (1..=10).collect::<Vec<_>>()
+        );
         assert_eq!(late, 0);
     }
 

@@ -106,7 +106,9 @@ fn find_records(file: &[u8], from: usize, end: usize, big_endian: bool) -> Optio
     (from..end).step_by(8).find(|&start| {
         let mut at = start;
         (0..HEADERS_TO_RESUME).all(|_| match read(file, at, end, big_endian) {
-            Some((record, next)) if (1..LARGEST_KIND).contains(&record.kind) && next % 8 == start % 8 => {
+            Some((record, next))
+                if (1..LARGEST_KIND).contains(&record.kind) && next % 8 == start % 8 =>
+            {
                 at = next;
                 true
             }

@@ -3,8 +3,8 @@
 use super::event::{Body, NameId, Task};
 use super::format::{EventFormat, Field};
 use crate::capture::{
-    ActivityKind, ContentionFlags, ContentionPhase, Context, Meaning, MmapLockPhase, Phase, Syscall,
-    TaskState, WakeupKind,
+    ActivityKind, ContentionFlags, ContentionPhase, Context, Meaning, MmapLockPhase, Phase,
+    Syscall, TaskState, WakeupKind,
 };
 
 /// How one tracepoint is decoded: the fields that it needs, found once.
@@ -82,7 +82,10 @@ impl Tracepoint {
             Kind::ContentionEnd => {
                 let result = self.number(raw, 1)?.cast_signed();
                 let result = i32::try_from(result).unwrap_or(-1);
-                Body::Contention { lock: self.number(raw, 0)?, phase: ContentionPhase::End { result } }
+                Body::Contention {
+                    lock: self.number(raw, 0)?,
+                    phase: ContentionPhase::End { result },
+                }
             }
             Kind::MmapLock(step) => self.mmap_lock(*step, raw)?,
             Kind::SyscallEnter(syscall) => {
@@ -152,7 +155,8 @@ fn plan(system: &str, format: &EventFormat) -> Option<Plan> {
     let of = |kind, names: &[&str], meaning| {
         Some((kind, names.iter().map(|&name| name.to_owned()).collect(), meaning))
     };
-    let activity = |kind, phase, names: &[&str], meaning| of(Kind::Activity(kind, phase), names, meaning);
+    let activity =
+        |kind, phase, names: &[&str], meaning| of(Kind::Activity(kind, phase), names, meaning);
     match (system, format.name.as_str()) {
         ("sched", "sched_switch") => of(
             Kind::Switch(StateTable::new(format)),
@@ -177,7 +181,9 @@ fn plan(system: &str, format: &EventFormat) -> Option<Plan> {
             &["lock_addr", "flags"],
             Meaning::Contention,
         ),
-        ("lock", "contention_end") => of(Kind::ContentionEnd, &["lock_addr", "ret"], Meaning::Contention),
+        ("lock", "contention_end") => {
+            of(Kind::ContentionEnd, &["lock_addr", "ret"], Meaning::Contention)
+        }
         ("mmap_lock", "mmap_lock_start_locking") => {
             of(Kind::MmapLock(MmapStep::Start), &["mm", "write"], Meaning::MmapLock)
         }
@@ -229,10 +235,15 @@ fn plan(system: &str, format: &EventFormat) -> Option<Plan> {
 
 fn syscall_plan(name: &str, format: &EventFormat) -> Option<Plan> {
     if let Some(syscall) = name.strip_prefix("sys_exit_").and_then(Syscall::from_name) {
-        return Some((Kind::SyscallExit(syscall), vec!["ret".to_owned()], syscall_meaning(syscall)));
+        return Some((
+            Kind::SyscallExit(syscall),
+            vec!["ret".to_owned()],
+            syscall_meaning(syscall),
+        ));
     }
     let syscall = name.strip_prefix("sys_enter_").and_then(Syscall::from_name)?;
-    let is_argument = |name: &str| !name.starts_with("common_") && !matches!(name, "__syscall_nr" | "nr");
+    let is_argument =
+        |name: &str| !name.starts_with("common_") && !matches!(name, "__syscall_nr" | "nr");
     let arguments = format.fields.iter().map(|field| field.name.clone());
     let arguments = arguments.filter(|name| is_argument(name)).take(6).collect();
     Some((Kind::SyscallEnter(syscall), arguments, syscall_meaning(syscall)))

@@ -116,7 +116,11 @@ mod tests {
         for cut in 0..whole.len() {
             let data = TracingData::parse(&whole[..cut]);
             assert!(data.damage.is_some(), "cut at {cut}");
-            assert_eq!(data.format(7).is_some(), cut >= whole.len() - second.len() - 8, "cut at {cut}");
+            assert_eq!(
+                data.format(7).is_some(),
+                cut >= whole.len() - second.len() - 8,
+                "cut at {cut}"
+            );
         }
     }
 
