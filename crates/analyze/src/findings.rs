@@ -14,7 +14,8 @@ pub struct Findings {
     pub verdict: Verdict,
     /// Every freeze window, in order of time.
     pub windows: Vec<Window>,
-    /// Where threads waited, by blocked time: in the worst window, or in the whole capture if none froze.
+    /// Where threads waited, by blocked time: in the worst window, or in the whole capture if none froze. Where
+    /// they rested comes last.
     pub wait_sites: Vec<SiteTotal>,
     /// Memory system calls, the largest first.
     pub memory_events: Vec<MemoryEvent>,

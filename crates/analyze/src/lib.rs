@@ -2,5 +2,39 @@
 //!
 //! Pure functions: no files, no clock, no printing, and nothing that can fail. Broken input is not an
 //! error here but data, and lowers the grade of what is said.
+//!
+//! ```text
+//! Capture -> thread states, calls, lock events -> wait sites, holds -> freeze windows -> blame -> verdict
+//! ```
 
+mod assemble;
+mod blame;
+mod brackets;
+mod chain;
+mod container;
+mod contention;
+mod cpu;
 pub mod findings;
+mod holds;
+mod memory;
+mod mm;
+mod model;
+mod names;
+mod operation;
+mod options;
+mod own_calls;
+mod profile;
+mod release;
+mod remedies;
+pub mod rules;
+mod sites;
+mod suspects;
+mod thread_state;
+mod timeline;
+mod totals;
+mod verdict;
+mod view;
+mod windows;
+
+pub use assemble::analyze;
+pub use options::{Options, ProcessFilter};

@@ -1,3 +1,73 @@
 //! Every capture format becomes one [`Capture`](capture::Capture).
+//!
+//! [`read`] takes a path, finds out by the first bytes what lies there, and fills the tables. Names for
+//! addresses come afterwards (see `symbols`), once per unique address.
 
 pub mod capture;
+mod error;
+mod folded;
+mod input;
+mod perf;
+pub mod symbols;
+
+use std::path::Path;
+
+use capture::Capture;
+pub use error::{IngestError, Problem};
+
+/// A format that the caller insists on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum InputFormat {
+    /// perf.data, from a file or a pipe.
+    Perf,
+    /// Folded stacks.
+    Folded,
+}
+
+/// How to read a capture.
+#[derive(Clone, Copy, Debug)]
+pub struct ReadOptions {
+    /// The format; `None` finds it by the bytes.
+    pub format: Option<InputFormat>,
+}
+
+/// Reads a capture from a file, or from standard input if the path is `-`.
+///
+/// `progress` is told how many bytes of how many have been read. What could not be read is listed in
+/// [`Capture::losses`] and [`Capture::warnings`].
+///
+/// # Errors
+///
+/// If nothing could be read at all: the error names the file, the byte and the reason.
+pub fn read(
+    path: &Path,
+    options: ReadOptions,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Capture, IngestError> {
+    let (bytes, damage) = input::load(path)?;
+    let capture = read_bytes(&bytes, options, progress);
+    let mut capture =
+        capture.map_err(|problem| IngestError { path: path.to_owned(), problem })?;
+    capture.warnings.extend(damage);
+    Ok(capture)
+}
+
+/// Reads a capture from its bytes.
+///
+/// # Errors
+///
+/// If nothing could be read at all.
+pub fn read_bytes(
+    bytes: &[u8],
+    options: ReadOptions,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Capture, Problem> {
+    match options.format {
+        Some(InputFormat::Perf) if !perf::is_perf_data(bytes) => {
+            Err(Problem::at(0, "the file does not begin as a perf.data does"))
+        }
+        Some(InputFormat::Folded) => folded::read(bytes),
+        _ if perf::is_perf_data(bytes) => perf::read(bytes, progress),
+        _ => folded::read(bytes),
+    }
+}

@@ -75,6 +75,8 @@ pub enum WhyNoSymbol {
     NoSymbol,
     /// The file was found and cannot be read as an object file.
     Unreadable,
+    /// Memory without a file behind it: code made by a JIT, a heap, a stack.
+    NoFile,
     /// No kernel symbols were given, and the running kernel is not the captured one.
     NoKernelSymbols,
 }

@@ -19,8 +19,9 @@ pub struct Origin {
     pub command: Vec<String>,
     /// CPUs online while recording.
     pub cpus: Option<u32>,
-    /// Whether the recording covered every thread of the machine.
-    pub system_wide: Option<bool>,
+    /// A kernel symbol and its address when the capture was recorded (`_text`, as a rule), by which the
+    /// symbols of another boot of the same kernel are moved into place.
+    pub kernel_reference: Option<(String, u64)>,
 }
 
 /// Input formats.

@@ -23,7 +23,7 @@ pub struct Switch {
 
 /// The state in which a thread left its CPU (`prev_state` of `sched:sched_switch`, decoded by the flag
 /// table of the capture's own `print fmt`, since masks and letters differ between kernels).
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum TaskState {
     /// `R+`: taken off the CPU against its will.
     Preempted,

@@ -105,6 +105,17 @@ impl ThreadTable {
         thread
     }
 
+    /// `sched_process_fork` tells of a birth, but not into which process.
+    pub fn note_birth(&mut self, tid: i32, time: Timestamp) -> ThreadId {
+        match self.by_tid.get(&tid) {
+            Some(&known) if self.threads[known.index()].ended.is_none() => known,
+            _ => {
+                let process = self.new_process(None);
+                self.new_thread(tid, process, Some(time))
+            }
+        }
+    }
+
     /// A thread ended. Events of its last moments may still follow.
     pub fn exit(&mut self, thread: ThreadId, time: Timestamp) {
         self.threads[thread.index()].ended = Some(time);

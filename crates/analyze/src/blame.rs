@@ -1,0 +1,303 @@
+//! Where waited time went: every wait is cut by who held the lock then, and followed to what that thread did.
+//!
+//! ```text
+//! A waits for the lock:    |------------- A blocked ---------------|
+//! held by:                 |-- B --|------------ C ----------------|
+//! B meanwhile:             | waits for C |
+//! C meanwhile:             |--- runs --------| waits for a CPU |run|
+//! blame:                   |- C runs --------| C needs a CPU   |C  |
+//! ```
+//!
+//! This is the cascade of wPerf (Zhou et al., OSDI 2018), with holders in place of wakers where the capture has
+//! them. A waker walked backwards is never followed beyond the start of the wait, which makes hand-offs lead
+//! to the thread that ran (Trace Compass, critical path analysis). The pieces of a wait add up to it: the rest
+//! is unknown, with its reason.
+
+use std::collections::BTreeMap;
+
+use coldcase_ingest::capture::{Context, Nanos, Span, ThreadId};
+
+use crate::findings::Cause;
+use crate::holds::{Evidence, Hold};
+use crate::model::Model;
+use crate::operation::is_memory;
+use crate::rules::WaitKind;
+use crate::sites::LockKey;
+use crate::thread_state::{Doing, WaitId};
+
+/// Waited time that ended at one activity.
+#[derive(Clone, Debug)]
+pub(crate) struct Leaf {
+    pub root: Root,
+    /// The hold through which the root made others wait.
+    pub hold: Option<Hold>,
+    pub time: Nanos,
+}
+
+/// An activity at which waiting ends.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(crate) enum Root {
+    /// A thread ran.
+    Running(ThreadId),
+    /// A thread wanted to run.
+    NeedsCpu(ThreadId),
+    /// A thread was blocked on something that is no lock; the wait's site says on what.
+    Blocked(ThreadId, WaitId),
+    /// The waiting thread's own wait is for no lock: a device, a signal, a limit.
+    Own(WaitId),
+    /// Nobody knows.
+    Unknown(Why),
+}
+
+/// Why nobody knows.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(crate) enum Why {
+    /// The wait had not ended when the recording did.
+    NotEnded,
+    /// It was ended by an interrupt, a timer as a rule.
+    Interrupt,
+    /// The capture has no wakeup for it.
+    NoWakeup,
+    /// Nobody is seen to let go of the lock.
+    NoHolder,
+    /// What the holder did is not in the capture.
+    HolderUnseen,
+    /// Threads wait for each other in a circle.
+    Circle,
+}
+
+impl Why {
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::NotEnded => "the wait had not ended when the recording did",
+            Self::Interrupt => "an interrupt ended the wait, a timer as a rule",
+            Self::NoWakeup => "the capture holds no wakeup that ended the wait",
+            Self::NoHolder => "nobody is seen to let go of the lock",
+            Self::HolderUnseen => "what the holder did is not in the capture",
+            Self::Circle => "threads wait for each other in a circle",
+        }
+    }
+}
+
+/// Threads that hand a lock on make chains as long as there are threads; beyond this it is a circle.
+const MAX_DEPTH: u32 = 256;
+
+/// Follows waits to their roots.
+pub(crate) struct Blamer<'m, 'a> {
+    model: &'m Model<'a>,
+    leaves: BTreeMap<(Root, Option<HoldId>), (Option<Hold>, Nanos)>,
+}
+
+/// Tells holds apart.
+type HoldId = (ThreadId, Span2, Evidence);
+type Span2 = (u64, u64);
+
+impl<'m, 'a> Blamer<'m, 'a> {
+    pub fn new(model: &'m Model<'a>) -> Self {
+        Self { model, leaves: BTreeMap::new() }
+    }
+
+    /// Follows a part of a wait.
+    pub fn add_wait(&mut self, wait: WaitId, span: Span) {
+        self.wait(wait, span, None, 0);
+    }
+
+    /// A thread's own time in want of a CPU.
+    pub fn add_runnable(&mut self, thread: ThreadId, span: Span) {
+        self.leaf(Root::NeedsCpu(thread), None, span);
+    }
+
+    /// Every root with its time, the largest first.
+    pub fn leaves(self) -> Vec<Leaf> {
+        let leaves = self.leaves.into_iter();
+        let mut leaves: Vec<Leaf> =
+            leaves.map(|((root, _), (hold, time))| Leaf { root, hold, time }).collect();
+        leaves.sort_by(|a, b| b.time.cmp(&a.time).then(a.root.cmp(&b.root)));
+        leaves
+    }
+
+    fn wait(&mut self, id: WaitId, span: Span, via: Option<&Hold>, depth: u32) {
+        let site = self.model.sites.of(id);
+        if depth > MAX_DEPTH {
+            return self.leaf(Root::Unknown(Why::Circle), via, span);
+        }
+        match (site.kind, site.lock) {
+            (WaitKind::Harm(Cause::Futex, _), _) => self.by_waker(id, span, via, depth),
+            (WaitKind::Harm(..), Some(key)) => {
+                let waiter = self.model.states.wait(id).thread;
+                for (piece, hold) in self.model.holds.cut(key, waiter, span) {
+                    match hold {
+                        Some(hold) => self.thread(hold.thread, piece, Some(&hold), depth + 1),
+                        None => self.without_holder(id, key, piece, via, depth),
+                    }
+                }
+            }
+            _ => self.own(id, span, via),
+        }
+    }
+
+    /// The wait is for no lock: here it ends.
+    fn own(&mut self, id: WaitId, span: Span, via: Option<&Hold>) {
+        let thread = self.model.states.wait(id).thread;
+        let root = if via.is_some() { Root::Blocked(thread, id) } else { Root::Own(id) };
+        self.leaf(root, via, span);
+    }
+
+    /// Locks of programs have no events: whoever woke the waiter had, or came by way of, the lock.
+    fn by_waker(&mut self, id: WaitId, span: Span, via: Option<&Hold>, depth: u32) {
+        match self.waker(id) {
+            Ok((waker, hold)) => self.thread(waker, span, Some(&hold), depth + 1),
+            // The last in the chain waits for nobody that is known: a timed wait is its own root.
+            Err(Why::Interrupt) if via.is_some() => self.own(id, span, via),
+            Err(why) => self.leaf(Root::Unknown(why), via, span),
+        }
+    }
+
+    /// Who ended a futex wait. A timed wait that runs out is taken up again at once: then the next one counts.
+    fn waker(&self, id: WaitId) -> Result<(ThreadId, Hold), Why> {
+        const SLICES: usize = 64;
+        let model = self.model;
+        let mut id = id;
+        for _ in 0..SLICES {
+            let wait = model.states.wait(id);
+            if wait.open_end {
+                return Err(Why::NotEnded);
+            }
+            let wakeup = wait.wakeup.map(|index| &model.capture.wakeups[index]).ok_or(Why::NoWakeup)?;
+            let by = wakeup.waker.filter(|&waker| waker != wait.thread);
+            if let (Context::Task, Some(waker)) = (wakeup.context, by)
+                && !model.capture.threads.get(waker).is_idle_task()
+            {
+                let call = model.brackets.at(waker, wakeup.time).copied();
+                let hold = Hold {
+                    thread: waker,
+                    span: Span::new(wait.span.start, wakeup.time),
+                    open_start: wait.open_start,
+                    mode: None,
+                    evidence: match wakeup.stack {
+                        Some(_) => Evidence::ReleaseStack,
+                        None => Evidence::Waker,
+                    },
+                    operation: None,
+                    call,
+                    stack: wakeup.stack,
+                };
+                return Ok((waker, hold));
+            }
+            id = self.taken_up_again(id).ok_or(Why::Interrupt)?;
+        }
+        Err(Why::Interrupt)
+    }
+
+    /// The wait that a thread begins within a millisecond after this one, at the same place.
+    fn taken_up_again(&self, id: WaitId) -> Option<WaitId> {
+        let states = &self.model.states;
+        let wait = states.wait(id);
+        let soon = Span::new(wait.span.end, wait.span.end.plus(Nanos(2_000_000)));
+        states.within(wait.thread, soon).find_map(|slice| match slice.doing {
+            Doing::Blocked(next) if next != id => {
+                let same = self.model.sites.of(next).kind == self.model.sites.of(id).kind;
+                same.then_some(next)
+            }
+            _ => None,
+        })
+    }
+
+    /// Nobody is known to have held the lock in this piece: a memory call of the same process may explain it.
+    fn without_holder(
+        &mut self,
+        id: WaitId,
+        key: LockKey,
+        piece: Span,
+        via: Option<&Hold>,
+        depth: u32,
+    ) {
+        if let LockKey::Mmap(process) = key
+            && let Some(hold) = self.overlapping(id, process, piece)
+        {
+            return self.thread(hold.thread, piece, Some(&hold), depth + 1);
+        }
+        let wait = self.model.states.wait(id);
+        let why = match wait.wakeup {
+            _ if wait.open_end => Why::NotEnded,
+            None => Why::NoWakeup,
+            Some(_) => Why::NoHolder,
+        };
+        self.leaf(Root::Unknown(why), via, piece);
+    }
+
+    /// The memory call, of another thread that did not itself wait for this lock, which covers most of a
+    /// piece.
+    fn overlapping(
+        &self,
+        id: WaitId,
+        process: coldcase_ingest::capture::ProcessId,
+        piece: Span,
+    ) -> Option<Hold> {
+        /// Shorter pieces are hand-overs, and tell nothing.
+        const WORTH_NAMING: Nanos = Nanos(1_000_000);
+        if piece.duration() < WORTH_NAMING {
+            return None;
+        }
+        let model = self.model;
+        let waiter = model.states.wait(id).thread;
+        let threads = &model.capture.threads.process(process).threads;
+        let calls = threads.iter().filter(|&&thread| thread != waiter).flat_map(|&thread| {
+            model.brackets.of(thread).iter().filter(move |call| {
+                is_memory(crate::findings::Operation::Syscall(call.syscall))
+                    && call.span(model.span).overlap(piece).share_of(piece.duration()) > 0.8
+            })
+        });
+        let free = calls.filter(|call| self.time_waiting(call.thread, piece).share_of(piece.duration()) < 0.2);
+        let call = free.max_by_key(|call| (call.span(model.span).overlap(piece), call.thread))?;
+        Some(Hold {
+            thread: call.thread,
+            span: call.span(model.span),
+            open_start: call.enter.is_none(),
+            mode: None,
+            evidence: Evidence::Overlap,
+            operation: Some(crate::findings::Operation::Syscall(call.syscall)),
+            call: Some(*call),
+            stack: call.stack,
+        })
+    }
+
+    fn time_waiting(&self, thread: ThreadId, span: Span) -> Nanos {
+        let slices = self.model.states.within(thread, span);
+        slices
+            .filter(|slice| match slice.doing {
+                Doing::Blocked(id) => self.model.sites.of(id).lock.is_some(),
+                _ => false,
+            })
+            .map(|slice| slice.span.duration())
+            .sum()
+    }
+
+    /// What a thread did in a span during which it kept others waiting.
+    fn thread(&mut self, thread: ThreadId, span: Span, via: Option<&Hold>, depth: u32) {
+        let model = self.model;
+        let mut at = span.start;
+        for slice in model.states.within(thread, span) {
+            self.unseen(Span::new(at, slice.span.start), via);
+            match slice.doing {
+                Doing::Running => self.leaf(Root::Running(thread), via, slice.span),
+                Doing::Runnable(_) => self.leaf(Root::NeedsCpu(thread), via, slice.span),
+                Doing::Blocked(id) => self.wait(id, slice.span, via, depth + 1),
+            }
+            at = slice.span.end;
+        }
+        self.unseen(Span::new(at, span.end), via);
+    }
+
+    fn unseen(&mut self, span: Span, via: Option<&Hold>) {
+        if !span.is_empty() {
+            self.leaf(Root::Unknown(Why::HolderUnseen), via, span);
+        }
+    }
+
+    fn leaf(&mut self, root: Root, via: Option<&Hold>, span: Span) {
+        let id = via.map(|hold| (hold.thread, (hold.span.start.0, hold.span.end.0), hold.evidence));
+        let entry = self.leaves.entry((root, id)).or_insert((via.copied(), Nanos::ZERO));
+        entry.1 += span.duration();
+    }
+}

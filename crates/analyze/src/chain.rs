@@ -1,0 +1,78 @@
+//! The way from a victim to the culprit: who waited, and who let go.
+
+use coldcase_ingest::capture::{Context, Span, ThreadId, Timestamp};
+
+use crate::findings::ChainLink;
+use crate::model::Model;
+use crate::operation;
+use crate::release;
+use crate::rules::WaitKind;
+use crate::thread_state::{Doing, WaitId};
+use crate::view::thread_name;
+use crate::windows::RawWindow;
+
+/// Longer chains are told from their end: the culprit's end is what matters.
+const MAX_LINKS: usize = 64;
+
+/// The chain of the longest wait of a freeze.
+pub(crate) fn of_longest(model: &Model<'_>, raw: &RawWindow) -> Vec<ChainLink> {
+    let waits = raw.harms.iter().filter_map(|harm| harm.wait);
+    let longest = waits.max_by_key(|&id| {
+        let wait = model.states.wait(id);
+        (wait.wakeup.is_some(), wait.span.duration(), std::cmp::Reverse(id))
+    });
+    let mut chain = Vec::new();
+    let mut next = longest;
+    let not_before = longest.map_or(Timestamp(0), |id| model.states.wait(id).span.start);
+    while let Some(id) = next.filter(|_| chain.len() < MAX_LINKS) {
+        let (link, waker) = link(model, id);
+        let woken_at = model.states.wait(id).span.end;
+        chain.push(link);
+        next = waker.and_then(|waker| own_wait(model, waker, Span::new(not_before, woken_at)));
+    }
+    chain
+}
+
+fn link(model: &Model<'_>, id: WaitId) -> (ChainLink, Option<ThreadId>) {
+    let capture = model.capture;
+    let wait = model.states.wait(id);
+    let site = model.sites.name(model.sites.of(id)).to_owned();
+    let wakeup = wait.wakeup.map(|index| &capture.wakeups[index]);
+    let by_task = wakeup.filter(|wakeup| wakeup.context == Context::Task);
+    let waker = by_task.and_then(|wakeup| wakeup.waker);
+    let stack = by_task.and_then(|wakeup| wakeup.stack);
+    let operation = stack.and_then(|stack| operation::of_stack(capture, stack));
+    let lets_go = stack.and_then(|stack| release::of_stack(capture, stack)).is_some();
+    let how = match (wakeup, waker) {
+        (None, _) if wait.open_end => "the recording ends before the wait does".to_owned(),
+        (None, _) => "no wakeup is in the capture".to_owned(),
+        (Some(_), None) => "an interrupt ended the wait".to_owned(),
+        (Some(_), Some(_)) => match (lets_go, operation) {
+            (true, Some(operation)) => format!("let go of the lock in {}", operation.word()),
+            (true, None) => "let go of the lock".to_owned(),
+            (false, Some(operation)) => format!("woke it in {}", operation.word()),
+            (false, None) => "woke it".to_owned(),
+        },
+    };
+    let link = ChainLink {
+        waiter: thread_name(capture, wait.thread),
+        site,
+        span: wait.span,
+        waker: waker.map(|waker| thread_name(capture, waker)),
+        how,
+    };
+    (link, waker)
+}
+
+/// The last wait for a lock that a waker itself had in a span.
+fn own_wait(model: &Model<'_>, thread: ThreadId, span: Span) -> Option<WaitId> {
+    let slices: Vec<_> = model.states.within(thread, span).collect();
+    slices.into_iter().rev().find_map(|slice| match slice.doing {
+        Doing::Blocked(id) => {
+            let site = model.sites.of(id);
+            let for_lock = matches!(site.kind, WaitKind::Harm(cause, _) if cause.is_lock());
+            (for_lock && model.states.wait(id).span.end < span.end).then_some(id)
+        }
+        _ => None,
+    })
+}

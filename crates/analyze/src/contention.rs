@@ -1,0 +1,70 @@
+//! Waits for one lock, by `lock:contention_begin` and `contention_end`: matched by thread and address, since the
+//! end has no flags. One of them can hold several sleeps (a woken writer can lose the lock to a thief).
+
+use coldcase_ingest::capture::{
+    Capture, ContentionFlags, ContentionPhase, Span, StackId, ThreadId, Timestamp,
+};
+use rustc_hash::FxHashMap;
+
+/// One thread's waiting for one lock.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Contention {
+    pub lock: u64,
+    /// `None` if it began before the recording.
+    pub begin: Option<Timestamp>,
+    /// `None` if it had not ended when the recording did.
+    pub end: Option<Timestamp>,
+    pub flags: Option<ContentionFlags>,
+    pub stack: Option<StackId>,
+}
+
+/// All contentions, by thread and in order of time.
+pub(crate) struct Contentions {
+    by_thread: FxHashMap<ThreadId, Vec<Contention>>,
+    capture: Span,
+}
+
+impl Contentions {
+    pub fn new(capture: &Capture) -> Self {
+        let mut by_thread: FxHashMap<ThreadId, Vec<Contention>> = FxHashMap::default();
+        for row in &capture.contention {
+            let list = by_thread.entry(row.thread).or_default();
+            let (lock, stack) = (row.lock, row.stack);
+            match row.phase {
+                ContentionPhase::Begin(flags) => {
+                    let (begin, flags) = (Some(row.time), Some(flags));
+                    list.push(Contention { lock, begin, end: None, flags, stack });
+                }
+                ContentionPhase::End { .. } => {
+                    let first = list.is_empty();
+                    let open = list.iter_mut().rev().take(4).find(|known| known.lock == lock);
+                    match open {
+                        Some(open) if open.end.is_none() => open.end = Some(row.time),
+                        Some(_) => {}
+                        // Spinning begins are often filtered out of a recording, so only the first
+                        // event of a thread shows a wait that was under way when it began.
+                        None if first => {
+                            let (end, flags) = (Some(row.time), None);
+                            list.push(Contention { lock, begin: None, end, flags, stack });
+                        }
+                        None => {}
+                    }
+                }
+            }
+        }
+        let nothing = Span::new(Timestamp(0), Timestamp(0));
+        Self { by_thread, capture: capture.span.unwrap_or(nothing) }
+    }
+
+    /// The contention that a thread's sleep belongs to. The begin comes before the sleep; the end, some
+    /// instructions after the switch-in.
+    pub fn of_sleep(&self, thread: ThreadId, sleep: Span) -> Option<&Contention> {
+        let list = self.by_thread.get(&thread)?;
+        let after = list.partition_point(|known| known.begin.unwrap_or(self.capture.start) <= sleep.start);
+        let found = list[..after].iter().rev().take(4).find(|known| {
+            known.end.unwrap_or(self.capture.end) >= sleep.end
+                && !known.flags.is_some_and(|flags| flags.spin && !flags.mutex)
+        });
+        found
+    }
+}

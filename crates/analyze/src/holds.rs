@@ -1,0 +1,258 @@
+//! Who held which lock, and when: from the lock's own events or, without them, from the wakeups that end waits.
+//!
+//! ```text
+//! waiter A  ----------blocked-----------|
+//! waiter B      ------blocked-------------------|
+//! holder W  [enter munmap ... up_read -> A]          W held until it woke A
+//! waiter A                              [  -> B]     A held from its own waking until it woke B: the baton
+//! ```
+//!
+//! A release says for certain who held a lock at that moment, and less certainly since when: not before the
+//! holder's own wait for it ended, not before it entered its call, not before it last let go.
+
+use coldcase_ingest::capture::{Capture, Context, Span, StackId, ThreadId, Timestamp};
+use rustc_hash::FxHashMap;
+
+use crate::brackets::{Bracket, Brackets};
+use crate::findings::{LockMode, Operation};
+use crate::mm::{AddressSpaces, MmapHold};
+use crate::operation;
+use crate::release::{self, Release};
+use crate::sites::{LockKey, Sites};
+use crate::thread_state::{ThreadStates, WaitId};
+
+/// One time that a thread held a lock.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Hold {
+    pub thread: ThreadId,
+    pub span: Span,
+    /// It began before the recording did.
+    pub open_start: bool,
+    pub mode: Option<LockMode>,
+    pub evidence: Evidence,
+    pub operation: Option<Operation>,
+    pub call: Option<Bracket>,
+    /// Where the holder stood, when it took the lock or when it let go.
+    pub stack: Option<StackId>,
+}
+
+/// How a hold is known, the best first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(crate) enum Evidence {
+    /// The lock's own events.
+    LockEvents,
+    /// The holder's stack when it let go.
+    ReleaseStack,
+    /// It woke the waiter; its stack is not known.
+    Waker,
+    /// Nothing but a call of the same address space at the same time.
+    Overlap,
+}
+
+/// All holds, by lock.
+pub(crate) struct Holds {
+    /// From lock events: several threads can hold at once, as readers.
+    events: FxHashMap<LockKey, Vec<Hold>>,
+    /// From releases, by the moment of the release.
+    releases: FxHashMap<LockKey, Vec<Hold>>,
+}
+
+impl Holds {
+    pub fn new(
+        capture: &Capture,
+        states: &ThreadStates,
+        sites: &Sites,
+        brackets: &Brackets,
+        spaces: &AddressSpaces,
+    ) -> Self {
+        let mut holds = Self { events: FxHashMap::default(), releases: FxHashMap::default() };
+        for (process, _) in capture.threads.processes() {
+            let list = spaces.holds(process);
+            if !list.is_empty() {
+                let list = list.iter().map(|hold| from_events(capture, brackets, hold)).collect();
+                holds.events.insert(LockKey::Mmap(process), list);
+            }
+        }
+        for (key, releases) in collect_releases(capture, states, sites) {
+            if holds.events.contains_key(&key) {
+                continue;
+            }
+            let waits = waits_by_thread(&releases.waits, states);
+            let list = from_releases(capture, brackets, &releases.releases, &waits);
+            holds.releases.insert(key, list);
+        }
+        holds
+    }
+
+    /// Cuts a thread's wait for a lock by who held it: pieces in order of time, which fill the span.
+    pub fn cut(&self, key: LockKey, waiter: ThreadId, span: Span) -> Vec<(Span, Option<Hold>)> {
+        match (self.events.get(&key), self.releases.get(&key)) {
+            (Some(holds), _) => cut_by_events(holds, waiter, span),
+            (None, Some(holds)) => cut_by_releases(holds, waiter, span),
+            (None, None) => vec![(span, None)],
+        }
+    }
+}
+
+fn from_events(capture: &Capture, brackets: &Brackets, hold: &MmapHold) -> Hold {
+    let call = brackets.at(hold.thread, hold.span.start).copied();
+    let of_stack = hold.stack.and_then(|stack| operation::of_stack(capture, stack));
+    Hold {
+        thread: hold.thread,
+        span: hold.span,
+        open_start: hold.open_start,
+        mode: Some(hold.mode),
+        evidence: Evidence::LockEvents,
+        operation: of_stack.or(call.map(|call| Operation::Syscall(call.syscall))),
+        call,
+        stack: hold.stack,
+    }
+}
+
+/// One thread let go of a lock and woke a waiter.
+struct Released {
+    time: Timestamp,
+    waker: ThreadId,
+    kind: Option<Release>,
+    stack: Option<StackId>,
+}
+
+#[derive(Default)]
+struct OfLock {
+    releases: Vec<Released>,
+    waits: Vec<WaitId>,
+}
+
+fn collect_releases(
+    capture: &Capture,
+    states: &ThreadStates,
+    sites: &Sites,
+) -> FxHashMap<LockKey, OfLock> {
+    let mut locks: FxHashMap<LockKey, OfLock> = FxHashMap::default();
+    for (index, wait) in states.waits.iter().enumerate() {
+        let id = WaitId(u32::try_from(index).unwrap_or(u32::MAX));
+        let Some(key) = sites.of(id).lock else { continue };
+        let lock = locks.entry(key).or_default();
+        lock.waits.push(id);
+        let Some(wakeup) = wait.wakeup.map(|index| &capture.wakeups[index]) else { continue };
+        let Some(waker) = wakeup.waker.filter(|&waker| waker != wait.thread) else { continue };
+        let kind = wakeup.stack.and_then(|stack| release::of_stack(capture, stack));
+        // In an interrupt the current thread is a bystander; a stack without a release is a queuer's.
+        if wakeup.context == Context::Task && (kind.is_some() || wakeup.stack.is_none()) {
+            let (time, stack) = (wakeup.time, wakeup.stack);
+            lock.releases.push(Released { time, waker, kind, stack });
+        }
+    }
+    for lock in locks.values_mut() {
+        lock.releases.sort_by_key(|release| (release.time, release.waker));
+        lock.releases.dedup_by_key(|release| (release.time, release.waker));
+    }
+    locks
+}
+
+fn waits_by_thread(waits: &[WaitId], states: &ThreadStates) -> FxHashMap<ThreadId, Vec<Timestamp>> {
+    let mut ends: FxHashMap<ThreadId, Vec<Timestamp>> = FxHashMap::default();
+    for &id in waits {
+        let wait = states.wait(id);
+        ends.entry(wait.thread).or_default().push(wait.span.end);
+    }
+    for list in ends.values_mut() {
+        list.sort_unstable();
+    }
+    ends
+}
+
+fn from_releases(
+    capture: &Capture,
+    brackets: &Brackets,
+    releases: &[Released],
+    wait_ends: &FxHashMap<ThreadId, Vec<Timestamp>>,
+) -> Vec<Hold> {
+    let beginning = capture.span.map_or(Timestamp(0), |span| span.start);
+    let mut last_of: FxHashMap<ThreadId, (Timestamp, Option<Release>)> = FxHashMap::default();
+    releases
+        .iter()
+        .map(|release| {
+            let call = brackets.at(release.waker, release.time).copied();
+            let known = |time: Option<Timestamp>| time.filter(|&time| time <= release.time);
+            let waited = wait_ends.get(&release.waker).and_then(|ends| {
+                ends[..ends.partition_point(|&end| end <= release.time)].last().copied()
+            });
+            // A downgrade lets readers in, and the hold goes on.
+            let before = last_of.insert(release.waker, (release.time, release.kind));
+            let let_go = before.filter(|before| before.1 != Some(Release::Downgrade)).map(|last| last.0);
+            let entered = call.and_then(|call| call.enter);
+            let outside = brackets.last_outside(release.waker, release.time);
+            let bounds = [known(waited), known(let_go), known(entered), known(outside)];
+            let start = bounds.into_iter().flatten().max();
+            let of_stack = release.stack.and_then(|stack| operation::of_stack(capture, stack));
+            let operation = of_stack.or(call.map(|call| Operation::Syscall(call.syscall)));
+            Hold {
+                thread: release.waker,
+                span: Span::new(start.unwrap_or(beginning), release.time),
+                open_start: start.is_none(),
+                mode: release.kind.and_then(|kind| release::taken_as(kind, operation)),
+                evidence: match release.stack {
+                    Some(_) => Evidence::ReleaseStack,
+                    None => Evidence::Waker,
+                },
+                operation,
+                call,
+                stack: release.stack,
+            }
+        })
+        .collect()
+}
+
+/// Where several readers hold at once, the one that stays longest is what the waiter waits for.
+fn cut_by_events(holds: &[Hold], waiter: ThreadId, span: Span) -> Vec<(Span, Option<Hold>)> {
+    let before = holds.partition_point(|hold| hold.span.start < span.end);
+    let active: Vec<&Hold> = holds[..before]
+        .iter()
+        .filter(|hold| hold.thread != waiter && hold.span.end > span.start)
+        .collect();
+    let mut borders: Vec<Timestamp> = active
+        .iter()
+        .flat_map(|hold| [hold.span.start, hold.span.end])
+        .filter(|&time| span.start < time && time < span.end)
+        .chain([span.start, span.end])
+        .collect();
+    borders.sort_unstable();
+    borders.dedup();
+    let pieces = borders.windows(2).map(|pair| {
+        let piece = Span::new(pair[0], pair[1]);
+        let holder = active
+            .iter()
+            .filter(|hold| hold.span.start <= piece.start && piece.end <= hold.span.end)
+            .max_by_key(|hold| (hold.mode == Some(LockMode::Write), hold.span.end, hold.thread));
+        (piece, holder.map(|&&hold| hold))
+    });
+    pieces.collect()
+}
+
+/// Until a release, the lock was held by whoever released it.
+fn cut_by_releases(holds: &[Hold], waiter: ThreadId, span: Span) -> Vec<(Span, Option<Hold>)> {
+    let mut pieces = Vec::new();
+    let mut at = span.start;
+    let from = holds.partition_point(|hold| hold.span.end <= span.start);
+    for hold in &holds[from..] {
+        if at >= span.end {
+            break;
+        }
+        if hold.thread == waiter {
+            continue;
+        }
+        let until = hold.span.end.min(span.end);
+        let since = hold.span.start.clamp(at, until);
+        // A release after the end of the wait tells only of a hold that began before it.
+        if hold.span.end > span.end && since >= span.end {
+            break;
+        }
+        pieces.push((Span::new(at, since), None));
+        pieces.push((Span::new(since, until), Some(*hold)));
+        at = until;
+    }
+    pieces.push((Span::new(at, span.end), None));
+    pieces.retain(|(piece, _)| !piece.is_empty());
+    pieces
+}

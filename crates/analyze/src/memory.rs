@@ -1,0 +1,159 @@
+//! Memory system calls: how many bytes, with which flags.
+
+use coldcase_ingest::capture::{Capture, Nanos, ProcessId, Span, Syscall};
+use rustc_hash::FxHashMap;
+
+use crate::brackets::{Bracket, Brackets};
+use crate::findings::{MemoryEvent, Operation};
+use crate::operation::is_memory;
+use crate::view::thread_name;
+
+/// So many are kept, the largest first: the rest is the daily bread of an allocator.
+const KEPT: usize = 200;
+
+/// The memory calls of a capture, the largest first; `windows` are the freezes that they may overlap.
+pub(crate) fn events(capture: &Capture, brackets: &Brackets, windows: &[Span]) -> Vec<MemoryEvent> {
+    let whole = capture.span.unwrap_or(Span::new(Default::default(), Default::default()));
+    let sizes = BrkSizes::new(capture, brackets);
+    let memory = brackets.iter().filter(|bracket| is_listed(bracket.syscall));
+    let mut events: Vec<MemoryEvent> = memory
+        .map(|bracket| {
+            let span = bracket.span(whole);
+            MemoryEvent {
+                start: bracket.enter,
+                duration: bracket.duration(),
+                thread: thread_name(capture, bracket.thread),
+                operation: Operation::Syscall(bracket.syscall),
+                bytes: bytes(bracket, &sizes),
+                flags: flags(bracket),
+                overlap: windows.iter().map(|window| window.overlap(span)).sum::<Nanos>(),
+            }
+        })
+        .collect();
+    events.sort_by(|a, b| {
+        let size = |event: &MemoryEvent| (event.bytes.unwrap_or(0), event.overlap);
+        size(b).cmp(&size(a)).then(a.start.cmp(&b.start))
+    });
+    events.truncate(KEPT);
+    events
+}
+
+fn is_listed(syscall: Syscall) -> bool {
+    is_memory(Operation::Syscall(syscall))
+}
+
+/// What `brk` moved: the call names the new end only, so the size is the step from the previous one.
+pub(crate) struct BrkSizes(FxHashMap<(u32, u64), u64>);
+
+impl BrkSizes {
+    pub fn new(capture: &Capture, brackets: &Brackets) -> Self {
+        let mut calls: Vec<&Bracket> =
+            brackets.iter().filter(|bracket| bracket.syscall == Syscall::Brk).collect();
+        calls.sort_by_key(|bracket| bracket.enter);
+        let mut ends: FxHashMap<ProcessId, i64> = FxHashMap::default();
+        let mut sizes = FxHashMap::default();
+        for call in calls {
+            let process = capture.threads.get(call.thread).process;
+            let Some(end) = call.result.filter(|&end| end > 0) else { continue };
+            if let (Some(before), Some(enter)) = (ends.insert(process, end), call.enter) {
+                sizes.insert((call.thread.0, enter.0), end.abs_diff(before));
+            }
+        }
+        Self(sizes)
+    }
+}
+
+/// How many bytes a call was about; `None` if it does not say.
+pub(crate) fn bytes(bracket: &Bracket, brk: &BrkSizes) -> Option<u64> {
+    let args = bracket.args?;
+    match bracket.syscall {
+        Syscall::Mmap
+        | Syscall::Munmap
+        | Syscall::Mprotect
+        | Syscall::PkeyMprotect
+        | Syscall::Madvise
+        | Syscall::Mlock
+        | Syscall::Mlock2
+        | Syscall::Munlock
+        | Syscall::Msync
+        | Syscall::Mbind => Some(args[1]),
+        Syscall::Mremap => Some(args[1].max(args[2])),
+        Syscall::Brk => brk.0.get(&(bracket.thread.0, bracket.enter?.0)).copied(),
+        _ => None,
+    }
+}
+
+/// A call's flags, by the kernel's names (`include/uapi/asm-generic/mman*.h`, `sched.h`, Linux 6.1; the
+/// values are the same on x86-64 and arm64).
+pub(crate) fn flags(bracket: &Bracket) -> Vec<String> {
+    let Some(args) = bracket.args else { return Vec::new() };
+    match bracket.syscall {
+        Syscall::Mmap => named(args[3], MAP),
+        Syscall::Mremap => named(args[3], MREMAP),
+        Syscall::Mprotect | Syscall::PkeyMprotect => named(args[2], PROT),
+        Syscall::Mlock2 => named(args[2], &[(1, "MLOCK_ONFAULT")]),
+        Syscall::Mlockall => named(args[0], MCL),
+        Syscall::Clone => named(args[0], CLONE),
+        Syscall::Madvise => {
+            let advice = ADVICE.iter().find(|(value, _)| *value == args[2]);
+            vec![advice.map_or_else(|| args[2].to_string(), |(_, name)| (*name).to_owned())]
+        }
+        _ => Vec::new(),
+    }
+}
+
+fn named(value: u64, names: &[(u64, &str)]) -> Vec<String> {
+    let set = names.iter().filter(|(bit, _)| value & bit == *bit);
+    set.map(|(_, name)| (*name).to_owned()).collect()
+}
+
+const MAP: &[(u64, &str)] = &[
+    (0x01, "MAP_SHARED"),
+    (0x02, "MAP_PRIVATE"),
+    (0x10, "MAP_FIXED"),
+    (0x20, "MAP_ANONYMOUS"),
+    (0x100, "MAP_GROWSDOWN"),
+    (0x2000, "MAP_LOCKED"),
+    (0x4000, "MAP_NORESERVE"),
+    (0x8000, "MAP_POPULATE"),
+    (0x10000, "MAP_NONBLOCK"),
+    (0x20000, "MAP_STACK"),
+    (0x40000, "MAP_HUGETLB"),
+    (0x80000, "MAP_SYNC"),
+    (0x0010_0000, "MAP_FIXED_NOREPLACE"),
+];
+const MREMAP: &[(u64, &str)] = &[(1, "MREMAP_MAYMOVE"), (2, "MREMAP_FIXED"), (4, "MREMAP_DONTUNMAP")];
+const PROT: &[(u64, &str)] = &[(1, "PROT_READ"), (2, "PROT_WRITE"), (4, "PROT_EXEC")];
+const MCL: &[(u64, &str)] = &[(1, "MCL_CURRENT"), (2, "MCL_FUTURE"), (4, "MCL_ONFAULT")];
+const CLONE: &[(u64, &str)] = &[
+    (0x100, "CLONE_VM"),
+    (0x200, "CLONE_FS"),
+    (0x400, "CLONE_FILES"),
+    (0x4000, "CLONE_VFORK"),
+    (0x10000, "CLONE_THREAD"),
+];
+const ADVICE: &[(u64, &str)] = &[
+    (0, "MADV_NORMAL"),
+    (1, "MADV_RANDOM"),
+    (2, "MADV_SEQUENTIAL"),
+    (3, "MADV_WILLNEED"),
+    (4, "MADV_DONTNEED"),
+    (8, "MADV_FREE"),
+    (9, "MADV_REMOVE"),
+    (10, "MADV_DONTFORK"),
+    (11, "MADV_DOFORK"),
+    (12, "MADV_MERGEABLE"),
+    (13, "MADV_UNMERGEABLE"),
+    (14, "MADV_HUGEPAGE"),
+    (15, "MADV_NOHUGEPAGE"),
+    (16, "MADV_DONTDUMP"),
+    (17, "MADV_DODUMP"),
+    (18, "MADV_WIPEONFORK"),
+    (19, "MADV_KEEPONFORK"),
+    (20, "MADV_COLD"),
+    (21, "MADV_PAGEOUT"),
+    (22, "MADV_POPULATE_READ"),
+    (23, "MADV_POPULATE_WRITE"),
+    (24, "MADV_DONTNEED_LOCKED"),
+    (25, "MADV_COLLAPSE"),
+];

@@ -1,0 +1,37 @@
+//! What is derived from a capture once and asked for by every later step.
+
+use coldcase_ingest::capture::{Capture, Span, Timestamp};
+
+use crate::brackets::Brackets;
+use crate::contention::Contentions;
+use crate::holds::Holds;
+use crate::memory::BrkSizes;
+use crate::mm::AddressSpaces;
+use crate::rules::Rules;
+use crate::sites::Sites;
+use crate::thread_state::ThreadStates;
+
+/// What is derived from a capture.
+pub(crate) struct Model<'a> {
+    pub capture: &'a Capture,
+    pub span: Span,
+    pub states: ThreadStates,
+    pub brackets: Brackets,
+    pub sites: Sites,
+    pub holds: Holds,
+    pub brk: BrkSizes,
+}
+
+impl<'a> Model<'a> {
+    pub fn new(capture: &'a Capture, rules: &Rules) -> Self {
+        let states = ThreadStates::new(capture);
+        let brackets = Brackets::new(capture);
+        let contentions = Contentions::new(capture);
+        let spaces = AddressSpaces::new(capture);
+        let sites = Sites::new(capture, rules, &states, &brackets, &contentions, &spaces);
+        let holds = Holds::new(capture, &states, &sites, &brackets, &spaces);
+        let brk = BrkSizes::new(capture, &brackets);
+        let span = capture.span.unwrap_or(Span::new(Timestamp(0), Timestamp(0)));
+        Self { capture, span, states, brackets, sites, holds, brk }
+    }
+}

@@ -1,0 +1,46 @@
+//! Function names, made comparable.
+//!
+//! Compilers mark the pieces that they split off a function: `rwsem_wake.isra.0`, `do_exit.cold`,
+//! `__schedule.constprop.0`, `futex_wait.llvm.1234`, `clear_page.part.0`. What was waited for is the same.
+
+use coldcase_ingest::capture::{Capture, Mode, StackId};
+
+/// A name without what the compiler added.
+#[must_use]
+pub fn normalise(name: &str) -> &str {
+    const MARKS: &[&str] = &[".isra.", ".constprop.", ".part.", ".cold", ".llvm.", ".lto_priv."];
+    MARKS.iter().filter_map(|mark| name.find(mark)).min().map_or(name, |at| &name[..at])
+}
+
+/// Kernel functions of a stack, innermost first, normalised; unresolved frames are left out.
+pub(crate) fn kernel(capture: &Capture, stack: StackId) -> impl Iterator<Item = &str> {
+    of_mode(capture, stack, Mode::Kernel).map(normalise)
+}
+
+/// User functions of a stack, innermost first; unresolved frames are left out.
+pub(crate) fn user(capture: &Capture, stack: StackId) -> impl Iterator<Item = &str> {
+    of_mode(capture, stack, Mode::User)
+}
+
+fn of_mode(capture: &Capture, stack: StackId, mode: Mode) -> impl Iterator<Item = &str> {
+    let frames = capture.stacks.frames(stack).iter().map(|&id| capture.frames.get(id));
+    frames.filter(move |frame| frame.mode == mode).filter_map(|frame| frame.function())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn compilers_marks_are_dropped() {
+        for (name, plain) in [
+            ("rwsem_wake.isra.0", "rwsem_wake"),
+            ("do_exit.cold", "do_exit"),
+            ("a.part.0.constprop.1", "a"),
+            ("futex_wait.llvm.881234", "futex_wait"),
+            ("schedule", "schedule"),
+        ] {
+            assert_eq!(normalise(name), plain);
+        }
+    }
+}

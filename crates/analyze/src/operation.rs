@@ -1,0 +1,86 @@
+//! What a thread was doing, told by the kernel functions of a stack.
+
+use coldcase_ingest::capture::{Capture, StackId, Syscall};
+
+use crate::findings::Operation;
+use crate::names;
+
+/// The innermost operation of a stack: a page fault inside a `read` is a page fault.
+pub(crate) fn of_stack(capture: &Capture, stack: StackId) -> Option<Operation> {
+    names::kernel(capture, stack).find_map(of_function)
+}
+
+/// The operation that a kernel function belongs to, if it belongs to one only.
+fn of_function(name: &str) -> Option<Operation> {
+    Some(match name {
+        "exc_page_fault" | "asm_exc_page_fault" | "do_user_addr_fault" | "do_page_fault"
+        | "__do_page_fault" | "async_page_fault" | "do_mem_abort" | "do_translation_fault"
+        | "lock_mm_and_find_vma" | "handle_page_fault" => Operation::PageFault,
+        "show_smap" | "show_smaps_rollup" | "show_map" | "show_map_vma" | "show_numa_map"
+        | "pagemap_read" | "m_start" | "m_next" | "proc_pid_cmdline_read" | "environ_read" | "mem_rw"
+        | "clear_refs_write" | "proc_maps_open" | "do_procmap_query" | "proc_reg_read"
+        | "smap_gather_stats" | "access_remote_vm" | "__access_remote_vm" | "get_cmdline" => {
+            Operation::ProcRead
+        }
+        "khugepaged" | "khugepaged_do_scan" | "khugepaged_scan_mm_slot" => Operation::Khugepaged,
+        "task_numa_work" => Operation::NumaBalancing,
+        "do_group_exit" | "do_exit" | "exit_mmap" => Operation::Syscall(Syscall::Exit),
+        "ksys_mmap_pgoff" => Operation::Syscall(Syscall::Mmap),
+        "do_execveat_common" | "bprm_execve" => Operation::Syscall(Syscall::Execve),
+        "ksys_write" => Operation::Syscall(Syscall::Write),
+        "ksys_read" => Operation::Syscall(Syscall::Read),
+        "ksys_sync" => Operation::Syscall(Syscall::Sync),
+        "do_futex" => Operation::Syscall(Syscall::Futex),
+        "do_signal_stop" | "get_signal" => Operation::Signal,
+        _ => Operation::Syscall(of_entry(name)?),
+    })
+}
+
+/// Entry functions of system calls: `__x64_sys_munmap`, `__arm64_sys_brk`, `__do_sys_mremap`, `SyS_mmap`.
+fn of_entry(name: &str) -> Option<Syscall> {
+    const PREFIXES: &[&str] =
+        &["__x64_sys_", "__arm64_sys_", "__do_sys_", "__se_sys_", "__ia32_sys_", "SyS_", "SYSC_", "sys_"];
+    PREFIXES.iter().find_map(|prefix| Syscall::from_name(name.strip_prefix(prefix)?))
+}
+
+/// Whether the operation can hold `mmap_lock` for long.
+pub(crate) fn is_memory(operation: Operation) -> bool {
+    use Syscall as S;
+    match operation {
+        Operation::Syscall(syscall) => matches!(
+            syscall,
+            S::Mmap
+                | S::Munmap
+                | S::Brk
+                | S::Mremap
+                | S::Mprotect
+                | S::PkeyMprotect
+                | S::Madvise
+                | S::ProcessMadvise
+                | S::Mlock
+                | S::Mlock2
+                | S::Mlockall
+                | S::Munlock
+                | S::Munlockall
+                | S::Msync
+                | S::Mbind
+                | S::MigratePages
+                | S::MovePages
+                | S::Fork
+                | S::Vfork
+                | S::Clone
+                | S::Clone3
+                | S::Execve
+                | S::Execveat
+                | S::Exit
+                | S::ExitGroup
+                | S::ProcessVmReadv
+                | S::ProcessVmWritev
+        ),
+        Operation::PageFault
+        | Operation::ProcRead
+        | Operation::Khugepaged
+        | Operation::NumaBalancing => true,
+        Operation::UserLock | Operation::Signal => false,
+    }
+}

@@ -1,0 +1,27 @@
+//! What a caller can set.
+
+use coldcase_ingest::capture::Nanos;
+
+use crate::rules::Rules;
+
+/// How to analyse.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Look at this process only.
+    pub process: Option<ProcessFilter>,
+    /// Look at this stretch only: nanoseconds on the capture's clock.
+    pub window: Option<(u64, u64)>,
+    /// Shortest freeze worth a name.
+    pub min_freeze: Nanos,
+    /// Wait sites.
+    pub rules: Rules,
+}
+
+/// Which process to look at.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum ProcessFilter {
+    /// By number.
+    Pid(i32),
+    /// By the name of the process or of one of its threads.
+    Name(String),
+}

@@ -1,0 +1,111 @@
+//! Threads that stood still in a long memory call of their own, with nobody waiting for its lock: a
+//! single-threaded server that forks, or maps and fills gigabytes.
+
+use coldcase_ingest::capture::{Mode, Nanos, Syscall};
+
+use crate::brackets::Bracket;
+use crate::findings::{
+    ActivityShare, BlameRow, Cause, Culprit, Freeze, Grade, Operation, Window,
+};
+use crate::memory;
+use crate::model::Model;
+use crate::operation::is_memory;
+use crate::options::Options;
+use crate::thread_state::Doing;
+use crate::view;
+use crate::windows::{self, RawWindow};
+
+/// Long calls outside the freezes that are already known.
+pub(crate) fn find(
+    model: &Model<'_>,
+    options: &Options,
+    known: &[(RawWindow, Window)],
+) -> Vec<(RawWindow, Window)> {
+    let calls = model.brackets.iter().filter(|call| is_own_affair(model, options, call));
+    let calls = calls.filter(|call| {
+        let process = model.capture.threads.get(call.thread).process;
+        let span = call.span(model.span);
+        !known.iter().any(|(raw, _)| raw.process == process && raw.span.intersect(span).is_some())
+    });
+    calls.map(|call| describe(model, call)).collect()
+}
+
+fn is_own_affair(model: &Model<'_>, options: &Options, call: &Bracket) -> bool {
+    // Ending, and starting another program, are no standstill; vfork waits for its child.
+    let counts = !matches!(
+        call.syscall,
+        Syscall::Exit | Syscall::ExitGroup | Syscall::Execve | Syscall::Execveat | Syscall::Vfork
+    );
+    let thread = model.capture.threads.get(call.thread);
+    let process = model.capture.threads.process(thread.process);
+    let wanted = windows::wanted(model, thread.process, options.process.as_ref());
+    counts
+        && wanted
+        && is_memory(Operation::Syscall(call.syscall))
+        && thread.born.is_none()
+        && !process.kernel
+        && call.duration().is_some_and(|duration| duration >= options.min_freeze)
+        && on_cpu(model, call).share_of(call.span(model.span).duration()) > 0.5
+}
+
+fn on_cpu(model: &Model<'_>, call: &Bracket) -> Nanos {
+    let slices = model.states.within(call.thread, call.span(model.span));
+    slices.filter(|slice| slice.doing == Doing::Running).map(|slice| slice.span.duration()).sum()
+}
+
+fn describe(model: &Model<'_>, call: &Bracket) -> (RawWindow, Window) {
+    let capture = model.capture;
+    let process = capture.threads.get(call.thread).process;
+    let (span, thread) = (call.span(model.span), view::thread_name(capture, call.thread));
+    let duration = span.duration();
+    let raw = RawWindow {
+        process,
+        span,
+        harms: Vec::new(),
+        cause: Cause::MemorySyscall,
+        threads: vec![call.thread],
+    };
+    let operation = Operation::Syscall(call.syscall);
+    let running = on_cpu(model, call);
+    let stacks = |mode| call.stack.map(|stack| view::frames(capture, stack, mode)).unwrap_or_default();
+    let window = Window {
+        cause: Some(Cause::MemorySyscall),
+        grade: Grade::Strong,
+        evidence: vec![format!(
+            "{} was in {} from its entry to its exit, {:.0} % of the time on a CPU",
+            thread.comm,
+            operation.word(),
+            100.0 * running.share_of(duration)
+        )],
+        freeze: Freeze {
+            pid: capture.threads.process(process).pid,
+            comm: capture.threads.process_comm(process).to_owned(),
+            span: Some(span),
+            open_start: false,
+            open_end: false,
+            threads_blocked: 1,
+            blocked: duration,
+        },
+        lock: None,
+        culprit: Some(Culprit {
+            thread: thread.clone(),
+            operation: Some(operation),
+            bytes: memory::bytes(call, &model.brk),
+            flags: memory::flags(call),
+            start: call.enter,
+            duration: call.duration(),
+            held: None,
+            activity: vec![ActivityShare { what: "on a CPU".to_owned(), time: running }],
+            kernel_stack: stacks(Mode::Kernel),
+            user_stack: stacks(Mode::User),
+        }),
+        blame: vec![BlameRow {
+            thread: Some(thread),
+            doing: format!("its own {}", operation.word()),
+            time: duration,
+            unknown: false,
+        }],
+        chain: Vec::new(),
+    };
+    (raw, window)
+}

@@ -1,0 +1,73 @@
+//! What a waker's stack says: who let go of which kind of lock, and in which call.
+//!
+//! `try_to_wake_up <- wake_up_q <- rwsem_wake <- up_write | up_read | downgrade_write <- site` is a holder's
+//! stack. A thread that queues for the lock can issue the wakeup too (`rwsem_cond_wake_waiter` in a
+//! `down_*_slowpath`): without an `up_*` or `downgrade_*` in the stack there is no holder
+//! (`kernel/locking/rwsem.c`, Linux 5.8 to 6.18).
+
+use coldcase_ingest::capture::{Capture, StackId, Syscall};
+
+use crate::findings::{Cause, LockMode, Operation};
+use crate::names;
+use crate::operation;
+use crate::rules::WaitKind;
+
+/// How a lock was let go.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Release {
+    /// `up_read`: the last reader left; or the end of a downgraded hold.
+    Read,
+    /// `up_write`.
+    Write,
+    /// `downgrade_write`: readers may come in, the holder goes on.
+    Downgrade,
+    /// A mutex, a semaphore, a futex.
+    Other,
+}
+
+/// The release that a waker's stack shows, if it shows one.
+pub(crate) fn of_stack(capture: &Capture, stack: StackId) -> Option<Release> {
+    let mut found = None;
+    for name in names::kernel(capture, stack) {
+        let release = match name {
+            "up_read" | "__up_read" | "mmap_read_unlock" | "rwbase_read_unlock" | "__rwbase_read_unlock" => {
+                Release::Read
+            }
+            "up_write" | "__up_write" | "mmap_write_unlock" | "rwbase_write_unlock" => Release::Write,
+            "downgrade_write" | "__downgrade_write" | "mmap_write_downgrade"
+            | "rwbase_write_downgrade" => Release::Downgrade,
+            "mutex_unlock" | "__mutex_unlock_slowpath" | "rt_mutex_slowunlock" | "rt_mutex_unlock"
+            | "__up" | "up" | "percpu_up_write" | "futex_wake" | "futex_unlock_pi"
+            | "futex_wake_op" | "do_futex" | "futex_requeue" => Release::Other,
+            "rwsem_down_write_slowpath" | "rwsem_down_read_slowpath" => return None,
+            _ => continue,
+        };
+        found = Some(release);
+        break;
+    }
+    found
+}
+
+/// What the wakee must have waited for, if its own stack is not in the capture: a semaphore that a memory
+/// operation let go.
+pub(crate) fn released_lock(capture: &Capture, stack: StackId) -> Option<WaitKind> {
+    match of_stack(capture, stack)? {
+        Release::Other => return None,
+        Release::Read | Release::Write | Release::Downgrade => {}
+    }
+    let operation = operation::of_stack(capture, stack)?;
+    operation::is_memory(operation).then_some(WaitKind::Harm(Cause::MmapLock, None))
+}
+
+/// How the lock had been taken that was let go like this: what unmaps takes it for writing and ends as a
+/// reader (`vms_complete_munmap_vmas`, `mm/vma.c`, Linux 6.18; `__do_munmap` since 4.20).
+pub(crate) fn taken_as(release: Release, operation: Option<Operation>) -> Option<LockMode> {
+    match (release, operation) {
+        (Release::Write | Release::Downgrade, _) => Some(LockMode::Write),
+        (Release::Read, Some(Operation::Syscall(Syscall::Munmap | Syscall::Brk | Syscall::Mremap))) => {
+            Some(LockMode::Write)
+        }
+        (Release::Read, _) => Some(LockMode::Read),
+        (Release::Other, _) => None,
+    }
+}

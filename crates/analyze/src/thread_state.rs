@@ -1,0 +1,428 @@
+//! What each thread did: ran, waited for a CPU, or was blocked.
+//!
+//! ```text
+//! switch-out (state D)        waking            switch-in             switch-out (R+)   switch-in
+//!      |------- blocked ---------|---- runnable ----|---- running ---------|-- runnable --|
+//! ```
+//!
+//! Reality differs from the drawing in known ways, and each has its place below: a switch-in can be missing
+//! on a whole CPU, so any event of a thread's own proves that it runs, and the previous switch on that CPU says
+//! since when; a wait can have begun before the recording, or not have ended at its end; a waking can come
+//! before the switch-out that it cancels (then `prev_state` already says runnable).
+
+use coldcase_ingest::capture::{
+    Capture, Context, Meaning, Span, StackId, TaskState, ThreadId, Timestamp, WakeupKind,
+};
+use rustc_hash::FxHashMap;
+
+/// All threads' doings.
+pub(crate) struct ThreadStates {
+    /// By thread number; slices in order of time, without overlap.
+    slices: Vec<Vec<Slice>>,
+    /// Every time that a thread was blocked, by its beginning.
+    pub waits: Vec<Wait>,
+}
+
+/// Index into [`ThreadStates::waits`].
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(crate) struct WaitId(pub u32);
+
+/// A stretch of one thread's life.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Slice {
+    pub span: Span,
+    pub doing: Doing,
+}
+
+/// What a thread did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Doing {
+    Running,
+    /// Waiting for a CPU; the stack of the switch-out that began it, if it was taken off the CPU.
+    Runnable(Option<StackId>),
+    Blocked(WaitId),
+}
+
+/// One time that a thread was blocked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wait {
+    pub thread: ThreadId,
+    /// From the switch-out to the waking; or, where no waking is known, to the switch-in.
+    pub span: Span,
+    /// It began before the recording did.
+    pub open_start: bool,
+    /// It had not ended when the recording did.
+    pub open_end: bool,
+    pub state: TaskState,
+    pub stack: Option<StackId>,
+    /// Index of the wakeup that ended it.
+    pub wakeup: Option<usize>,
+}
+
+impl ThreadStates {
+    /// Reconstructs what every thread did.
+    pub fn new(capture: &Capture) -> Self {
+        let mut machine = Machine::new(capture);
+        let mut proofs = own_events(capture).into_iter().peekable();
+        let mut wakeups = capture.wakeups.iter().enumerate().peekable();
+        for switch in &capture.switches {
+            while let Some((index, wakeup)) = wakeups.next_if(|(_, row)| row.time <= switch.time) {
+                machine.wake(wakeup.wakee, wakeup.time, index);
+            }
+            while let Some((time, thread, cpu)) = proofs.next_if(|row| row.0 < switch.time) {
+                machine.prove_running(thread, time, cpu);
+            }
+            machine.switch(switch);
+        }
+        for (index, wakeup) in wakeups {
+            machine.wake(wakeup.wakee, wakeup.time, index);
+        }
+        for (time, thread, cpu) in proofs {
+            machine.prove_running(thread, time, cpu);
+        }
+        machine.finish()
+    }
+
+    /// What a thread did, in order of time.
+    pub fn of(&self, thread: ThreadId) -> &[Slice] {
+        self.slices.get(thread.index()).map_or(&[], Vec::as_slice)
+    }
+
+    /// What a thread did in a span, cut to it.
+    pub fn within(&self, thread: ThreadId, span: Span) -> impl Iterator<Item = Slice> + '_ {
+        let slices = self.of(thread);
+        let from = slices.partition_point(|slice| slice.span.end <= span.start);
+        slices[from..].iter().map_while(move |slice| {
+            slice.span.intersect(span).map(|cut| Slice { span: cut, ..*slice })
+        })
+    }
+
+    pub fn wait(&self, id: WaitId) -> &Wait {
+        &self.waits[id.0 as usize]
+    }
+}
+
+/// Events that only a running thread can cause, besides switches, in order of time.
+fn own_events(capture: &Capture) -> Vec<(Timestamp, ThreadId, Option<u32>)> {
+    let samples = capture.samples.iter().map(|row| (row.time, row.thread, row.cpu));
+    let syscalls = capture.syscalls.iter().map(|row| (row.time, row.thread, None));
+    let wakers = capture.wakeups.iter().filter(|row| row.context == Context::Task);
+    let wakers = wakers.filter(|row| row.kind == WakeupKind::Waking);
+    let wakers = wakers.filter_map(|row| Some((row.time, row.waker?, None)));
+    let mut events: Vec<_> = samples.chain(syscalls).chain(wakers).collect();
+    events.sort_by_key(|event| event.0);
+    events
+}
+
+#[derive(Clone, Copy)]
+enum Now {
+    /// Not seen yet.
+    Unseen,
+    Running { since: Timestamp },
+    Off { since: Timestamp, state: TaskState, stack: Option<StackId>, woken: Option<(Timestamp, usize)> },
+    Ended,
+}
+
+struct Machine<'a> {
+    capture: &'a Capture,
+    now: Vec<Now>,
+    slices: Vec<Vec<Slice>>,
+    waits: Vec<Wait>,
+    last_switch_on: FxHashMap<u32, Timestamp>,
+    span: Span,
+    wakings_recorded: bool,
+}
+
+impl<'a> Machine<'a> {
+    fn new(capture: &'a Capture) -> Self {
+        let threads = capture.threads.len();
+        let nothing = Span::new(Timestamp(0), Timestamp(0));
+        Self {
+            capture,
+            now: vec![Now::Unseen; threads],
+            slices: vec![Vec::new(); threads],
+            waits: Vec::new(),
+            last_switch_on: FxHashMap::default(),
+            span: capture.span.unwrap_or(nothing),
+            wakings_recorded: capture.recorded(Meaning::Waking) || capture.recorded(Meaning::Wakeup),
+        }
+    }
+
+    fn switch(&mut self, switch: &coldcase_ingest::capture::Switch) {
+        let before = switch.cpu.and_then(|cpu| self.last_switch_on.get(&cpu).copied());
+        if let Some(out) = switch.out.filter(|&out| !self.is_idle_task(out)) {
+            self.leave(out, switch, before);
+        }
+        if let Some(into) = switch.into.filter(|&into| !self.is_idle_task(into)) {
+            self.come(into, switch.time);
+        }
+        if let Some(cpu) = switch.cpu {
+            self.last_switch_on.insert(cpu, switch.time);
+        }
+    }
+
+    fn leave(
+        &mut self,
+        thread: ThreadId,
+        switch: &coldcase_ingest::capture::Switch,
+        before: Option<Timestamp>,
+    ) {
+        let since = match self.now[thread.index()] {
+            Now::Running { since } => since,
+            // It ran since the previous switch on this CPU, which was to it.
+            Now::Unseen | Now::Ended => before.unwrap_or(self.beginning_of(thread)),
+            // Its switch-in is missing.
+            Now::Off { since, .. } => {
+                let came = before.filter(|&came| came >= since).unwrap_or(switch.time);
+                self.close(thread, came);
+                came
+            }
+        };
+        self.push(thread, Span::new(since, switch.time), Doing::Running);
+        self.now[thread.index()] = match switch.state {
+            TaskState::Dead => Now::Ended,
+            state => Now::Off { since: switch.time, state, stack: switch.stack, woken: None },
+        };
+    }
+
+    fn come(&mut self, thread: ThreadId, time: Timestamp) {
+        match self.now[thread.index()] {
+            Now::Running { .. } => return,
+            _ => self.close(thread, time),
+        }
+        self.now[thread.index()] = Now::Running { since: time };
+    }
+
+    fn wake(&mut self, thread: ThreadId, time: Timestamp, index: usize) {
+        if self.is_idle_task(thread) {
+            return;
+        }
+        let kind = |index: usize| self.capture.wakeups[index].kind;
+        match &mut self.now[thread.index()] {
+            Now::Off { woken, state, .. } if !state.is_runnable() => match *woken {
+                // sched_wakeup repeats what sched_waking has already told, and knows less.
+                Some((_, known)) if kind(known) == WakeupKind::Waking && kind(index) != WakeupKind::Waking => {}
+                _ => *woken = Some((time, index)),
+            },
+            Now::Unseen => {
+                let since = self.beginning_of(thread);
+                let born = self.capture.threads.get(thread).born.is_some();
+                let state = if born { TaskState::Runnable } else { TaskState::Unknown };
+                let woken = (!born).then_some((time, index));
+                self.now[thread.index()] = Now::Off { since, state, stack: None, woken };
+            }
+            _ => {}
+        }
+    }
+
+    /// A thread did something of its own while it was thought to be off its CPU.
+    fn prove_running(&mut self, thread: ThreadId, time: Timestamp, cpu: Option<u32>) {
+        let Now::Off { since, woken, .. } = self.now[thread.index()] else { return };
+        // A waking on its way may overtake the thread's own last event by a few instructions.
+        if time <= since || (woken.is_none() && self.wakings_recorded) {
+            return;
+        }
+        let on_cpu = cpu.and_then(|cpu| self.last_switch_on.get(&cpu).copied());
+        let came = on_cpu.filter(|&came| came >= since).unwrap_or(time);
+        self.close(thread, came);
+        self.now[thread.index()] = Now::Running { since: came };
+    }
+
+    /// A thread runs again at `time`: what it did until then is now known.
+    fn close(&mut self, thread: ThreadId, time: Timestamp) {
+        match self.now[thread.index()] {
+            Now::Off { since, state, stack, .. } if state.is_runnable() => {
+                self.push(thread, Span::new(since, time), Doing::Runnable(stack));
+            }
+            Now::Off { since, state, stack, woken } => {
+                let open_start = since <= self.span.start && state == TaskState::Unknown;
+                let (blocked_until, wakeup) = match woken {
+                    Some((woken, index)) => (woken.min(time).max(since), Some(index)),
+                    None => (time, None),
+                };
+                let span = Span::new(since, blocked_until);
+                let wait = Wait { thread, span, open_start, open_end: false, state, stack, wakeup };
+                self.push_wait(wait);
+                self.push(thread, Span::new(blocked_until, time), Doing::Runnable(None));
+            }
+            Now::Unseen => self.close_unseen(thread, time),
+            Now::Running { .. } | Now::Ended => {}
+        }
+    }
+
+    /// The first that is seen of a thread is that it comes to a CPU.
+    fn close_unseen(&mut self, thread: ThreadId, time: Timestamp) {
+        let since = self.beginning_of(thread);
+        let span = Span::new(since, time);
+        let born = self.capture.threads.get(thread).born.is_some();
+        if born || self.wakings_recorded {
+            // Nobody woke it since the recording began, so it was runnable all the time.
+            return self.push(thread, span, Doing::Runnable(None));
+        }
+        let (state, stack, wakeup) = (TaskState::Unknown, None, None);
+        self.push_wait(Wait {
+            thread,
+            span,
+            open_start: true,
+            open_end: false,
+            state,
+            stack,
+            wakeup,
+        });
+    }
+
+    fn finish(mut self) -> ThreadStates {
+        let end = self.span.end;
+        for index in 0..self.now.len() {
+            let thread = ThreadId::from_index(index);
+            match self.now[index] {
+                Now::Running { since } => self.push(thread, Span::new(since, end), Doing::Running),
+                Now::Off { since, state, stack, woken: None } if !state.is_runnable() => {
+                    let open_start = since <= self.span.start && state == TaskState::Unknown;
+                    let span = Span::new(since, end);
+                    let wakeup = None;
+                    self.push_wait(Wait { thread, span, open_start, open_end: true, state, stack, wakeup });
+                }
+                Now::Off { .. } => self.close(thread, end),
+                Now::Unseen | Now::Ended => {}
+            }
+        }
+        ThreadStates { slices: self.slices, waits: self.waits }
+    }
+
+    fn push_wait(&mut self, wait: Wait) {
+        let id = WaitId(u32::try_from(self.waits.len()).unwrap_or(u32::MAX));
+        self.waits.push(wait);
+        self.push(wait.thread, wait.span, Doing::Blocked(id));
+    }
+
+    fn push(&mut self, thread: ThreadId, span: Span, doing: Doing) {
+        let slices = &mut self.slices[thread.index()];
+        let start = slices.last().map_or(span.start, |last| last.span.end.max(span.start));
+        let span = Span::new(start, span.end);
+        if !span.is_empty() {
+            slices.push(Slice { span, doing });
+        }
+    }
+
+    fn beginning_of(&self, thread: ThreadId) -> Timestamp {
+        let born = self.capture.threads.get(thread).born;
+        born.map_or(self.span.start, |born| born.max(self.span.start))
+    }
+
+    fn is_idle_task(&self, thread: ThreadId) -> bool {
+        self.capture.threads.get(thread).is_idle_task()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use coldcase_ingest::capture::{EventCount, Nanos, Switch, Wakeup};
+
+    use super::*;
+
+    /// Events as text: `5 a>b D` (switch from a to b), `7 w:a` (waking of a), `9 .a` (a runs, by an event of
+    /// its own). Thread numbers are letters; `-` is the idle task.
+    fn states(script: &str) -> (Capture, ThreadStates) {
+        let mut capture = Capture::default();
+        let name = "sched:sched_waking".to_owned();
+        if script.contains("w:") {
+            let meaning = Some(Meaning::Waking);
+            capture.events.push(EventCount { name, count: 0, meaning, sampled: false });
+        }
+        let mut last = Timestamp(0);
+        for event in script.split(',') {
+            let mut words = event.split_whitespace();
+            let time = Timestamp(words.next().unwrap().parse().unwrap());
+            let what = words.next().unwrap();
+            let mut thread = |name: &str| {
+                let tid = name.bytes().next().unwrap();
+                capture.threads.of_tid(if tid == b'-' { 0 } else { i32::from(tid) })
+            };
+            if let Some((out, into)) = what.split_once('>') {
+                let (out, into) = (Some(thread(out)), Some(thread(into)));
+                let state = match words.next() {
+                    Some("D") => TaskState::Uninterruptible,
+                    Some("R+") => TaskState::Preempted,
+                    Some("X") => TaskState::Dead,
+                    _ => TaskState::Sleeping,
+                };
+                let (cpu, stack) = (Some(0), None);
+                capture.switches.push(Switch { time, cpu, out, into, state, stack });
+            } else if let Some(wakee) = what.strip_prefix("w:") {
+                let wakee = thread(wakee);
+                let (context, kind) = (Context::Task, WakeupKind::Waking);
+                capture.wakeups.push(Wakeup { time, waker: None, wakee, context, kind, stack: None });
+            } else if let Some(own) = what.strip_prefix('.') {
+                let thread = thread(own);
+                let sample = coldcase_ingest::capture::Sample { time, cpu: None, thread, stack: None };
+                capture.samples.push(sample);
+            }
+            last = time;
+        }
+        capture.span = Some(Span::new(Timestamp(0), last));
+        let states = ThreadStates::new(&capture);
+        (capture, states)
+    }
+
+    fn drawn(script: &str, thread: char) -> String {
+        let (mut capture, states) = states(script);
+        let thread = capture.threads.of_tid(i32::from(u8::try_from(thread).unwrap()));
+        let slices = states.of(thread).iter().map(|slice| {
+            let letter = match slice.doing {
+                Doing::Running => "run".to_owned(),
+                Doing::Runnable(_) => "cpu".to_owned(),
+                Doing::Blocked(id) => {
+                    let wait = states.wait(id);
+                    let open = |open| if open { "~" } else { "" };
+                    format!("{}blocked{}", open(wait.open_start), open(wait.open_end))
+                }
+            };
+            format!("{}-{} {letter}", slice.span.start.0, slice.span.end.0)
+        });
+        slices.collect::<Vec<_>>().join(", ")
+    }
+
+    #[test]
+    fn a_wait_is_split_at_the_waking() {
+        let script = "10 a>b D, 30 w:a, 35 b>a R+, 50 a>b S";
+        assert_eq!(drawn(script, 'a'), "0-10 run, 10-30 blocked, 30-35 cpu, 35-50 run");
+        assert_eq!(drawn(script, 'b'), "0-10 cpu, 10-35 run, 35-50 cpu");
+    }
+
+    #[test]
+    fn a_preempted_thread_is_not_blocked() {
+        assert_eq!(drawn("10 a>b R+, 20 w:c, 25 b>a S, 30 a>b S", 'a'), "0-10 run, 10-25 cpu, 25-30 run");
+    }
+
+    #[test]
+    fn waits_that_the_recording_cuts_off_are_kept() {
+        assert_eq!(drawn("5 x>- S, 20 w:a, 22 ->a S, 30 a>- S, 50 w:x", 'a'), "0-20 ~blocked, 20-22 cpu, 22-30 run, 30-50 blocked~");
+        assert_eq!(drawn("5 x>- S, 22 ->a S, 30 a>- S", 'a'), "0-22 ~blocked, 22-30 run");
+    }
+
+    #[test]
+    fn a_missing_switch_in_is_made_good_by_the_cpus_previous_switch() {
+        assert_eq!(drawn("10 a>b S, 20 w:a, 24 b>c S, 40 a>b S", 'a'), "0-10 run, 10-20 blocked, 20-24 cpu, 24-40 run");
+    }
+
+    #[test]
+    fn a_threads_own_event_proves_that_it_runs() {
+        assert_eq!(drawn("10 a>b S, 20 w:a, 23 .a, 40 a>b S", 'a'), "0-10 run, 10-20 blocked, 20-23 cpu, 23-40 run");
+    }
+
+    #[test]
+    fn without_wakings_a_wait_lasts_until_the_switch_in() {
+        assert_eq!(drawn("10 a>b D, 35 b>a S, 40 a>b S", 'a'), "0-10 run, 10-35 blocked, 35-40 run");
+    }
+
+    #[test]
+    fn slices_fill_a_threads_time_without_gap_or_overlap() {
+        let script = "3 a>b S, 4 w:a, 5 b>a D, 6 a>c S, 7 w:b, 8 c>b D, 9 w:a, 9 w:c, 12 b>a S, 13 a>c R+, 15 c>a X";
+        let (_, states) = states(script);
+        for slices in &states.slices {
+            assert!(slices.windows(2).all(|pair| pair[0].span.end == pair[1].span.start), "{slices:?}");
+            assert!(slices.iter().all(|slice| slice.span.duration() > Nanos::ZERO));
+        }
+    }
+}

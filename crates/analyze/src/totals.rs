@@ -1,0 +1,64 @@
+//! Waiting by site.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use coldcase_ingest::capture::{Nanos, ThreadId};
+
+use crate::findings::{Cause, SiteTotal};
+use crate::model::Model;
+use crate::rules::WaitKind;
+use crate::thread_state::WaitId;
+use crate::windows::RawWindow;
+
+#[derive(Default)]
+struct Total {
+    cause: Option<Cause>,
+    idle: bool,
+    blocked: Nanos,
+    waits: u64,
+    threads: BTreeSet<ThreadId>,
+    longest: Nanos,
+}
+
+/// Where the window's process waited in the window, or all user processes in all of the capture, by blocked
+/// time; where they rested comes last.
+pub(crate) fn by_site(model: &Model<'_>, window: Option<&RawWindow>) -> Vec<SiteTotal> {
+    let threads = &model.capture.threads;
+    let mut totals: BTreeMap<&str, Total> = BTreeMap::new();
+    for (index, wait) in model.states.waits.iter().enumerate() {
+        let thread = threads.get(wait.thread);
+        let (inside, blocked) = match window {
+            Some(window) => (thread.process == window.process, wait.span.overlap(window.span)),
+            None => (!threads.process(thread.process).kernel, wait.span.duration()),
+        };
+        if !inside || blocked == Nanos::ZERO {
+            continue;
+        }
+        let site = model.sites.of(WaitId(u32::try_from(index).unwrap_or(u32::MAX)));
+        let total = totals.entry(model.sites.name(site)).or_default();
+        if let WaitKind::Harm(cause, _) = site.kind {
+            total.cause = Some(cause);
+        }
+        total.idle = site.kind == WaitKind::Idle;
+        total.blocked += blocked;
+        total.waits += 1;
+        total.threads.insert(wait.thread);
+        total.longest = total.longest.max(blocked);
+    }
+    let mut sites: Vec<SiteTotal> = totals
+        .into_iter()
+        .map(|(site, total)| SiteTotal {
+            site: site.to_owned(),
+            cause: total.cause,
+            blocked: total.blocked,
+            waits: Some(total.waits),
+            threads: total.threads.len() as u64,
+            longest: Some(total.longest),
+            idle: total.idle,
+        })
+        .collect();
+    sites.sort_by(|a, b| {
+        a.idle.cmp(&b.idle).then(b.blocked.cmp(&a.blocked)).then_with(|| a.site.cmp(&b.site))
+    });
+    sites
+}

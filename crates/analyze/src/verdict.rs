@@ -1,0 +1,354 @@
+//! From a freeze and its blame to what is said of it: cause, culprit, grade.
+
+use coldcase_ingest::capture::{Meaning, Mode, Nanos, Span, ThreadId};
+
+use crate::blame::{Blamer, Leaf, Root};
+use crate::findings::{
+    ActivityShare, BlameRow, Cause, Culprit, Freeze, Grade, Lock, LockMode, Operation, Window,
+};
+use crate::holds::{Evidence, Hold};
+use crate::memory;
+use crate::model::Model;
+use crate::operation::is_memory;
+use crate::rules::WaitKind;
+use crate::thread_state::Doing;
+use crate::view;
+use crate::windows::RawWindow;
+use crate::{chain, cpu};
+
+/// A thread is a culprit if at least so much of the waiting ends at it ...
+const CULPRIT_SHARE: f64 = 0.5;
+/// ... or at least so much, and clearly more than at any other.
+const LARGEST_SHARE: f64 = 0.3;
+const CLEARLY_MORE: f64 = 1.5;
+
+/// Judges a freeze; `None` if what looked like one was rest.
+pub(crate) fn judge(model: &Model<'_>, raw: &RawWindow) -> Option<Window> {
+    let mut blamer = Blamer::new(model);
+    for harm in &raw.harms {
+        match harm.wait {
+            Some(wait) => blamer.add_wait(wait, harm.span),
+            None => blamer.add_runnable(harm.thread, harm.span),
+        }
+    }
+    let leaves = blamer.leaves();
+    let total: Nanos = raw.harms.iter().map(|harm| harm.span.duration()).sum();
+    if raw.cause == Cause::Futex && waits_for_input(model, &leaves).share_of(total) > 0.5 {
+        return None;
+    }
+    let (cause, cpu_evidence) = cause(model, raw, &leaves, total);
+    let culprit = if is_cause_by_holder(cause, raw.cause) { find_culprit(&leaves, total) } else { None };
+    let lock = raw.cause.is_lock().then(|| lock(model, raw, culprit.as_ref()));
+    let grade = grade(model, raw, cause, culprit.as_ref(), &leaves, total);
+    let mut evidence = cpu_evidence;
+    evidence.extend(evidence_of(model, raw, culprit.as_ref(), &leaves, total));
+    Some(Window {
+        cause: Some(cause),
+        grade,
+        evidence,
+        freeze: freeze(model, raw, total),
+        lock,
+        culprit: culprit.as_ref().map(|suspect| describe(model, raw, suspect, &leaves)),
+        blame: leaves.iter().map(|leaf| blame_row(model, raw, leaf)).collect(),
+        chain: chain::of_longest(model, raw),
+    })
+}
+
+/// The one at whom most of the waiting ends, with the hold that mattered most.
+struct Suspect {
+    thread: ThreadId,
+    hold: Hold,
+    time: Nanos,
+}
+
+fn root_thread(root: Root) -> Option<ThreadId> {
+    match root {
+        Root::Running(thread) | Root::NeedsCpu(thread) | Root::Blocked(thread, _) => Some(thread),
+        Root::Own(_) | Root::Unknown(_) => None,
+    }
+}
+
+fn find_culprit(leaves: &[Leaf], total: Nanos) -> Option<Suspect> {
+    let mut suspects: Vec<Suspect> = Vec::new();
+    let mut best_hold: Vec<(Hold, Nanos)> = Vec::new();
+    for leaf in leaves {
+        let (Some(thread), Some(hold)) = (root_thread(leaf.root), leaf.hold) else { continue };
+        match suspects.iter_mut().find(|known| known.thread == thread) {
+            Some(known) => known.time += leaf.time,
+            None => suspects.push(Suspect { thread, hold, time: leaf.time }),
+        }
+        match best_hold.iter_mut().find(|known| known.0.thread == thread && known.0.span == hold.span) {
+            Some(known) => known.1 += leaf.time,
+            None => best_hold.push((hold, leaf.time)),
+        }
+    }
+    suspects.sort_by_key(|suspect| (std::cmp::Reverse(suspect.time), suspect.thread));
+    let second = suspects.get(1).map_or(0.0, |second| second.time.share_of(total));
+    let mut first = suspects.into_iter().next()?;
+    let share = first.time.share_of(total);
+    if share < CULPRIT_SHARE && (share < LARGEST_SHARE || share < second * CLEARLY_MORE) {
+        return None;
+    }
+    let own = best_hold.into_iter().filter(|(hold, _)| hold.thread == first.thread);
+    if let Some((hold, _)) = own.max_by_key(|(_, time)| *time) {
+        first.hold = hold;
+    }
+    Some(first)
+}
+
+/// Time that ends at threads which themselves wait for work from outside.
+fn waits_for_input(model: &Model<'_>, leaves: &[Leaf]) -> Nanos {
+    let resting = leaves.iter().filter(|leaf| match leaf.root {
+        Root::Blocked(_, wait) => {
+            let site = model.sites.of(wait);
+            site.kind == WaitKind::Idle && model.sites.name(site) != "sleep"
+        }
+        _ => false,
+    });
+    resting.map(|leaf| leaf.time).sum()
+}
+
+/// Whether somebody who held something is to blame, rather than a device or a limit.
+fn is_cause_by_holder(cause: Cause, lock: Cause) -> bool {
+    lock.is_lock() || cause.is_lock()
+}
+
+/// What the waiting comes down to: the lock, or what its holder itself waited for (the cause under the cause).
+fn cause(
+    model: &Model<'_>,
+    raw: &RawWindow,
+    leaves: &[Leaf],
+    total: Nanos,
+) -> (Cause, Vec<String>) {
+    if raw.cause == Cause::CpuStarvation {
+        return cpu::starved_or_throttled(model, raw);
+    }
+    let mut causes: Vec<(Cause, Nanos)> = Vec::new();
+    for leaf in leaves {
+        let (Root::Blocked(_, wait) | Root::Own(wait)) = leaf.root else { continue };
+        let WaitKind::Harm(cause, _) = model.sites.of(wait).kind else { continue };
+        match causes.iter_mut().find(|known| known.0 == cause) {
+            Some(known) => known.1 += leaf.time,
+            None => causes.push((cause, leaf.time)),
+        }
+    }
+    let most = causes.into_iter().max_by_key(|&(cause, time)| (time, std::cmp::Reverse(cause)));
+    match most {
+        Some((cause, time)) if time.share_of(total) > 0.5 && !cause.is_lock() => (cause, Vec::new()),
+        _ => (raw.cause, Vec::new()),
+    }
+}
+
+fn freeze(model: &Model<'_>, raw: &RawWindow, blocked: Nanos) -> Freeze {
+    let threads = &model.capture.threads;
+    let opens = |open: fn(&crate::thread_state::Wait) -> bool| {
+        raw.harms.iter().filter_map(|harm| harm.wait).any(|id| open(model.states.wait(id)))
+    };
+    Freeze {
+        pid: threads.process(raw.process).pid,
+        comm: threads.process_comm(raw.process).to_owned(),
+        span: Some(raw.span),
+        open_start: raw.span.start <= model.span.start || opens(|wait| wait.open_start),
+        open_end: raw.span.end >= model.span.end && opens(|wait| wait.open_end),
+        threads_blocked: stood_still(raw),
+        blocked,
+    }
+}
+
+/// Threads that stood still for a good part of the freeze.
+fn stood_still(raw: &RawWindow) -> u32 {
+    let enough = raw.span.duration().0 / 10;
+    let long = raw.threads.iter().filter(|&&thread| {
+        let own = raw.harms.iter().filter(|harm| harm.thread == thread);
+        own.map(|harm| harm.span.duration()).sum::<Nanos>().0 >= enough
+    });
+    u32::try_from(long.count()).unwrap_or(u32::MAX)
+}
+
+fn lock(model: &Model<'_>, raw: &RawWindow, culprit: Option<&Suspect>) -> Lock {
+    let of_lock = raw.harms.iter().filter(|harm| harm.cause == raw.cause);
+    let sites = of_lock.filter_map(|harm| harm.wait).map(|wait| model.sites.of(wait));
+    let address = sites.filter_map(|site| site.address).next();
+    Lock { kind: raw.cause, mode: culprit.and_then(|suspect| suspect.hold.mode), address }
+}
+
+fn describe(model: &Model<'_>, raw: &RawWindow, suspect: &Suspect, leaves: &[Leaf]) -> Culprit {
+    let capture = model.capture;
+    let hold = &suspect.hold;
+    let long_call = long_call(model, suspect.thread, raw.span);
+    let call = if raw.cause == Cause::Futex { long_call } else { hold.call };
+    let operation = match (raw.cause, call) {
+        (Cause::Futex, None) => Some(Operation::UserLock),
+        (Cause::Futex, Some(call)) => Some(Operation::Syscall(call.syscall)),
+        _ => hold.operation,
+    };
+    let same_call = |operation| call.is_some_and(|call| operation == Some(Operation::Syscall(call.syscall)));
+    let call = call.filter(|_| same_call(operation));
+    let user_stack = hold.stack.map(|stack| view::frames(capture, stack, Mode::User));
+    let user_stack = user_stack.filter(|frames| !frames.is_empty());
+    let of_call = || call.and_then(|call| call.stack).map(|stack| view::frames(capture, stack, Mode::User));
+    Culprit {
+        thread: view::thread_name(capture, suspect.thread),
+        operation,
+        bytes: call.and_then(|call| memory::bytes(&call, &model.brk)),
+        flags: call.map(|call| memory::flags(&call)).unwrap_or_default(),
+        start: call.map_or(Some(hold.span.start).filter(|_| !hold.open_start), |call| call.enter),
+        duration: call.and_then(|call| call.duration()),
+        held: (!hold.open_start).then(|| hold.span.duration()),
+        activity: activity(model, suspect, leaves),
+        kernel_stack: hold
+            .stack
+            .map(|stack| view::frames(capture, stack, Mode::Kernel))
+            .unwrap_or_default(),
+        user_stack: user_stack.or_else(of_call).unwrap_or_default(),
+    }
+}
+
+/// The memory or file call that a thread stood in for most of a span.
+fn long_call(
+    model: &Model<'_>,
+    thread: ThreadId,
+    span: Span,
+) -> Option<crate::brackets::Bracket> {
+    let calls = model.brackets.of(thread).iter();
+    let long = calls.filter(|call| {
+        let covered = call.span(model.span).overlap(span).share_of(span.duration());
+        covered > 0.5 && is_memory(Operation::Syscall(call.syscall))
+    });
+    long.max_by_key(|call| call.span(model.span).overlap(span)).copied()
+}
+
+/// What the culprit did during its hold.
+fn activity(model: &Model<'_>, suspect: &Suspect, _leaves: &[Leaf]) -> Vec<ActivityShare> {
+    let mut shares: Vec<ActivityShare> = Vec::new();
+    for slice in model.states.within(suspect.thread, suspect.hold.span) {
+        let what = doing(model, slice.doing);
+        let time = slice.span.duration();
+        match shares.iter_mut().find(|known| known.what == what) {
+            Some(known) => known.time += time,
+            None => shares.push(ActivityShare { what, time }),
+        }
+    }
+    shares.sort_by(|a, b| b.time.cmp(&a.time).then(a.what.cmp(&b.what)));
+    shares
+}
+
+fn doing(model: &Model<'_>, doing: Doing) -> String {
+    match doing {
+        Doing::Running => "on a CPU".to_owned(),
+        Doing::Runnable(_) => "waiting for a CPU".to_owned(),
+        Doing::Blocked(wait) => format!("blocked: {}", model.sites.name(model.sites.of(wait))),
+    }
+}
+
+fn grade(
+    model: &Model<'_>,
+    raw: &RawWindow,
+    cause: Cause,
+    culprit: Option<&Suspect>,
+    leaves: &[Leaf],
+    total: Nanos,
+) -> Grade {
+    let mut grade = match culprit {
+        Some(suspect) => grade_of_holds(suspect, leaves),
+        None if raw.cause.is_lock() => Grade::Circumstantial,
+        // What a thread waited for stands in its own stack or state.
+        None if cause == Cause::CpuStarvation || cause == Cause::CpuThrottle => Grade::Circumstantial,
+        None => Grade::Strong,
+    };
+    let unknown: Nanos = leaves
+        .iter()
+        .filter(|leaf| matches!(leaf.root, Root::Unknown(_)))
+        .map(|leaf| leaf.time)
+        .sum();
+    let sampled = [Meaning::Switches, Meaning::Waking].iter().any(|&event| model.capture.sampled(event));
+    if unknown.share_of(total) > 0.5 || lost_inside(model, raw.span) {
+        grade = grade.max(Grade::Circumstantial);
+    }
+    if sampled {
+        grade = Grade::Undetermined;
+    }
+    grade
+}
+
+fn grade_of_holds(suspect: &Suspect, leaves: &[Leaf]) -> Grade {
+    let share = |evidence: &[Evidence]| {
+        let own = leaves.iter().filter(|leaf| root_thread(leaf.root) == Some(suspect.thread));
+        let shown = own.filter(|leaf| leaf.hold.is_some_and(|hold| evidence.contains(&hold.evidence)));
+        shown.map(|leaf| leaf.time).sum::<Nanos>().share_of(suspect.time)
+    };
+    let names_itself = suspect.hold.operation.is_some() || suspect.hold.call.is_some();
+    if share(&[Evidence::LockEvents]) >= 0.8 {
+        Grade::Proven
+    } else if share(&[Evidence::LockEvents, Evidence::ReleaseStack]) >= 0.8 && names_itself {
+        Grade::Strong
+    } else {
+        Grade::Circumstantial
+    }
+}
+
+fn lost_inside(model: &Model<'_>, span: Span) -> bool {
+    let lost = model.capture.losses.iter().filter(|loss| loss.count > 0);
+    // A loss is reported when there is room again, so one soon after the window may lie in it.
+    lost.filter_map(|loss| loss.time)
+        .any(|time| span.start <= time && time <= span.end.plus(Nanos::from_millis(1000)))
+}
+
+fn evidence_of(
+    model: &Model<'_>,
+    raw: &RawWindow,
+    culprit: Option<&Suspect>,
+    leaves: &[Leaf],
+    total: Nanos,
+) -> Vec<String> {
+    let mut evidence = Vec::new();
+    if let Some(suspect) = culprit {
+        let name = view::thread_name(model.capture, suspect.thread);
+        let comm = &name.comm;
+        let share = 100.0 * suspect.time.share_of(total);
+        evidence.push(format!("{share:.0} % of the waiting ends at {comm}"));
+        evidence.push(match suspect.hold.evidence {
+            Evidence::LockEvents => format!("the lock's own events show when {comm} took it and let go"),
+            Evidence::ReleaseStack => {
+                format!("{comm} woke those who waited, from a stack that lets go of the lock")
+            }
+            Evidence::Waker => format!("{comm} woke those who waited; its stack was not recorded"),
+            Evidence::Overlap => format!("a call of {comm} spans the waiting; nothing else points to it"),
+        });
+        if suspect.hold.mode == Some(LockMode::Read) && raw.cause == Cause::MmapLock {
+            evidence.push("it held the lock as a reader: writers waited, and readers behind them".into());
+        }
+    }
+    let unknown: Nanos = leaves
+        .iter()
+        .filter(|leaf| matches!(leaf.root, Root::Unknown(_)))
+        .map(|leaf| leaf.time)
+        .sum();
+    if unknown > Nanos::ZERO {
+        evidence.push(format!("for {:.1} % of the waiting nobody is known", 100.0 * unknown.share_of(total)));
+    }
+    if lost_inside(model, raw.span) {
+        evidence.push("events were lost in or near the window".into());
+    }
+    evidence
+}
+
+fn blame_row(model: &Model<'_>, raw: &RawWindow, leaf: &Leaf) -> BlameRow {
+    let capture = model.capture;
+    let holding = |hold: &Option<Hold>| {
+        let operation = hold.and_then(|hold| hold.operation).map(Operation::word);
+        operation.map_or(String::new(), |word| format!(" in {word}"))
+    };
+    let thread = root_thread(leaf.root).map(|thread| view::thread_name(capture, thread));
+    let (doing, unknown) = match leaf.root {
+        Root::Running(_) => (format!("on a CPU{}", holding(&leaf.hold)), false),
+        Root::NeedsCpu(_) => (format!("waiting for a CPU{}", holding(&leaf.hold)), false),
+        Root::Blocked(_, wait) | Root::Own(wait) => {
+            let site = model.sites.name(model.sites.of(wait));
+            (format!("blocked: {site}{}", holding(&leaf.hold)), false)
+        }
+        Root::Unknown(why) => (why.text().to_owned(), true),
+    };
+    let _ = raw;
+    BlameRow { thread, doing, time: leaf.time, unknown }
+}

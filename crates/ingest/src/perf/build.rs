@@ -1,0 +1,212 @@
+//! From records in order of time to the tables of a [`Capture`].
+
+use super::chains::{ChainId, ChainTable};
+use super::event::{Body, Event, MmapRecord, NameId, SideRecord, Task};
+use super::space::Spaces;
+use crate::capture::{
+    Activity, Capture, LockContention, Loss, LossKind, MmapLock, Module, ModuleKind, Sample, Span,
+    StackId, Switch, SyscallEvent, SyscallPhase, TaskState, ThreadId, Timestamp, Wakeup,
+};
+
+/// What events refer to, filled while decoding.
+#[derive(Default)]
+pub(super) struct SideTables {
+    pub chains: ChainTable,
+    pub names: Vec<String>,
+    pub args: Vec<[u64; 6]>,
+    pub records: Vec<SideRecord>,
+}
+
+/// Takes events in order of time and fills a capture.
+pub(super) struct Builder {
+    pub capture: Capture,
+    pub spaces: Spaces,
+    /// Whether `PERF_RECORD_SWITCH` is the only source of switches.
+    pub use_switch_records: bool,
+}
+
+/// perf's process number for the kernel's own mappings.
+const KERNEL_PID: i32 = -1;
+/// `kthreadd`, the parent of every kernel thread.
+const KTHREADD: i32 = 2;
+
+impl Builder {
+    /// Takes the next event.
+    pub fn add(&mut self, event: Event, side: &SideTables) {
+        let time = Timestamp(event.time);
+        if let Body::Record(index) = event.body {
+            return self.add_record(&side.records[index as usize], time);
+        }
+        if event.time != 0 {
+            let span = self.capture.span.get_or_insert(Span { start: time, end: time });
+            span.end = span.end.max(time);
+        }
+        let thread = self.current(&event);
+        let stack = event.chain.and_then(|chain| self.stack(chain, event.pid, side));
+        match event.body {
+            Body::Switch { out, into, state } => {
+                // An ending thread's own number is already gone from the sample; the event still has it.
+                let out = self.task(out, time, side);
+                let into = self.task(into, time, side);
+                let (out, into) = (Some(out), Some(into));
+                self.capture.switches.push(Switch { time, cpu: event.cpu, out, into, state, stack });
+            }
+            Body::SwitchRecord { leaves, other, preempted } => {
+                self.add_switch_record(&event, thread, leaves, other, preempted);
+            }
+            Body::Wakeup { wakee, context, kind } => {
+                let wakee = self.task(wakee, time, side);
+                let wakeup = Wakeup { time, waker: thread, wakee, context, kind, stack };
+                self.capture.wakeups.push(wakeup);
+            }
+            Body::Forked { child } => {
+                self.capture.threads.note_birth(child.tid, time);
+                self.task(child, time, side);
+            }
+            Body::Ended => {
+                if let Some(thread) = thread {
+                    self.capture.threads.exit(thread, time);
+                }
+            }
+            body => {
+                if let Some(thread) = thread {
+                    self.add_own(body, time, event.cpu, thread, stack, side);
+                }
+            }
+        }
+    }
+
+    /// What a thread did itself.
+    fn add_own(
+        &mut self,
+        body: Body,
+        time: Timestamp,
+        cpu: Option<u32>,
+        thread: ThreadId,
+        stack: Option<StackId>,
+        side: &SideTables,
+    ) {
+        let capture = &mut self.capture;
+        match body {
+            Body::Contention { lock, phase } => {
+                capture.contention.push(LockContention { time, thread, lock, phase, stack });
+            }
+            Body::MmapLock { mm, write, phase } => {
+                capture.mmap_locks.push(MmapLock { time, thread, mm, write, phase, stack });
+            }
+            Body::SyscallEnter { syscall, args } => {
+                let phase = SyscallPhase::Enter { args: side.args[args as usize] };
+                capture.syscalls.push(SyscallEvent { time, thread, syscall, phase, stack });
+            }
+            Body::SyscallExit { syscall, result } => {
+                let phase = SyscallPhase::Exit { result };
+                capture.syscalls.push(SyscallEvent { time, thread, syscall, phase, stack });
+            }
+            Body::Sample => capture.samples.push(Sample { time, cpu, thread, stack }),
+            Body::Activity { kind, phase, value } => {
+                capture.activities.push(Activity { time, thread, kind, phase, value, stack });
+            }
+            _ => {}
+        }
+    }
+
+    fn add_switch_record(
+        &mut self,
+        event: &Event,
+        thread: Option<ThreadId>,
+        leaves: bool,
+        other: Option<i32>,
+        preempted: bool,
+    ) {
+        if !self.use_switch_records {
+            return;
+        }
+        let other = other.map(|tid| self.capture.threads.of_tid(tid));
+        let state = match (leaves, preempted) {
+            (true, true) => TaskState::Preempted,
+            _ => TaskState::Unknown,
+        };
+        // A switch-in names who left, but in which state only that thread's own record tells.
+        let (out, into) = if leaves { (thread, other) } else { (None, thread) };
+        let time = Timestamp(event.time);
+        self.capture.switches.push(Switch { time, cpu: event.cpu, out, into, state, stack: None });
+    }
+
+    fn add_record(&mut self, record: &SideRecord, time: Timestamp) {
+        let threads = &mut self.capture.threads;
+        match record {
+            SideRecord::Comm { pid, tid, name, exec } => {
+                let thread = threads.of_pid_tid(*pid, *tid);
+                threads.name(thread, name, time);
+                if *exec {
+                    self.spaces.exec(*pid);
+                }
+            }
+            SideRecord::Fork { pid, tid, parent_pid, parent_tid } => {
+                let parent = (parent_tid != tid).then_some(*parent_tid);
+                let child = threads.fork(*pid, *tid, parent, time);
+                if *parent_pid == KTHREADD || *pid == KTHREADD {
+                    threads.mark_kernel(child);
+                }
+                if pid != parent_pid {
+                    self.spaces.fork(*pid, *parent_pid);
+                }
+            }
+            SideRecord::Exit { tid } => {
+                let thread = threads.of_tid(*tid);
+                threads.exit(thread, time);
+            }
+            SideRecord::Mmap(record) if record.pid == KERNEL_PID || record.kernel => {
+                self.add_kernel_mapping(record);
+            }
+            SideRecord::Mmap(record) => self.spaces.map(record, &mut self.capture),
+            SideRecord::Lost { count, samples } => {
+                let kind = if *samples { LossKind::LostSamples } else { LossKind::Lost };
+                let note = "the recording's buffer was full".to_owned();
+                self.capture.losses.push(Loss { time: Some(time), kind, count: *count, note });
+            }
+            SideRecord::Throttle => {
+                let note = "the kernel slowed the sampling down".to_owned();
+                let kind = LossKind::Throttled;
+                self.capture.losses.push(Loss { time: Some(time), kind, count: 1, note });
+            }
+        }
+    }
+
+    /// `[kernel.kallsyms]_text` names a symbol, and its `pgoff` is that symbol's address
+    /// (`__perf_event__synthesize_kernel_mmap`, `tools/perf/util/synthetic-events.c`, Linux 6.1).
+    fn add_kernel_mapping(&mut self, record: &MmapRecord) {
+        const IMAGE: &str = "[kernel.kallsyms]";
+        let Some(symbol) = record.path.strip_prefix(IMAGE) else { return };
+        let build_id = self.spaces.build_id(IMAGE).cloned();
+        let module = Module { path: IMAGE.to_owned(), kind: ModuleKind::Kernel, build_id };
+        self.capture.modules.intern(module);
+        if !symbol.is_empty() {
+            let reference = (symbol.to_owned(), record.file_offset);
+            self.capture.origin.kernel_reference = Some(reference);
+        }
+    }
+
+    /// The thread that was current; `None` once it is past its end.
+    fn current(&mut self, event: &Event) -> Option<ThreadId> {
+        match (event.pid, event.tid) {
+            (_, ..0) => None,
+            (1.., tid) => Some(self.capture.threads.of_pid_tid(event.pid, tid)),
+            (_, tid) => Some(self.capture.threads.of_tid(tid)),
+        }
+    }
+
+    /// A thread that an event names; its name counts if no better one is known.
+    fn task(&mut self, task: Task, time: Timestamp, side: &SideTables) -> ThreadId {
+        let thread = self.capture.threads.of_tid(task.tid);
+        if let Some(NameId(name)) = task.name {
+            let name = &side.names[name as usize];
+            self.capture.threads.name_if_unknown(thread, name, time);
+        }
+        thread
+    }
+
+    fn stack(&mut self, chain: ChainId, pid: i32, side: &SideTables) -> Option<StackId> {
+        self.spaces.stack(chain, pid, &side.chains, &mut self.capture)
+    }
+}

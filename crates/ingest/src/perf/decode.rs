@@ -1,0 +1,313 @@
+//! From one record's bytes to an [`Event`], and the count of everything by name.
+
+use std::collections::BTreeMap;
+
+use linux_perf_event_reader::RecordType;
+use rustc_hash::FxHashMap;
+
+use super::attrs::{Decoder, EventPlans};
+use super::build::SideTables;
+use super::bytes::Bytes;
+use super::chains::ChainId;
+use super::event::{Body, Event, MmapRecord, NameId, SideRecord};
+use super::header::{Attribute, Header};
+use super::records::{Record, walk};
+use super::tracepoint::Sink;
+use crate::capture::{ActivityKind, EventCount, Meaning, Phase};
+
+/// `PERF_RECORD_*` of perf's own (`tools/lib/perf/include/perf/event.h`, Linux 6.1).
+pub(super) const FINISHED_ROUND: u32 = 68;
+const HEADER_ATTR: u32 = 64;
+const HEADER_TRACING_DATA: u32 = 66;
+const HEADER_FEATURE: u32 = 80;
+
+/// `PERF_RECORD_MISC_*` (`include/uapi/linux/perf_event.h`, Linux 6.1).
+const CPU_MODE: u16 = 7;
+const CPU_MODE_KERNEL: u16 = 1;
+const COMM_EXEC: u16 = 1 << 13;
+const SWITCH_OUT: u16 = 1 << 13;
+const MMAP_BUILD_ID: u16 = 1 << 14;
+const SWITCH_OUT_PREEMPT: u16 = 1 << 14;
+
+/// Decodes records and keeps count.
+pub(super) struct Decode {
+    plans: EventPlans,
+    big_endian: bool,
+    pub side: SideTables,
+    names: FxHashMap<Box<[u8]>, NameId>,
+    other: BTreeMap<u32, u64>,
+    unknown_ids: u64,
+    unreadable: u64,
+}
+
+impl Decode {
+    pub fn new(plans: EventPlans, big_endian: bool) -> Self {
+        Self {
+            plans,
+            big_endian,
+            side: SideTables::default(),
+            names: FxHashMap::default(),
+            other: BTreeMap::new(),
+            unknown_ids: 0,
+            unreadable: 0,
+        }
+    }
+
+    /// Decodes a record; `None` if it is only counted.
+    pub fn record(&mut self, record: &Record<'_>) -> Option<Event> {
+        if RecordType(record.kind) == RecordType::SAMPLE {
+            return self.sample(record);
+        }
+        *self.other.entry(record.kind).or_default() += 1;
+        if record.kind >= HEADER_ATTR {
+            return None;
+        }
+        let event = self.other_record(record);
+        if event.is_none() && is_read(RecordType(record.kind)) {
+            self.unreadable += 1;
+        }
+        event
+    }
+
+    fn sample(&mut self, record: &Record<'_>) -> Option<Event> {
+        let Some(index) = self.plans.of_sample(record.body) else {
+            self.unknown_ids += 1;
+            return None;
+        };
+        let plan = &mut self.plans.plans[index];
+        plan.count.count += 1;
+        if matches!(plan.decoder, Decoder::Unknown) {
+            return None;
+        }
+        let Some(sample) = plan.layout.read(record.body) else {
+            plan.unreadable += 1;
+            return None;
+        };
+        let mut sink = SideSink { side: &mut self.side, names: &mut self.names };
+        let mut tid = sample.tid;
+        let body = match &plan.decoder {
+            Decoder::Tracepoint(tracepoint) => {
+                let raw = sample.raw.unwrap_or_default();
+                tid = tid.or_else(|| tracepoint.current(raw));
+                tracepoint.decode(raw, &mut sink)
+            }
+            Decoder::OnCpu => Some(Body::Sample),
+            Decoder::PageFault => Some(Body::Activity {
+                kind: ActivityKind::PageFault,
+                phase: Phase::Moment,
+                value: sample.addr.unwrap_or(0),
+            }),
+            Decoder::Unknown => None,
+        };
+        let (Some(body), Some(tid), Some(time)) = (body, tid, sample.time) else {
+            plan.unreadable += 1;
+            return None;
+        };
+        let chain = match sample.callchain {
+            Some(chain) => Some(self.side.chains.intern(chain, self.big_endian)),
+            // Without callchains the interrupted address is all there is; a tracepoint's own tells nothing.
+            None if matches!(body, Body::Sample) => self.single_frame(sample.ip),
+            None => None,
+        };
+        Some(Event { time, pid: sample.pid, tid, cpu: sample.cpu, chain, body })
+    }
+
+    fn single_frame(&mut self, ip: Option<u64>) -> Option<ChainId> {
+        Some(self.side.chains.intern_words(&[ip?]))
+    }
+
+    fn other_record(&mut self, record: &Record<'_>) -> Option<Event> {
+        let layout = *self.plans.trailer()?;
+        let time = layout.trailing_time(record.body).unwrap_or(0);
+        let mut bytes = Bytes::new(record.body, self.big_endian);
+        let side = match RecordType(record.kind) {
+            RecordType::COMM => SideRecord::Comm {
+                pid: bytes.i32()?,
+                tid: bytes.i32()?,
+                name: text(&mut bytes)?,
+                exec: record.misc & COMM_EXEC != 0,
+            },
+            RecordType::FORK => {
+                let (pid, parent_pid) = (bytes.i32()?, bytes.i32()?);
+                SideRecord::Fork { pid, tid: bytes.i32()?, parent_pid, parent_tid: bytes.i32()? }
+            }
+            RecordType::EXIT => {
+                bytes.u64()?;
+                SideRecord::Exit { tid: bytes.i32()? }
+            }
+            RecordType::MMAP => SideRecord::Mmap(read_mmap(&mut bytes, record.misc, false)?),
+            RecordType::MMAP2 => SideRecord::Mmap(read_mmap(&mut bytes, record.misc, true)?),
+            RecordType::LOST => {
+                bytes.u64()?;
+                SideRecord::Lost { count: bytes.u64()?, samples: false }
+            }
+            RecordType::LOST_SAMPLES => SideRecord::Lost { count: bytes.u64()?, samples: true },
+            RecordType::THROTTLE => SideRecord::Throttle,
+            RecordType::SWITCH | RecordType::SWITCH_CPU_WIDE => {
+                let (pid, tid) = layout.trailing_thread(record.body)?;
+                let other = if RecordType(record.kind) == RecordType::SWITCH_CPU_WIDE {
+                    bytes.u32()?;
+                    bytes.i32()
+                } else {
+                    None
+                };
+                let leaves = record.misc & SWITCH_OUT != 0;
+                let preempted = record.misc & SWITCH_OUT_PREEMPT != 0;
+                let body = Body::SwitchRecord { leaves, other, preempted };
+                let cpu = layout.trailing_cpu(record.body);
+                return Some(Event { time, pid, tid, cpu, chain: None, body });
+            }
+            _ => return None,
+        };
+        let index = u32::try_from(self.side.records.len()).ok()?;
+        self.side.records.push(side);
+        let body = Body::Record(index);
+        Some(Event { time, pid: 0, tid: -1, cpu: None, chain: None, body })
+    }
+
+    /// Every event and every kind of record by name, with its count.
+    pub fn counts(&self) -> Vec<EventCount> {
+        let records = self.other.iter().map(|(&kind, &count)| {
+            let meaning = match RecordType(kind) {
+                RecordType::SWITCH | RecordType::SWITCH_CPU_WIDE => Some(Meaning::SwitchRecords),
+                _ => None,
+            };
+            EventCount { name: record_name(kind), count, meaning, sampled: false }
+        });
+        self.plans.plans.iter().map(|plan| plan.count.clone()).chain(records).collect()
+    }
+
+    /// What could not be decoded, for a person.
+    pub fn complaints(&self) -> Vec<String> {
+        let mut complaints = Vec::new();
+        for plan in self.plans.plans.iter().filter(|plan| plan.unreadable > 0) {
+            let (count, name) = (plan.unreadable, &plan.count.name);
+            complaints.push(format!("{count} records of {name} are shorter than their description"));
+        }
+        if self.unknown_ids > 0 {
+            let count = self.unknown_ids;
+            complaints.push(format!("{count} samples belong to no event that the file describes"));
+        }
+        if self.unreadable > 0 {
+            complaints.push(format!("{} records are shorter than their kind demands", self.unreadable));
+        }
+        complaints
+    }
+}
+
+/// Reads what a pipe sends ahead of its events: attributes, features, and the tracepoints' descriptions,
+/// which stand behind their record.
+pub(super) fn read_pipe_front<'a>(file: &'a [u8], header: &mut Header<'a>) -> Option<&'a [u8]> {
+    let mut tracing = None;
+    let (mut attributes, mut features) = (Vec::new(), Vec::new());
+    let big_endian = header.big_endian;
+    walk(file, header.data.start, header.data.end, big_endian, |record| match record.kind {
+        HEADER_ATTR => attributes.extend(pipe_attribute(record.body, big_endian)),
+        HEADER_FEATURE => features.push((record.offset, record.body.len())),
+        HEADER_TRACING_DATA => {
+            let size = Bytes::new(record.body, big_endian).u32().unwrap_or(0) as usize;
+            let start = record.offset + 8 + record.body.len();
+            tracing = tracing.or(file.get(start..start.saturating_add(size)));
+        }
+        _ => {}
+    });
+    for (offset, length) in features {
+        let mut bytes = Bytes::new(&file[offset + 8..offset + 8 + length], big_endian);
+        if let Some(number) = bytes.u64() {
+            header.features.push(u32::try_from(number).unwrap_or(u32::MAX), bytes.rest());
+        }
+    }
+    header.attributes = attributes;
+    header.features.name_events(&mut header.attributes);
+    tracing
+}
+
+/// An attribute, whose own size stands in its second word, and its ids.
+fn pipe_attribute(body: &[u8], big_endian: bool) -> Option<Attribute> {
+    let mut head = Bytes::new(body, big_endian);
+    head.u32()?;
+    let size = head.u32()? as usize;
+    let (attr, ids) = body.split_at_checked(size)?;
+    let mut ids = Bytes::new(ids, big_endian);
+    Attribute::parse(attr, std::iter::from_fn(|| ids.u64()).collect(), big_endian)
+}
+
+fn read_mmap(bytes: &mut Bytes<'_>, misc: u16, second: bool) -> Option<MmapRecord> {
+    let (pid, _tid) = (bytes.i32()?, bytes.i32()?);
+    let (start, length, file_offset) = (bytes.u64()?, bytes.u64()?, bytes.u64()?);
+    let mut build_id = None;
+    if second {
+        let id = bytes.take(24)?;
+        if misc & MMAP_BUILD_ID != 0 {
+            build_id = id[4..].get(..usize::from(id[0])).map(<[u8]>::to_vec);
+        }
+        let (_protection, _flags) = (bytes.u32()?, bytes.u32()?);
+    }
+    let kernel = misc & CPU_MODE == CPU_MODE_KERNEL;
+    let path = text(bytes)?;
+    Some(MmapRecord { pid, kernel, start, length, file_offset, path, build_id })
+}
+
+fn text(bytes: &mut Bytes<'_>) -> Option<String> {
+    bytes.c_string().map(|text| String::from_utf8_lossy(text).into_owned())
+}
+
+/// Kinds of record that [`Decode::other_record`] reads.
+fn is_read(kind: RecordType) -> bool {
+    matches!(
+        kind,
+        RecordType::COMM
+            | RecordType::FORK
+            | RecordType::EXIT
+            | RecordType::MMAP
+            | RecordType::MMAP2
+            | RecordType::LOST
+            | RecordType::LOST_SAMPLES
+            | RecordType::SWITCH
+            | RecordType::SWITCH_CPU_WIDE
+    )
+}
+
+fn record_name(kind: u32) -> String {
+    let name = match kind {
+        64 => "HEADER_ATTR",
+        65 => "HEADER_EVENT_TYPE",
+        66 => "HEADER_TRACING_DATA",
+        67 => "HEADER_BUILD_ID",
+        69 => "ID_INDEX",
+        70 => "AUXTRACE_INFO",
+        71 => "AUXTRACE",
+        73 => "THREAD_MAP",
+        74 => "CPU_MAP",
+        78 => "EVENT_UPDATE",
+        79 => "TIME_CONV",
+        80 => "HEADER_FEATURE",
+        82 => "FINISHED_INIT",
+        _ if RecordType(kind).is_builtin_type() => return format!("PERF_RECORD_{:?}", RecordType(kind)),
+        _ => return format!("PERF_RECORD {kind}"),
+    };
+    format!("PERF_RECORD_{name}")
+}
+
+struct SideSink<'a> {
+    side: &'a mut SideTables,
+    names: &'a mut FxHashMap<Box<[u8]>, NameId>,
+}
+
+impl Sink for SideSink<'_> {
+    fn name(&mut self, name: &[u8]) -> NameId {
+        if let Some(&id) = self.names.get(name) {
+            return id;
+        }
+        let id = NameId(u32::try_from(self.side.names.len()).unwrap_or(u32::MAX));
+        self.side.names.push(String::from_utf8_lossy(name).into_owned());
+        self.names.insert(name.into(), id);
+        id
+    }
+
+    fn args(&mut self, args: [u64; 6]) -> u32 {
+        let id = u32::try_from(self.side.args.len()).unwrap_or(u32::MAX);
+        self.side.args.push(args);
+        id
+    }
+}

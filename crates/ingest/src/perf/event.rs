@@ -1,0 +1,80 @@
+//! A decoded record on its way into order: small, and without reference to the file's bytes.
+
+use super::chains::ChainId;
+use crate::capture::{
+    ActivityKind, ContentionPhase, Context, MmapLockPhase, Phase, Syscall, TaskState, WakeupKind,
+};
+
+/// A decoded record.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Event {
+    /// Nanoseconds on the capture's clock; 0 for what perf wrote before the recording began.
+    pub time: u64,
+    /// The current process, as the kernel numbers it; 0 if unknown.
+    pub pid: i32,
+    /// The current thread; -1 if it was past its end.
+    pub tid: i32,
+    /// The CPU.
+    pub cpu: Option<u32>,
+    /// The current thread's callchain.
+    pub chain: Option<ChainId>,
+    /// What happened.
+    pub body: Body,
+}
+
+/// Index of a thread name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct NameId(pub u32);
+
+/// What happened.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Body {
+    Switch { out: Task, into: Task, state: TaskState },
+    SwitchRecord { leaves: bool, other: Option<i32>, preempted: bool },
+    Wakeup { wakee: Task, context: Context, kind: WakeupKind },
+    Contention { lock: u64, phase: ContentionPhase },
+    MmapLock { mm: u64, write: bool, phase: MmapLockPhase },
+    /// Arguments stand in a table of their own, since few events have any.
+    SyscallEnter { syscall: Syscall, args: u32 },
+    SyscallExit { syscall: Syscall, result: i64 },
+    Sample,
+    Activity { kind: ActivityKind, phase: Phase, value: u64 },
+    /// Forked by `sched_process_fork`, which does not say into which process.
+    Forked { child: Task },
+    Ended,
+    /// A record with names or paths, in a table of its own.
+    Record(u32),
+}
+
+/// A thread that an event names.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Task {
+    pub tid: i32,
+    pub name: Option<NameId>,
+}
+
+/// A record with names or paths.
+#[derive(Clone, Debug)]
+pub(super) enum SideRecord {
+    Comm { pid: i32, tid: i32, name: String, exec: bool },
+    Fork { pid: i32, tid: i32, parent_pid: i32, parent_tid: i32 },
+    Exit { tid: i32 },
+    Mmap(MmapRecord),
+    Lost { count: u64, samples: bool },
+    Throttle,
+}
+
+/// A file mapped into memory.
+#[derive(Clone, Debug)]
+pub(super) struct MmapRecord {
+    /// -1 for the kernel.
+    pub pid: i32,
+    /// Whether the kernel or a process maps it.
+    pub kernel: bool,
+    pub start: u64,
+    pub length: u64,
+    /// Offset in the file, in bytes.
+    pub file_offset: u64,
+    pub path: String,
+    pub build_id: Option<Vec<u8>>,
+}

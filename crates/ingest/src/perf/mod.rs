@@ -1,0 +1,147 @@
+//! perf.data, written to a file or to a pipe, into a [`Capture`].
+//!
+//! ```text
+//! bytes --records--> one record --decode--> Event --order--> in order of time --build--> Capture
+//! ```
+//!
+//! One pass over the file: a record is decoded where it lies into a few words, its callchain is interned,
+//! and only these words are sorted (see `order`). Which thread a number means, and which file an
+//! address lies in, depends on the moment, and is looked up afterwards, in order of time.
+
+mod attrs;
+mod build;
+mod bytes;
+mod chains;
+mod decode;
+mod event;
+mod expression;
+mod format;
+mod header;
+mod order;
+mod records;
+mod sample;
+mod space;
+mod tracepoint;
+mod tracing_data;
+
+use linux_perf_data::Feature;
+
+use crate::capture::{BuildId, Capture, EventCount, Format, Loss, LossKind, Meaning, Origin};
+use crate::error::Problem;
+use attrs::EventPlans;
+use build::Builder;
+use decode::Decode;
+use header::{Features, Header};
+pub(crate) use header::is_perf_data;
+use order::Sorter;
+use space::Spaces;
+use tracing_data::TracingData;
+
+/// Reads a whole perf.data. `progress` is told how many bytes of how many have been read.
+pub(crate) fn read(file: &[u8], progress: &mut dyn FnMut(u64, u64)) -> Result<Capture, Problem> {
+    let mut header = Header::parse(file)?;
+    let mut notes: Vec<String> = header.damage.take().into_iter().collect();
+    let tracing_section;
+    if header.pipe {
+        tracing_section = decode::read_pipe_front(file, &mut header);
+    } else {
+        tracing_section = header.features.get(Feature::TRACING_DATA);
+    }
+    let tracing = tracing_section.map(TracingData::parse).unwrap_or_default();
+    notes.extend(tracing.damage.clone());
+    if header.attributes.is_empty() {
+        return Err(Problem::at(header.data.start, "no event's description can be read"));
+    }
+    let plans = EventPlans::new(&header.attributes, &tracing, header.big_endian);
+    let mut builder = Builder {
+        capture: Capture { origin: origin(&header), ..Capture::default() },
+        spaces: spaces(&header.features),
+        use_switch_records: !plans.plans.iter().any(|plan| plan.count.meaning == Some(Meaning::Switches)),
+    };
+    let mut decode = Decode::new(plans, header.big_endian);
+    let mut sorter = Sorter::default();
+    let total = header.data.len() as u64;
+    let mut reported = header.data.start;
+    let damage = records::walk(file, header.data.start, header.data.end, header.big_endian, |record| {
+        const REPORT_EVERY: usize = 1 << 22;
+        if record.offset > reported + REPORT_EVERY {
+            reported = record.offset;
+            progress((record.offset - header.data.start) as u64, total);
+        }
+        if record.kind == decode::FINISHED_ROUND {
+            sorter.finish_round(|event| builder.add(event, &decode.side));
+        } else if let Some(event) = decode.record(&record) {
+            sorter.push(event);
+        }
+    });
+    sorter.finish(|event| builder.add(event, &decode.side));
+    progress(total, total);
+
+    let mut capture = builder.capture;
+    for stretch in damage {
+        let note = format!("at byte {}: {} ({} bytes)", stretch.offset, stretch.reason, stretch.bytes);
+        notes.push(note.clone());
+        let (kind, count) = (LossKind::Damaged, stretch.bytes as u64);
+        capture.losses.push(Loss { time: None, kind, count, note });
+    }
+    if sorter.late > 0 {
+        notes.push(format!("{} records came out of order", sorter.late));
+        sort_tables(&mut capture);
+    }
+    notes.extend(decode.complaints());
+    capture.events = decode.counts();
+    warn_of_losses(&capture, &mut notes);
+    capture.warnings.extend(notes);
+    Ok(capture)
+}
+
+fn origin(header: &Header<'_>) -> Origin {
+    let features = &header.features;
+    Origin {
+        format: if header.pipe { Format::PerfPipe } else { Format::PerfData },
+        kernel: features.string(Feature::OSRELEASE),
+        arch: features.string(Feature::ARCH),
+        hostname: features.string(Feature::HOSTNAME),
+        recorder: features.string(Feature::VERSION).map(|version| format!("perf {version}")),
+        command: features.command(),
+        cpus: features.cpus_online(),
+        kernel_reference: None,
+    }
+}
+
+fn spaces(features: &Features<'_>) -> Spaces {
+    let mut spaces = Spaces::default();
+    for (_mode, path, id) in features.build_ids() {
+        spaces.add_build_id(String::from_utf8_lossy(path).into_owned(), BuildId(id.into()));
+    }
+    spaces
+}
+
+fn sort_tables(capture: &mut Capture) {
+    capture.switches.sort_by_key(|row| row.time);
+    capture.wakeups.sort_by_key(|row| row.time);
+    capture.contention.sort_by_key(|row| row.time);
+    capture.mmap_locks.sort_by_key(|row| row.time);
+    capture.syscalls.sort_by_key(|row| row.time);
+    capture.samples.sort_by_key(|row| row.time);
+    capture.activities.sort_by_key(|row| row.time);
+}
+
+fn warn_of_losses(capture: &Capture, notes: &mut Vec<String>) {
+    let lost = capture.lost_events();
+    if lost > 0 {
+        notes.push(format!("the recording lost {lost} events: waits and wakeups may be missing"));
+    }
+    let sampled: Vec<&str> = capture
+        .events
+        .iter()
+        .filter(|event: &&EventCount| event.sampled && event.meaning.is_some())
+        .map(|event| event.name.as_str())
+        .collect();
+    if !sampled.is_empty() {
+        notes.push(format!(
+            "{} were sampled, not all recorded (perf's -F or -c): durations from them mean nothing",
+            sampled.join(", ")
+        ));
+    }
+}

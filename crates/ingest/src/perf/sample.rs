@@ -1,0 +1,170 @@
+//! The body of a `PERF_RECORD_SAMPLE`, and the trailer of every other record.
+//!
+//! Which fields a sample has is told by `attr.sample_type`; they come in the order of
+//! `perf_output_sample` (`kernel/events/core.c`, Linux 6.1). Only the leading fields up to the raw data
+//! are read; registers, stacks and branches behind them are not needed.
+
+use linux_perf_event_reader::{ReadFormat, SampleFormat};
+
+use super::bytes::Bytes;
+use super::header::Attribute;
+
+/// Which fields the samples of one event have.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct SampleLayout {
+    format: SampleFormat,
+    read_format: u64,
+    big_endian: bool,
+}
+
+/// The fields of a sample; 0 or `None` where it has none.
+#[derive(Clone, Copy, Default, Debug)]
+pub(super) struct Sample<'a> {
+    pub ip: Option<u64>,
+    pub pid: i32,
+    pub tid: Option<i32>,
+    pub time: Option<u64>,
+    pub addr: Option<u64>,
+    pub cpu: Option<u32>,
+    /// Callchain: addresses in the file's byte order, eight bytes each.
+    pub callchain: Option<&'a [u8]>,
+    pub raw: Option<&'a [u8]>,
+}
+
+impl SampleLayout {
+    pub fn new(attribute: &Attribute, big_endian: bool) -> Self {
+        let (format, read_format) = (attribute.attr.sample_format, attribute.read_format);
+        Self { format, read_format, big_endian }
+    }
+
+    fn has(&self, field: SampleFormat) -> bool {
+        self.format.contains(field)
+    }
+
+    /// The id that says which event a sample belongs to, if it can be found without knowing the event.
+    pub fn id(&self, body: &[u8]) -> Option<u64> {
+        let mut bytes = Bytes::new(body, self.big_endian);
+        if self.has(SampleFormat::IDENTIFIER) {
+            return bytes.u64();
+        }
+        if !self.has(SampleFormat::ID) {
+            return None;
+        }
+        for field in [SampleFormat::IP, SampleFormat::TID, SampleFormat::TIME, SampleFormat::ADDR] {
+            if self.has(field) {
+                bytes.u64()?;
+            }
+        }
+        bytes.u64()
+    }
+
+    /// Reads a sample; `None` if it is shorter than its fields.
+    pub fn read<'a>(&self, body: &'a [u8]) -> Option<Sample<'a>> {
+        let mut bytes = Bytes::new(body, self.big_endian);
+        let mut sample = Sample::default();
+        if self.has(SampleFormat::IDENTIFIER) {
+            bytes.u64()?;
+        }
+        if self.has(SampleFormat::IP) {
+            sample.ip = Some(bytes.u64()?);
+        }
+        if self.has(SampleFormat::TID) {
+            sample.pid = bytes.i32()?;
+            sample.tid = Some(bytes.i32()?);
+        }
+        if self.has(SampleFormat::TIME) {
+            sample.time = Some(bytes.u64()?);
+        }
+        if self.has(SampleFormat::ADDR) {
+            sample.addr = Some(bytes.u64()?);
+        }
+        for field in [SampleFormat::ID, SampleFormat::STREAM_ID] {
+            if self.has(field) {
+                bytes.u64()?;
+            }
+        }
+        if self.has(SampleFormat::CPU) {
+            sample.cpu = Some(bytes.u32()?);
+            bytes.u32()?;
+        }
+        if self.has(SampleFormat::PERIOD) {
+            bytes.u64()?;
+        }
+        if self.has(SampleFormat::READ) {
+            self.skip_read(&mut bytes)?;
+        }
+        if self.has(SampleFormat::CALLCHAIN) {
+            let length = usize::try_from(bytes.u64()?).ok()?.checked_mul(8)?;
+            sample.callchain = Some(bytes.take(length)?);
+        }
+        if self.has(SampleFormat::RAW) {
+            let length = usize::try_from(bytes.u32()?).ok()?;
+            sample.raw = Some(bytes.take(length)?);
+        }
+        Some(sample)
+    }
+
+    /// Skips a `read_format` value: one counter, or a group of them behind their number.
+    fn skip_read(&self, bytes: &mut Bytes<'_>) -> Option<()> {
+        /// Linux 6.0 and later.
+        const LOST: u64 = 1 << 4;
+        let flag = |bits: u64| usize::from(self.read_format & bits != 0);
+        let times = flag(ReadFormat::TOTAL_TIME_ENABLED.bits())
+            + flag(ReadFormat::TOTAL_TIME_RUNNING.bits());
+        let per_value = 1 + flag(ReadFormat::ID.bits()) + flag(LOST);
+        let words = if flag(ReadFormat::GROUP.bits()) == 1 {
+            let values = usize::try_from(bytes.u64()?).ok()?;
+            values.checked_mul(per_value)?.checked_add(times)?
+        } else {
+            per_value + times
+        };
+        bytes.take(words.checked_mul(8)?)?;
+        Some(())
+    }
+
+    /// The time at the end of a record that is no sample (`attr.sample_id_all`).
+    pub fn trailing_time(&self, body: &[u8]) -> Option<u64> {
+        if !self.has(SampleFormat::TIME) {
+            return None;
+        }
+        let behind = [
+            SampleFormat::TIME,
+            SampleFormat::ID,
+            SampleFormat::STREAM_ID,
+            SampleFormat::CPU,
+            SampleFormat::IDENTIFIER,
+        ];
+        self.trailer(body, &behind)?.u64()
+    }
+
+    /// Process and thread at the end of a record that is no sample.
+    pub fn trailing_thread(&self, body: &[u8]) -> Option<(i32, i32)> {
+        if !self.has(SampleFormat::TID) {
+            return None;
+        }
+        let behind = [
+            SampleFormat::TID,
+            SampleFormat::TIME,
+            SampleFormat::ID,
+            SampleFormat::STREAM_ID,
+            SampleFormat::CPU,
+            SampleFormat::IDENTIFIER,
+        ];
+        let mut trailer = self.trailer(body, &behind)?;
+        Some((trailer.i32()?, trailer.i32()?))
+    }
+
+    /// The CPU at the end of a record that is no sample.
+    pub fn trailing_cpu(&self, body: &[u8]) -> Option<u32> {
+        if !self.has(SampleFormat::CPU) {
+            return None;
+        }
+        self.trailer(body, &[SampleFormat::CPU, SampleFormat::IDENTIFIER])?.u32()
+    }
+
+    fn trailer<'a>(&self, body: &'a [u8], fields: &[SampleFormat]) -> Option<Bytes<'a>> {
+        let words = fields.iter().filter(|&&field| self.has(field)).count();
+        let start = body.len().checked_sub(words * 8)?;
+        Some(Bytes::new(&body[start..], self.big_endian))
+    }
+}

@@ -1,0 +1,105 @@
+//! DWARF: functions, what was inlined into them, files and lines.
+//!
+//! Not read: split DWARF (`.dwo`, `.dwp`) and the supplementary files of `dwz`. What lies there has the
+//! name of the symbol table.
+
+use std::borrow::Cow;
+
+use addr2line::Context;
+use gimli::{DwarfSections, EndianSlice, RunTimeEndian};
+use object::CompressionFormat;
+use object::read::{Object, ObjectSection};
+
+use super::demangle::{demangle, is_mangled};
+
+/// All sections of one file may expand to this.
+const LARGEST_EXPANDED: u64 = 2 << 30;
+/// Real sections shrink by a factor of 2 to 10; zlib's limit is 1032. More is an attack.
+const LARGEST_RATIO: u64 = 1100;
+/// More functions than this at one address are not real.
+const DEEPEST: usize = 256;
+
+/// The DWARF of a file, decompressed.
+pub(super) struct Sections<'a> {
+    sections: DwarfSections<Cow<'a, [u8]>>,
+    endian: RunTimeEndian,
+}
+
+/// Looks addresses up.
+pub(super) struct Lines<'a> {
+    context: Context<EndianSlice<'a, RunTimeEndian>>,
+}
+
+/// One function at an address, as far as DWARF knows.
+#[derive(Debug, Default)]
+pub(super) struct Place {
+    /// Demangled.
+    pub function: Option<String>,
+    /// The name was the linker's, so it says which crate or namespace the function belongs to. Builds with
+    /// line tables only give the bare name: `insert`, `new`, `{closure#0}`.
+    pub qualified: bool,
+    /// Source file.
+    pub file: Option<String>,
+    /// Line in it.
+    pub line: Option<u32>,
+}
+
+impl<'a> Sections<'a> {
+    /// Takes the DWARF out of a file. A damaged section counts as empty.
+    pub fn load(file: &object::File<'a>) -> Self {
+        let mut budget = LARGEST_EXPANDED;
+        let loaded = DwarfSections::load(|id| {
+            Ok::<_, std::convert::Infallible>(
+                section(file, id.name(), &mut budget).unwrap_or_default(),
+            )
+        });
+        let Ok(sections) = loaded;
+        let little = file.is_little_endian();
+        let endian = if little { RunTimeEndian::Little } else { RunTimeEndian::Big };
+        Self { sections, endian }
+    }
+
+    /// Reads the list of units; the error is for a person.
+    pub fn lines(&self) -> Result<Lines<'_>, gimli::Error> {
+        let mut dwarf = self.sections.borrow(|bytes| EndianSlice::new(bytes, self.endian));
+        dwarf.populate_abbreviations_cache(gimli::AbbreviationsCacheStrategy::Duplicates);
+        Ok(Lines { context: Context::from_dwarf(dwarf)? })
+    }
+}
+
+impl Lines<'_> {
+    /// The functions at an address, innermost first; empty where DWARF does not cover it or is damaged.
+    pub fn places(&self, address: u64) -> Vec<Place> {
+        let mut places = Vec::new();
+        let Ok(mut frames) = self.context.find_frames(address).skip_all_loads() else {
+            return places;
+        };
+        while let Ok(Some(frame)) = frames.next() {
+            let name = frame.function.as_ref().and_then(|function| function.raw_name().ok());
+            let name = name.filter(|name| !name.is_empty());
+            let location = frame.location;
+            let file = location.as_ref().and_then(|location| location.file);
+            places.push(Place {
+                qualified: name.as_deref().is_some_and(is_mangled),
+                function: name.map(|name| demangle(&name)),
+                file: file.map(str::to_owned),
+                line: location.and_then(|location| location.line).filter(|&line| line > 0),
+            });
+            if places.len() == DEEPEST {
+                break;
+            }
+        }
+        places
+    }
+}
+
+/// A section's bytes. Memory is set aside only for what its compressed bytes can really hold.
+fn section<'a>(file: &object::File<'a>, name: &str, budget: &mut u64) -> Option<Cow<'a, [u8]>> {
+    let section = file.section_by_name(name)?;
+    let range = section.compressed_file_range().ok()?;
+    if range.format != CompressionFormat::None {
+        let (from, to) = (range.compressed_size, range.uncompressed_size);
+        *budget = budget.checked_sub(to).filter(|_| to / LARGEST_RATIO <= from)?;
+    }
+    section.uncompressed_data().ok()
+}

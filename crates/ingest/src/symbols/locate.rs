@@ -1,0 +1,243 @@
+//! Which files on this machine are a module of the capture.
+//!
+//! Looked for by path, by name and by build id, in the folders that the user named and nowhere else. The
+//! path in the capture is only ever a path inside of those folders.
+
+use std::path::{Path, PathBuf};
+
+use super::binary::Summary;
+use super::folder::{Entry, Folder};
+use super::{SymbolSources, build_id, read};
+use crate::capture::{Module, WhyNoSymbol};
+
+/// The folders that may be searched.
+pub(super) struct Places {
+    symfs: Vec<Folder>,
+    cache: Option<Folder>,
+}
+
+/// What the search for one module found.
+pub(super) struct Found {
+    /// The module's own files: the program, its debug file, or both; never one of another build id.
+    pub files: Vec<FoundFile>,
+    /// The capture has no build id, so that nothing proves that the file is the one that was running.
+    pub unchecked: bool,
+    /// Files that were turned down, with the reason.
+    pub refused: Vec<String>,
+    /// What was looked for.
+    pub looked_for: String,
+    /// Why there is no program among the files.
+    pub reason: Option<WhyNoSymbol>,
+}
+
+/// A file of a module.
+pub(super) struct FoundFile {
+    /// Below the folder as the user wrote it.
+    pub shown: PathBuf,
+    /// All of it, decompressed.
+    pub bytes: Vec<u8>,
+    /// What it holds.
+    pub summary: Summary,
+}
+
+impl Places {
+    /// Opens the folders; one that is not there becomes a warning.
+    pub fn open(sources: &SymbolSources, warnings: &mut Vec<String>) -> Self {
+        let mut symfs = Vec::new();
+        for given in &sources.symfs {
+            match Folder::open(given) {
+                Ok(folder) => symfs.push(folder),
+                Err(error) => warnings.push(format!("symbol folder {} {error}", given.display())),
+            }
+        }
+        let cache = sources.build_id_cache.as_deref();
+        Self { symfs, cache: cache.and_then(|path| Folder::open(path).ok()) }
+    }
+
+    /// Searches for a module's program and its debug information.
+    pub fn locate(&self, module: &Module) -> Found {
+        let mut search = Search::new(module);
+        for folder in &self.symfs {
+            search.consider_all(folder, &names_in_symfs(module));
+        }
+        if let Some(folder) = &self.cache {
+            search.consider_all(folder, &names_in_cache(module));
+        }
+        if let (false, Some(id)) = (search.has_code(), &module.build_id) {
+            for folder in &self.symfs {
+                search.consider_entry(folder.by_build_id(&id.0).unwrap_or(Entry::Missing));
+            }
+        }
+        search.finish(self.looked_for(module))
+    }
+
+    fn looked_for(&self, module: &Module) -> String {
+        let folders: Vec<String> = self
+            .symfs
+            .iter()
+            .chain(&self.cache)
+            .map(|folder| folder.shown().display().to_string())
+            .collect();
+        if folders.is_empty() {
+            return "no folder with the captured machine's binaries was named".to_owned();
+        }
+        let id =
+            module.build_id.as_ref().map_or(String::new(), |id| format!(" and for build id {id}"));
+        format!("looked for {}{id} in {}", path_in_capture(module), folders.join(", "))
+    }
+}
+
+/// A search under way.
+struct Search {
+    /// The build id that a file must have. The capture's; without one, that of the first program found.
+    id: Option<Vec<u8>>,
+    unchecked: bool,
+    files: Vec<FoundFile>,
+    seen: Vec<PathBuf>,
+    refused: Vec<String>,
+    mismatch: bool,
+    unreadable: bool,
+}
+
+impl Search {
+    fn new(module: &Module) -> Self {
+        Self {
+            id: module.build_id.as_ref().map(|id| id.0.to_vec()),
+            unchecked: module.build_id.is_none(),
+            files: Vec::new(),
+            seen: Vec::new(),
+            refused: Vec::new(),
+            mismatch: false,
+            unreadable: false,
+        }
+    }
+
+    fn has_code(&self) -> bool {
+        self.files.iter().any(|file| file.summary.code)
+    }
+
+    fn is_complete(&self) -> bool {
+        self.has_code() && self.files.iter().any(|file| file.summary.debug_info)
+    }
+
+    fn consider_all(&mut self, folder: &Folder, names: &[String]) {
+        for name in names {
+            for name in [name.clone(), format!("{name}.zst")] {
+                if self.is_complete() {
+                    return;
+                }
+                let entry = folder.entry(&name);
+                if entry == Entry::Outside {
+                    let shown = folder.shown().display();
+                    self.refused.push(format!("{name} leads out of {shown} and is not opened"));
+                }
+                self.consider_entry(entry);
+            }
+        }
+    }
+
+    fn consider_entry(&mut self, entry: Entry) {
+        let Entry::File { shown, real } = entry else { return };
+        if self.is_complete() || self.seen.contains(&real) {
+            return;
+        }
+        match self.consider_file(&shown, &real) {
+            Ok(file) => self.files.extend(file),
+            Err(why) => self.refused.push(format!("{} {why}", shown.display())),
+        }
+        self.seen.push(real);
+    }
+
+    /// `None` for a file that is the module's and adds nothing.
+    fn consider_file(&mut self, shown: &Path, real: &Path) -> Result<Option<FoundFile>, String> {
+        let bytes = read::read_file(real).map_err(|error| self.unreadable(error.to_string()))?;
+        let summary = Summary::of(&bytes).map_err(|error| self.unreadable(error))?;
+        match (&self.id, &summary.build_id) {
+            (Some(wanted), Some(id)) if build_id::same(id, wanted) => {}
+            (Some(wanted), id) => {
+                self.mismatch = true;
+                let has = id.as_ref().map_or("no build id".to_owned(), |id| {
+                    format!("build id {}", build_id::hex(id))
+                });
+                return Err(format!("has {has}, not {}", build_id::hex(wanted)));
+            }
+            (None, _) if !summary.code || self.has_code() => return Ok(None),
+            (None, id) => self.id.clone_from(id),
+        }
+        let adds_code = summary.code && !self.has_code();
+        let adds_debug =
+            summary.debug_info && !self.files.iter().any(|file| file.summary.debug_info);
+        let adds = adds_code || adds_debug || self.files.is_empty();
+        Ok(adds.then(|| FoundFile { shown: shown.to_owned(), bytes, summary }))
+    }
+
+    fn unreadable(&mut self, error: String) -> String {
+        self.unreadable = true;
+        error
+    }
+
+    fn finish(mut self, looked_for: String) -> Found {
+        let reason = if self.has_code() {
+            None
+        } else if self.mismatch {
+            Some(WhyNoSymbol::BuildIdMismatch)
+        } else if self.unreadable {
+            Some(WhyNoSymbol::Unreadable)
+        } else {
+            Some(WhyNoSymbol::FileNotFound)
+        };
+        if !self.has_code() && !self.files.is_empty() {
+            let shown = self.files[0].shown.display();
+            self.refused.push(format!(
+                "{shown} is only the debug file: the program itself is needed, too, for where its code lies"
+            ));
+        }
+        let unchecked = self.unchecked && !self.files.is_empty();
+        let Self { files, refused, .. } = self;
+        Found { files, unchecked, refused, looked_for, reason }
+    }
+}
+
+/// Where a folder that stands for the captured machine's root, or that binaries were simply copied to, may
+/// have a module, most specific first.
+fn names_in_symfs(module: &Module) -> Vec<String> {
+    let path = path_in_capture(module);
+    let base = path.rsplit('/').next().unwrap_or(path);
+    let mut names = vec![path.to_owned(), base.to_owned()];
+    names.extend(names_by_build_id(module));
+    names.push(format!("usr/lib/debug/{path}.debug"));
+    names.push(format!("{path}.debug"));
+    names.push(format!("{base}.debug"));
+    names.dedup();
+    names
+}
+
+fn names_by_build_id(module: &Module) -> Vec<String> {
+    let Some((hex, first, rest)) = split_build_id(module) else { return Vec::new() };
+    vec![
+        format!(".build-id/{first}/{rest}"),
+        format!(".build-id/{first}/{rest}.debug"),
+        format!("usr/lib/debug/.build-id/{first}/{rest}.debug"),
+        hex.clone(),
+        format!("{hex}.debug"),
+    ]
+}
+
+/// In perf's cache, `.build-id/ab/cdef...` is a link to a folder; of old versions, to the file itself.
+fn names_in_cache(module: &Module) -> Vec<String> {
+    let Some((_, first, rest)) = split_build_id(module) else { return Vec::new() };
+    let names = ["/elf", "/debug", "/vdso", ""];
+    names.map(|name| format!(".build-id/{first}/{rest}{name}")).to_vec()
+}
+
+/// A build id as text: whole, its first byte, the rest.
+fn split_build_id(module: &Module) -> Option<(String, String, String)> {
+    let hex = module.build_id.as_ref()?.to_string();
+    let (first, rest) = hex.split_at_checked(2)?;
+    (!rest.is_empty()).then(|| (hex.clone(), first.to_owned(), rest.to_owned()))
+}
+
+/// The kernel marks a mapped file that was removed or replaced since.
+fn path_in_capture(module: &Module) -> &str {
+    module.path.strip_suffix(" (deleted)").unwrap_or(&module.path)
+}

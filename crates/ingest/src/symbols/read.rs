@@ -1,0 +1,87 @@
+//! Whole files into memory, within limits: a file's own words about its size are never believed.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::Path;
+
+/// Files above this are refused.
+pub(super) const LARGEST_FILE: u64 = 4 << 30;
+/// A compressed file may expand to this.
+const LARGEST_EXPANDED: u64 = 1 << 30;
+const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+
+/// Why a file could not be read.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ReadError {
+    /// The system refused.
+    #[error("cannot be read: {0}")]
+    Io(#[from] io::Error),
+    /// A folder, a pipe, a device.
+    #[error("is not a regular file")]
+    NotAFile,
+    /// Larger than any binary.
+    #[error("has {size} bytes, more than the limit of {LARGEST_FILE}")]
+    TooLarge {
+        /// The file's size.
+        size: u64,
+    },
+    /// Damaged compressed data.
+    #[error("is not valid zstd data: {0}")]
+    Compressed(io::Error),
+    /// Compressed data that expands without an end.
+    #[error("expands to more than {LARGEST_EXPANDED} bytes")]
+    ExpandsTooFar,
+}
+
+/// A file's bytes; decompressed if it begins as zstd data does.
+pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, ReadError> {
+    let metadata = std::fs::metadata(path)?;
+    // Before opening: opening a pipe would wait for its writer.
+    if !metadata.is_file() {
+        return Err(ReadError::NotAFile);
+    }
+    if metadata.len() > LARGEST_FILE {
+        return Err(ReadError::TooLarge { size: metadata.len() });
+    }
+    let mut bytes = Vec::new();
+    // Files in /proc give no size, so the limit is kept while reading, too.
+    File::open(path)?.take(LARGEST_FILE + 1).read_to_end(&mut bytes)?;
+    let size = bytes.len() as u64;
+    if size > LARGEST_FILE {
+        return Err(ReadError::TooLarge { size });
+    }
+    if bytes.starts_with(&ZSTD_MAGIC) { expand(&bytes, LARGEST_EXPANDED) } else { Ok(bytes) }
+}
+
+fn expand(compressed: &[u8], limit: u64) -> Result<Vec<u8>, ReadError> {
+    let decoder = zstd::stream::read::Decoder::with_buffer(compressed)?;
+    let mut bytes = Vec::new();
+    decoder.take(limit + 1).read_to_end(&mut bytes).map_err(ReadError::Compressed)?;
+    if bytes.len() as u64 > limit { Err(ReadError::ExpandsTooFar) } else { Ok(bytes) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn compressed_data_stops_at_the_limit() {
+        let zeros = zstd::encode_all(&vec![0; 100_000][..], 3).unwrap();
+        assert_eq!(expand(&zeros, 100_000).unwrap().len(), 100_000);
+        assert!(matches!(expand(&zeros, 99_999), Err(ReadError::ExpandsTooFar)));
+    }
+
+    #[test]
+    fn damaged_compressed_data_is_an_error() {
+        let zeros = zstd::encode_all(&vec![7; 100_000][..], 3).unwrap();
+        assert!(matches!(
+            expand(&zeros[..zeros.len() / 2], 1 << 20),
+            Err(ReadError::Compressed(_))
+        ));
+    }
+
+    #[test]
+    fn a_folder_is_not_read() {
+        assert!(matches!(read_file(Path::new("/")), Err(ReadError::NotAFile)));
+    }
+}

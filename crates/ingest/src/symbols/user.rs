@@ -1,0 +1,239 @@
+//! Names of user frames, module by module, on two threads.
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::binary::{self, Segments};
+use super::dwarf::{self, Lines};
+use super::locate::{Found, FoundFile, Places};
+use super::report::{Count, ModuleReport};
+use super::{SymbolSources, demangle, elf_symbols};
+use crate::capture::{
+    Call, Capture, FrameId, Location, Module, ModuleId, ModuleKind, Symbol, WhyNoSymbol,
+};
+
+/// Modules are named at the same time.
+const THREADS: usize = 2;
+/// Warnings of one kind that are spelled out; the report's modules have all of them.
+const SPELLED_OUT: usize = 5;
+
+/// One module's frames, and what became of them.
+struct Job {
+    module: ModuleId,
+    frames: Vec<FrameId>,
+    offsets: Vec<u64>,
+}
+
+struct Outcome {
+    symbols: Vec<Symbol>,
+    found: Option<Found>,
+}
+
+/// Names the frames that lie in files.
+pub(super) fn resolve(
+    capture: &mut Capture,
+    sources: &SymbolSources,
+    warnings: &mut Vec<String>,
+) -> Vec<ModuleReport> {
+    let places = Places::open(sources, warnings);
+    let jobs = jobs(capture);
+    let outcomes = run(capture, &places, &jobs);
+    let mut reports = Vec::new();
+    let mut refused = Vec::new();
+    let mut unchecked = Vec::new();
+    for (job, outcome) in jobs.iter().zip(outcomes) {
+        let report = report(capture, job, &outcome);
+        if let Some(found) = &outcome.found {
+            // Another build under the same name matters only if the right one was not found.
+            let refusals = found.refused.iter().filter(|_| found.reason.is_some());
+            refused.extend(refusals.map(|why| format!("symbols of {}: {why}", report.path)));
+            unchecked.extend(found.unchecked.then(|| unchecked_warning(&report)));
+        }
+        for (&frame, symbol) in job.frames.iter().zip(outcome.symbols) {
+            capture.frames.set_symbol(frame, symbol);
+        }
+        reports.push(report);
+    }
+    warnings.extend(shortened(refused, "files that do not fit the capture"));
+    warnings.extend(shortened(unchecked, "modules without a build id"));
+    reports
+}
+
+fn jobs(capture: &Capture) -> Vec<Job> {
+    let mut jobs = BTreeMap::<ModuleId, Job>::new();
+    for (id, frame) in capture.frames.iter() {
+        if let (Symbol::Unknown(_), Location::File { module, offset }) =
+            (&frame.symbol, frame.location)
+        {
+            let new = || Job { module, frames: Vec::new(), offsets: Vec::new() };
+            let job = jobs.entry(module).or_insert_with(new);
+            job.frames.push(id);
+            job.offsets.push(offset);
+        }
+    }
+    jobs.into_values().collect()
+}
+
+/// Each job's outcome, in the order of the jobs, whichever thread did it.
+fn run(capture: &Capture, places: &Places, jobs: &[Job]) -> Vec<Outcome> {
+    let modules = &capture.modules;
+    let next = AtomicUsize::new(0);
+    let done = Mutex::new(BTreeMap::new());
+    std::thread::scope(|scope| {
+        for _ in 0..THREADS.min(jobs.len()) {
+            scope.spawn(|| {
+                while let Some((number, job)) = take(&next, jobs) {
+                    let outcome = name_module(places, modules.get(job.module), &job.offsets);
+                    // Nothing panics while the lock is held, so a poisoned one is as good.
+                    let mut done = done.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                    done.insert(number, outcome);
+                }
+            });
+        }
+    });
+    done.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).into_values().collect()
+}
+
+fn take<'a>(next: &AtomicUsize, jobs: &'a [Job]) -> Option<(usize, &'a Job)> {
+    let number = next.fetch_add(1, Ordering::Relaxed);
+    Some((number, jobs.get(number)?))
+}
+
+fn name_module(places: &Places, module: &Module, offsets: &[u64]) -> Outcome {
+    let unknown = |why| vec![Symbol::Unknown(why); offsets.len()];
+    match module.kind {
+        ModuleKind::Anonymous => Outcome { symbols: unknown(WhyNoSymbol::NoFile), found: None },
+        ModuleKind::Kernel | ModuleKind::KernelModule => {
+            Outcome { symbols: unknown(WhyNoSymbol::NoKernelSymbols), found: None }
+        }
+        ModuleKind::User | ModuleKind::Vdso => {
+            let mut found = places.locate(module);
+            let symbols = match found.reason {
+                Some(reason) => unknown(reason),
+                None => name_offsets(&found.files, offsets),
+            };
+            // A program can take gigabytes, and only its name is needed from here on.
+            found.files.iter_mut().for_each(|file| file.bytes = Vec::new());
+            Outcome { symbols, found: Some(found) }
+        }
+    }
+}
+
+/// Looks bytes of a program up in it and in its debug file.
+fn name_offsets(files: &[FoundFile], offsets: &[u64]) -> Vec<Symbol> {
+    let parsed: Vec<_> = files.iter().filter_map(|file| binary::parse(&file.bytes).ok()).collect();
+    let code = parsed.iter().map(Segments::of).collect::<Vec<_>>();
+    let symbols = elf_symbols::table(&parsed);
+    let with_debug_info = files.iter().zip(&parsed).find(|(file, _)| file.summary.debug_info);
+    let sections = with_debug_info.map(|(_, file)| dwarf::Sections::load(file));
+    let lines = sections.as_ref().and_then(|sections| sections.lines().ok());
+    let name = |&offset: &u64| {
+        let address = code.iter().find_map(|segments| segments.address_of(offset));
+        let calls = address.map(|address| {
+            let probe = symbols.probe(address);
+            calls(lines.as_ref(), symbols.find(probe).copied(), probe)
+        });
+        match calls {
+            Some(calls) if !calls.is_empty() => Symbol::Known(calls),
+            _ => Symbol::Unknown(WhyNoSymbol::NoSymbol),
+        }
+    };
+    offsets.iter().map(name).collect()
+}
+
+/// The functions at an address, innermost first. What DWARF leaves open, the symbol table fills in.
+fn calls(lines: Option<&Lines<'_>>, symbol: Option<&str>, address: u64) -> Vec<Call> {
+    let mut places = lines.map_or_else(Vec::new, |lines| lines.places(address));
+    if places.is_empty() {
+        places.push(dwarf::Place::default());
+    }
+    let outermost = places.len() - 1;
+    let calls = places.into_iter().enumerate().filter_map(|(depth, place)| {
+        let by_table = symbol.filter(|_| depth == outermost).map(demangle::demangle);
+        let function = better_name(place.function, place.qualified, by_table)?;
+        Some(Call { function, file: place.file, line: place.line })
+    });
+    calls.collect()
+}
+
+/// DWARF's name; the symbol table's where DWARF has none, or only the last part of the same name.
+fn better_name(dwarf: Option<String>, qualified: bool, table: Option<String>) -> Option<String> {
+    let (Some(dwarf), Some(table)) = (&dwarf, &table) else { return dwarf.or(table) };
+    let base = dwarf.split('<').next().unwrap_or(dwarf);
+    let base = if base.starts_with("{closure") { "{closure" } else { base };
+    // Functions of the same code are folded into one, so the table may name quite another one.
+    let same = !base.is_empty() && table.contains("::") && table.contains(base);
+    Some(if !qualified && same { table.clone() } else { dwarf.clone() })
+}
+
+fn report(capture: &Capture, job: &Job, outcome: &Outcome) -> ModuleReport {
+    let mut resolved = 0;
+    let mut reason = None;
+    for symbol in &outcome.symbols {
+        match symbol {
+            Symbol::Known(_) => resolved += 1,
+            Symbol::Unknown(why) => reason = Some(*why),
+        }
+    }
+    let mut notes = Vec::new();
+    let mut files = Vec::new();
+    if let Some(found) = &outcome.found {
+        notes.extend(found.refused.iter().cloned());
+        if found.reason.is_some() {
+            notes.push(found.looked_for.clone());
+        } else {
+            files.extend(found.files.iter().map(|file| file.shown.clone()));
+        }
+    }
+    let path = capture.modules.get(job.module).path.clone();
+    let frames = Count { resolved, total: job.frames.len() };
+    ModuleReport { module: job.module, path, frames, files, reason, notes }
+}
+
+fn unchecked_warning(report: &ModuleReport) -> String {
+    let files: Vec<String> = report.files.iter().map(|file| file.display().to_string()).collect();
+    format!(
+        "symbols of {}: taken from {}, but the capture has no build id to check it by",
+        report.path,
+        files.join(", ")
+    )
+}
+
+/// The first few, and how many more there are.
+fn shortened(mut warnings: Vec<String>, what: &str) -> Vec<String> {
+    let more = warnings.len().saturating_sub(SPELLED_OUT);
+    warnings.truncate(SPELLED_OUT);
+    if more > 0 {
+        warnings.push(format!("symbols: {more} more warnings of {what}"));
+    }
+    warnings
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(dwarf: &str, qualified: bool, table: &str) -> String {
+        let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+        better_name(text(dwarf), qualified, text(table)).unwrap()
+    }
+
+    #[test]
+    fn bare_names_of_line_tables_are_completed() {
+        let table = "hashbrown::raw::RawTable<T,A>::reserve_rehash";
+        assert_eq!(name("reserve_rehash<(u64, u64), Global>", false, table), table);
+        assert_eq!(
+            name("{closure#0}<(), Env>", false, "db::start::{{closure}}"),
+            "db::start::{{closure}}"
+        );
+    }
+
+    #[test]
+    fn dwarf_wins_where_the_table_says_no_more_or_something_else() {
+        assert_eq!(name("db::grow", true, "db::other::grow"), "db::grow");
+        assert_eq!(name("grow", false, "core::ptr::drop_in_place"), "grow", "folded functions");
+        assert_eq!(name("mmap64", false, "mmap"), "mmap64");
+        assert_eq!(name("", false, "_start"), "_start");
+    }
+}

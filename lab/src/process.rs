@@ -1,0 +1,45 @@
+//! A scenario of two processes: the server that freezes, and a supervisor beside it that acts on it
+//! from outside.
+
+use std::ffi::CStr;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
+
+use crate::truth::note;
+
+/// Runs a server in a process of its own and gives back its process id once `prepare` has ended
+/// there. The server's threads go on by themselves; the process ends with its supervisor. To be
+/// called while there is one thread only.
+pub fn start_server(prepare: impl FnOnce()) -> i32 {
+    let (mut supervisor_end, mut server_end) =
+        UnixStream::pair().expect("a socket pair can be made");
+    // SAFETY: no other thread exists yet, so the child may go on with everything.
+    match unsafe { libc::fork() } {
+        0 => {
+            // SAFETY: plain prctl; without it a killed supervisor would leave its server behind.
+            unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL) };
+            prepare();
+            server_end.write_all(b"!").expect("the supervisor lives");
+            rest_forever()
+        }
+        child => {
+            assert!(child > 0, "fork: {}", std::io::Error::last_os_error());
+            supervisor_end.read_exact(&mut [0]).expect("the server prepares itself");
+            note!("server pid={child}");
+            child
+        }
+    }
+}
+
+/// Names the calling thread as `ps`, perf and the kernel show it.
+pub fn rename(name: &CStr) {
+    // SAFETY: the name is a C string and the kernel copies its first 15 bytes.
+    unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) };
+}
+
+/// The server's main thread has nothing to do while its workers work.
+fn rest_forever() -> ! {
+    loop {
+        std::thread::park();
+    }
+}
