@@ -61,6 +61,7 @@ pub(crate) fn why_no_symbol(why: WhyNoSymbol) -> &'static str {
         WhyNoSymbol::BuildIdMismatch => "the file found has another build id",
         WhyNoSymbol::NoSymbol => "no symbol there",
         WhyNoSymbol::Unreadable => "the module's file could not be read",
+        WhyNoSymbol::NoFile => "memory without a file: JIT code, a heap or a stack",
         WhyNoSymbol::NoKernelSymbols => "no kernel symbols were given",
     }
 }
