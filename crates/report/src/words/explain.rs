@@ -75,7 +75,10 @@ pub(crate) fn is_sure(grade: Grade) -> bool {
 pub(crate) fn wait_ended(waker: Option<&str>, how: &str) -> String {
     match (waker, how) {
         (Some(waker), "") => format!("woken by {waker}"),
-        (Some(waker), how) => format!("woken by {waker}, which {how}"),
+        (Some(waker), how) => match how.strip_prefix("woke it") {
+            Some(rest) => format!("woken by {waker}{rest}"),
+            None => format!("woken by {waker}, which {how}"),
+        },
         (None, "") => "nobody knows who woke it".to_owned(),
         (None, how) => how.to_owned(),
     }
