@@ -19,6 +19,10 @@ const SCRIPT: &str = include_str!("../templates/flame.js");
 /// Of `templates/flame.js`; a test says the right one after a change.
 const SCRIPT_HASH: &str = "sha256-I/SPH0hxLj2szz+aZYr4JOTkru2o4Re6ndFlnwxlTqM=";
 
+/// As wide as the page's column, so that a text of 12 is 12 pixels high there.
+const TIMELINE: timeline::Size =
+    timeline::Size { width: 1_048.0, gutter: 150.0, text: 12.0, lanes: 40 };
+
 /// What the page says beside the findings.
 #[derive(Clone, Debug)]
 pub struct HtmlContext {
@@ -47,7 +51,7 @@ pub fn html(findings: &Findings, context: &HtmlContext) -> Result<String, Report
             version: names::name(&context.version),
         },
         timeline: timeline_svg(findings),
-        legend: timeline::kinds(findings)
+        legend: timeline::kinds(findings, TIMELINE)
             .into_iter()
             .map(|kind| (kind_class(kind), words::kind_label(kind)))
             .collect(),
@@ -73,8 +77,7 @@ struct Page {
 }
 
 fn timeline_svg(findings: &Findings) -> Option<String> {
-    let size = timeline::Size { width: 1_080.0, gutter: 150.0, text: 12.0 };
-    let scene = timeline::timeline(findings, size)?;
+    let scene = timeline::timeline(findings, TIMELINE)?;
     Some(svg(&scene, &words::timeline_title(findings)))
 }
 

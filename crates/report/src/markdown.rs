@@ -72,7 +72,7 @@ fn step_text(step: &Step) -> String {
     if step.culprit {
         format!("**{who}** in {what} for {time}")
     } else {
-        format!("**{who}** waited {time} at {what}, {}", escape(&step.ended))
+        format!("**{who}** waited {time}: {what}, {}", escape(&step.ended))
     }
 }
 
@@ -96,7 +96,8 @@ fn remedies(page: &mut String, remedies: &[Pair]) {
     heading(page, "What to change");
     for (index, remedy) in remedies.iter().enumerate() {
         let (action, cost) = (escape(&remedy.left), escape(&remedy.right));
-        push(page, &format!("{}. {action} *Cost:* {cost}", index + 1));
+        push(page, &format!("{}. {action}", index + 1));
+        push(page, &format!("   - *Cost:* {cost}"));
     }
 }
 

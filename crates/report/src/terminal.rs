@@ -85,12 +85,11 @@ impl Page {
     }
 
     fn step(&mut self, step: &Step, width: usize) {
-        let did = if step.culprit { "in" } else { "waited at" };
-        let what =
-            if step.what.is_empty() { String::new() } else { format!(" {did} {}", step.what) };
-        self.line(&format!("  {}  {:>8}{what}", padded(&step.who, width), step.time));
+        let did = if step.culprit && !step.what.is_empty() { "in " } else { "" };
+        let who = padded(&step.who, width);
+        self.line(&format!("  {who}  {:>8}  {did}{}", step.time, step.what));
         if !step.ended.is_empty() {
-            self.faint(&format!("  {}  {:>8} {}", " ".repeat(width), "", step.ended));
+            self.faint(&format!("  {}  {:>8}  {}", " ".repeat(width), "", step.ended));
         }
     }
 
@@ -123,10 +122,8 @@ impl Page {
             return;
         }
         self.heading(title);
-        let width = pairs.iter().map(|pair| pair.left.chars().count()).max().unwrap_or(0);
         for pair in pairs.iter().take(PAIRS) {
-            let first = format!("  {}  ", padded(&pair.left, width));
-            self.wrapped(&pair.right, &first, &" ".repeat(width + 4));
+            self.wrapped(&format!("{}: {}", pair.left, pair.right), "  - ", "    ");
         }
         self.left_out(pairs.len().saturating_sub(PAIRS));
     }

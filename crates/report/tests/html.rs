@@ -130,6 +130,14 @@ fn sections_without_content_are_left_out() {
     assert!(page.contains("<section id=\"sites\"") && page.contains("<section id=\"about\""));
 }
 
+#[test]
+fn the_timeline_says_what_it_does_not_show() {
+    let page = page(&sample::unexplained::findings());
+    assert!(page.contains(">frozen for at least 740 ms</text>"));
+    assert!(page.contains(">Stood still (64)</text>"));
+    assert!(page.contains("Not drawn: 24 threads that stood still and 6 other threads."));
+}
+
 /// A hundred threads that switch every hundred microseconds, and ten thousand stacks.
 #[test]
 fn a_busy_capture_still_gives_a_small_page() {

@@ -39,6 +39,16 @@ fn the_terminal_page_answers_the_questions() {
 }
 
 #[test]
+fn causes_that_one_figure_rules_out_share_a_line() {
+    let mut findings = sample::quiet::findings();
+    let mut other = findings.verdict.ruled_out[0].clone();
+    other.cause = coldcase_analyze::findings::Cause::Swap;
+    findings.verdict.ruled_out.push(other);
+    let page = terminal(&findings, false);
+    assert!(page.contains("  - mmap_lock, swap: the longest wait"), "{page}");
+}
+
+#[test]
 fn a_long_chain_is_cut_in_its_middle() {
     let mut findings = sample::incident::findings();
     let link = findings.windows[1].chain[1].clone();

@@ -14,12 +14,14 @@ const ROWS: usize = 60;
 
 pub(crate) fn flame_picture(findings: &Findings, width: f64) -> Option<Scene> {
     let flame: Flame = flame(&findings.off_cpu)?;
-    let rows = flame.depth.min(ROWS);
+    let seen = |frame: &&FlameBox| frame.width * width >= 1.0 && frame.depth < ROWS;
     let mut scene = Scene::new(width);
-    scene.height = rows as f64 * ROW;
-    for frame in flame.boxes.iter().filter(|frame| frame.depth < rows) {
+    let mut rows = 0;
+    for frame in flame.boxes.iter().filter(seen) {
         draw(&mut scene, frame);
+        rows = rows.max(frame.depth + 1);
     }
+    scene.height = rows as f64 * ROW;
     Some(scene)
 }
 

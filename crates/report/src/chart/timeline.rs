@@ -22,8 +22,6 @@ use super::timeline_events;
 use crate::words::{self, Kind};
 use crate::{names, units};
 
-/// Most lanes that are drawn; the rest is counted in words.
-const LANES: usize = 40;
 /// Most blocks that can be pointed at, the widest first: each costs a hundred bytes of the page.
 const TITLED: usize = 2_500;
 
@@ -36,6 +34,8 @@ pub(crate) struct Size {
     pub gutter: f64,
     /// Size of a text; everything else follows from it.
     pub text: f64,
+    /// Most lanes that are drawn; the rest is counted in words.
+    pub lanes: usize,
 }
 
 /// The state of a layout that grows downwards.
@@ -67,8 +67,9 @@ pub(crate) fn timeline(findings: &Findings, size: Size) -> Option<Scene> {
 }
 
 /// Which kinds of waiting are to be seen: the legend needs no others.
-pub(crate) fn kinds(findings: &Findings) -> Vec<Kind> {
-    let lanes = findings.timeline.iter().flat_map(|timeline| timeline.lanes.iter().take(LANES));
+pub(crate) fn kinds(findings: &Findings, size: Size) -> Vec<Kind> {
+    let lanes =
+        findings.timeline.iter().flat_map(|timeline| timeline.lanes.iter().take(size.lanes));
     let mut seen = [false; Kind::ALL.len()];
     for segment in lanes.flat_map(|lane| &lane.segments) {
         seen[words::kind_of(segment.state) as usize] = true;
@@ -86,18 +87,17 @@ fn draw(canvas: &mut Canvas<'_>, timeline: &Timeline) {
     let top = canvas.y;
     canvas.y += canvas.size.text * 1.7;
     let lanes_top = canvas.y;
-    let lanes = &timeline.lanes[..timeline.lanes.len().min(LANES)];
+    let lanes = &timeline.lanes[..timeline.lanes.len().min(canvas.size.lanes)];
     let bottom = lanes_top + lanes_height(lanes, canvas.size);
     shade(canvas, timeline, top, bottom);
     grid(canvas, lanes_top, bottom);
-    draw_lanes(canvas, lanes);
+    draw_lanes(canvas, lanes, &timeline.lanes);
     windows(canvas, timeline, top, bottom);
-    left_out(canvas, &timeline.lanes[lanes.len()..]);
-    caption(canvas, timeline);
+    notes(canvas, timeline, &timeline.lanes[lanes.len()..]);
 }
 
 /// The lanes, a heading above each group.
-fn draw_lanes(canvas: &mut Canvas<'_>, lanes: &[Lane]) {
+fn draw_lanes(canvas: &mut Canvas<'_>, lanes: &[Lane], all: &[Lane]) {
     let drawn: Vec<Vec<Block<'_>>> = lanes
         .iter()
         .map(|lane| blocks(&lane.segments, canvas.shown, canvas.nanos_of(1.0)))
@@ -107,7 +107,7 @@ fn draw_lanes(canvas: &mut Canvas<'_>, lanes: &[Lane]) {
     for (lane, blocks) in lanes.iter().zip(&drawn) {
         if role != Some(lane.role) {
             role = Some(lane.role);
-            heading(canvas, lane.role, lanes);
+            heading(canvas, lane.role, all);
         }
         draw_lane(canvas, lane, blocks, least);
     }
@@ -204,7 +204,7 @@ fn windows(canvas: &mut Canvas<'_>, timeline: &Timeline, top: f64, bottom: f64) 
         for x in [left, right] {
             canvas.scene.dashed((x, top), (x, bottom), Ink::FreezeEdge);
         }
-        let label = words::freeze_label(&units::duration(window.duration()));
+        let label = freeze_label(canvas.findings, *window);
         let room = width(&label, text) * 1.08 + text * 1.2;
         // On the shade if it fits there, else beside it; freezes side by side have no room for every label.
         let places = [f64::midpoint(left, right), right + room / 2.0, left - room / 2.0];
@@ -220,6 +220,17 @@ fn windows(canvas: &mut Canvas<'_>, timeline: &Timeline, top: f64, bottom: f64) 
     }
 }
 
+/// How long a freeze was, at least if it reaches beyond the recording.
+fn freeze_label(findings: &Findings, shown: Span) -> String {
+    let freezes = findings.windows.iter().map(|window| &window.freeze);
+    let known = freezes
+        .into_iter()
+        .find(|freeze| freeze.span.is_some_and(|span| span.intersect(shown).is_some()));
+    let length = known.and_then(|freeze| freeze.span).unwrap_or(shown).duration();
+    let open = known.map_or("", words::at_least);
+    words::freeze_label(open, &units::duration(length))
+}
+
 fn grid(canvas: &mut Canvas<'_>, top: f64, bottom: f64) {
     let text = canvas.size.text;
     for tick in ticks(canvas.shown, canvas.origin, 7) {
@@ -231,19 +242,14 @@ fn grid(canvas: &mut Canvas<'_>, top: f64, bottom: f64) {
     }
 }
 
-fn left_out(canvas: &mut Canvas<'_>, hidden: &[Lane]) {
-    canvas.y += canvas.size.text * 2.0;
-    if hidden.is_empty() {
-        return;
+/// Below the axis: which lanes are not drawn, and what the times count from.
+fn notes(canvas: &mut Canvas<'_>, timeline: &Timeline, hidden: &[Lane]) {
+    canvas.y += canvas.size.text * 3.2;
+    if !hidden.is_empty() {
+        let victims = hidden.iter().filter(|lane| lane.role != Role::Bystander).count();
+        let text = words::lanes_left_out(victims, hidden.len() - victims);
+        canvas.label(0.0, canvas.y, Anchor::Start, Ink::FaintText, text);
     }
-    let victims = hidden.iter().filter(|lane| lane.role != Role::Bystander).count();
-    let text = words::lanes_left_out(victims, hidden.len() - victims);
-    canvas.y += canvas.size.text * 1.4;
-    canvas.label(0.0, canvas.y, Anchor::Start, Ink::FaintText, text);
-}
-
-fn caption(canvas: &mut Canvas<'_>, timeline: &Timeline) {
-    canvas.y += canvas.size.text * 1.2;
     let text = words::axis_caption(canvas.origin, !timeline.windows.is_empty());
     canvas.label(canvas.size.width, canvas.y, Anchor::End, Ink::FaintText, text);
     canvas.scene.height = canvas.y + canvas.size.text * 0.6;

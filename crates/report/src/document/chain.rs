@@ -7,9 +7,10 @@
 //!   ingest-0 .[###################].....   mmap 3.36 GB
 //! ```
 
-use coldcase_analyze::findings::{ChainLink, Culprit, Window};
+use coldcase_analyze::findings::{ChainLink, Culprit, Findings, Window};
 use coldcase_ingest::capture::Span;
 
+use crate::words::Kind;
 use crate::{names, units, words};
 
 /// Longest chain that is shown; the two ends matter most, so the middle is left out.
@@ -32,11 +33,13 @@ pub(crate) struct Step {
     /// Who let it go, and how; empty for the culprit.
     pub ended: String,
     pub culprit: bool,
+    /// The colour of its wait.
+    pub kind: Kind,
     /// Begin and length of its bar, in percent of the axis.
     pub bar: Option<(f64, f64)>,
 }
 
-pub(super) fn chain(window: &Window) -> Option<Chain> {
+pub(super) fn chain(findings: &Findings, window: &Window) -> Option<Chain> {
     if window.chain.is_empty() {
         return None;
     }
@@ -45,7 +48,7 @@ pub(super) fn chain(window: &Window) -> Option<Chain> {
     let head = if left_out > 0 { STEPS / 2 } else { window.chain.len() };
     let (first, rest) = window.chain.split_at(head);
     let shown = first.iter().chain(rest.iter().skip(left_out));
-    let mut steps: Vec<Step> = shown.map(|link| step(link, axis, window.freeze.pid)).collect();
+    let mut steps: Vec<Step> = shown.map(|link| step(findings, window, link, axis)).collect();
     if let Some(culprit) = &window.culprit {
         steps.push(last_step(window, culprit, axis));
     }
@@ -65,14 +68,17 @@ fn call_span(culprit: &Culprit) -> Option<Span> {
     Some(Span::new(start, start.plus(time)))
 }
 
-fn step(link: &ChainLink, axis: Span, home: Option<i32>) -> Step {
+fn step(findings: &Findings, window: &Window, link: &ChainLink, axis: Span) -> Step {
+    let home = window.freeze.pid;
     let waker = link.waker.as_ref().map(|waker| words::thread(waker, home));
+    let site = findings.wait_sites.iter().find(|site| site.site == link.site);
     Step {
         who: words::thread(&link.waiter, home),
         what: names::function(&link.site),
         time: units::duration(link.span.duration()),
         ended: words::wait_ended(waker.as_deref(), &names::text(&link.how)),
         culprit: false,
+        kind: site.map_or(Kind::Other, words::kind_of_site),
         bar: Some(bar(link.span, axis)),
     }
 }
@@ -87,6 +93,7 @@ fn last_step(window: &Window, culprit: &Culprit, axis: Span) -> Step {
         time: time.map_or_else(|| "–".to_owned(), units::duration),
         ended: String::new(),
         culprit: true,
+        kind: Kind::OnCpu,
         bar: call_span(culprit).map(|span| bar(span, axis)),
     }
 }

@@ -72,7 +72,7 @@ impl Document {
             evidence: worst.map_or_else(Vec::new, |window| texts(&window.evidence)),
             container: verdict.container.as_ref().map(words::container_sentence),
             culprit: worst.and_then(culprit::culprit),
-            chain: worst.and_then(chain::chain),
+            chain: worst.and_then(|window| chain::chain(findings, window)),
             blame: worst.map_or_else(Vec::new, tables::blame),
             blame_total: worst.map_or_else(String::new, tables::blame_total),
             windows: tables::windows(findings),
@@ -81,12 +81,12 @@ impl Document {
             of_the_freeze: worst.is_some(),
             memory,
             memory_left,
-            ruled_out: pairs(&verdict.ruled_out, |row| {
+            ruled_out: joined(pairs(&verdict.ruled_out, |row| {
                 (words::cause_label(row.cause), &row.finding)
-            }),
-            cannot_tell: pairs(&verdict.cannot_tell, |row| {
+            })),
+            cannot_tell: joined(pairs(&verdict.cannot_tell, |row| {
                 (words::cause_label(row.cause), &row.missing)
-            }),
+            })),
             remedies: pairs(&verdict.remedies, |row| (&row.action, &row.cost)),
             about: about::about(&findings.capture),
         }
@@ -109,6 +109,22 @@ fn pairs<'a, T>(rows: &'a [T], texts: impl Fn(&'a T) -> (&'a str, &'a str)) -> V
             Pair { left: names::text(left), right: names::text(right) }
         })
         .collect()
+}
+
+/// Pairs in the order in which their right sides first appear, the left sides of equal ones joined: ten
+/// causes that one figure rules out are one line.
+fn joined(pairs: Vec<Pair>) -> Vec<Pair> {
+    let mut joined: Vec<Pair> = Vec::new();
+    for pair in pairs {
+        match joined.iter_mut().find(|known| known.right == pair.right) {
+            Some(known) => {
+                known.left.push_str(", ");
+                known.left.push_str(&pair.left);
+            }
+            None => joined.push(pair),
+        }
+    }
+    joined
 }
 
 fn texts(raw: &[String]) -> Vec<String> {

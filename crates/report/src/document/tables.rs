@@ -168,7 +168,7 @@ fn memory_line(
     let flags: Vec<String> = event.flags.iter().map(|flag| names::name(flag)).collect();
     MemoryLine {
         when: event.start.map_or_else(unknown, |start| relative(start, origin)),
-        who: words::thread(&event.thread, home),
+        who: words::thread_in_table(&event.thread, home),
         operation: words::operation(event.operation),
         size: event.bytes.map_or_else(unknown, units::size),
         exact: event.bytes.map_or_else(unknown, units::count),

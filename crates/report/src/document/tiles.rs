@@ -1,6 +1,6 @@
 //! The key figures on the first screen.
 
-use coldcase_analyze::findings::{Culprit, Findings, Window};
+use coldcase_analyze::findings::{Cause, Culprit, Findings, Window};
 use coldcase_ingest::capture::Nanos;
 
 use crate::{names, units, words};
@@ -43,7 +43,7 @@ fn freeze(window: &Window) -> Vec<Tile> {
             tiles.extend(culprit.bytes.map(size));
             tiles.extend(held(culprit));
         }
-        None => tiles.push(unknown("Culprit", "not in this capture")),
+        None => tiles.push(nobody(window.cause)),
     }
     tiles
 }
@@ -55,6 +55,18 @@ fn who(window: &Window, culprit: &Culprit) -> Tile {
         label: if words::is_sure(window.grade) { "Culprit" } else { "Suspect" },
         value: names::name(&culprit.thread.comm),
         note: tid.into_iter().chain(call).collect::<Vec<_>>().join(", in "),
+    }
+}
+
+/// Without a culprit: the cause, if it is one that needs nobody.
+fn nobody(cause: Option<Cause>) -> Tile {
+    match cause {
+        Some(cause) if !cause.is_lock() && cause != Cause::Unknown => Tile {
+            label: "Cause",
+            value: words::cause_label(cause).to_owned(),
+            note: "no single thread is to blame".to_owned(),
+        },
+        _ => unknown("Culprit", "not in this capture"),
     }
 }
 

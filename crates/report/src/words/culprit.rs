@@ -16,6 +16,17 @@ pub(crate) fn thread(thread: &ThreadName, home: Option<i32>) -> String {
     }
 }
 
+/// `worker-3 (tid 4719)`, or `perf (tid 91, pid 88)` from another process: for narrow columns.
+pub(crate) fn thread_in_table(thread: &ThreadName, home: Option<i32>) -> String {
+    let name = names::name(&thread.comm);
+    match (thread.tid, thread.pid) {
+        (Some(tid), Some(pid)) if home != Some(pid) => format!("{name} (tid {tid}, pid {pid})"),
+        (Some(tid), _) => format!("{name} (tid {tid})"),
+        (None, Some(pid)) => format!("{name} (pid {pid})"),
+        (None, None) => name,
+    }
+}
+
 /// `worker-3 4719`: for labels where space is short.
 pub(crate) fn thread_short(thread: &ThreadName) -> String {
     let name = names::name(&thread.comm);

@@ -62,6 +62,7 @@ pub(crate) fn why_no_symbol(why: WhyNoSymbol) -> &'static str {
         WhyNoSymbol::BuildIdMismatch => "the file found has another build id",
         WhyNoSymbol::NoSymbol => "no symbol there",
         WhyNoSymbol::Unreadable => "the module's file could not be read",
+        WhyNoSymbol::NoFile => "memory without a file: JIT code, a heap or a stack",
         WhyNoSymbol::NoKernelSymbols => "no kernel symbols were given",
     }
 }
@@ -75,7 +76,10 @@ pub(crate) fn is_sure(grade: Grade) -> bool {
 pub(crate) fn wait_ended(waker: Option<&str>, how: &str) -> String {
     match (waker, how) {
         (Some(waker), "") => format!("woken by {waker}"),
-        (Some(waker), how) => format!("woken by {waker}, which {how}"),
+        (Some(waker), how) => match how.strip_prefix("woke it") {
+            Some(rest) => format!("woken by {waker}{rest}"),
+            None => format!("woken by {waker}, which {how}"),
+        },
         (None, "") => "nobody knows who woke it".to_owned(),
         (None, how) => how.to_owned(),
     }

@@ -35,8 +35,8 @@ pub(crate) fn lanes_left_out(victims: usize, others: usize) -> String {
 }
 
 /// On the shade of a freeze.
-pub(crate) fn freeze_label(length: &str) -> String {
-    format!("frozen for {length}")
+pub(crate) fn freeze_label(at_least: &str, length: &str) -> String {
+    format!("frozen for {at_least}{length}")
 }
 
 /// Below the axis of time.
