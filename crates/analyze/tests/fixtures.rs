@@ -36,7 +36,12 @@ fn read(bytes: &[u8]) -> Result<Capture, Problem> {
 }
 
 fn options() -> Options {
-    Options { process: None, window: None, min_freeze: Nanos::from_millis(50), rules: Rules::built_in() }
+    Options {
+        process: None,
+        window: None,
+        min_freeze: Nanos::from_millis(50),
+        rules: Rules::built_in(),
+    }
 }
 
 fn named(mut capture: Capture) -> Capture {
