@@ -145,7 +145,7 @@ impl<'m, 'a> Blamer<'m, 'a> {
 
     /// Locks of programs have no events: whoever woke the waiter had, or came by way of, the lock.
     fn by_waker(&mut self, id: WaitId, span: Span, via: Option<&Hold>, depth: u32) {
-        match self.waker(id) {
+        match self.waker(id, via) {
             Ok((waker, hold)) => self.thread(waker, span, Some(&hold), depth + 1),
             // The last in the chain waits for nobody that is known: a timed wait is its own root.
             Err(Why::Interrupt) if via.is_some() => self.own(id, span, via),
@@ -154,7 +154,7 @@ impl<'m, 'a> Blamer<'m, 'a> {
     }
 
     /// Who ended a futex wait. A timed wait that runs out is taken up again at once: then the next one counts.
-    fn waker(&self, id: WaitId) -> Result<(ThreadId, Hold), Why> {
+    fn waker(&self, id: WaitId, via: Option<&Hold>) -> Result<(ThreadId, Hold), Why> {
         const SLICES: usize = 64;
         let model = self.model;
         let mut id = id;
@@ -185,7 +185,11 @@ impl<'m, 'a> Blamer<'m, 'a> {
                 };
                 return Ok((waker, hold));
             }
-            id = self.taken_up_again(id).ok_or(Why::Interrupt)?;
+            // What a holder waits for after it has let go is its own affair.
+            let next = self.taken_up_again(id).filter(|&next| {
+                via.is_none_or(|hold| model.states.wait(next).span.start < hold.span.end)
+            });
+            id = next.ok_or(Why::Interrupt)?;
         }
         Err(Why::Interrupt)
     }
@@ -197,8 +201,7 @@ impl<'m, 'a> Blamer<'m, 'a> {
         let soon = Span::new(wait.span.end, wait.span.end.plus(Nanos(2_000_000)));
         states.within(wait.thread, soon).find_map(|slice| match slice.doing {
             Doing::Blocked(next) if next != id => {
-                let same = self.model.sites.of(next).kind == self.model.sites.of(id).kind;
-                same.then_some(next)
+                (states.wait(next).stack == wait.stack).then_some(next)
             }
             _ => None,
         })
