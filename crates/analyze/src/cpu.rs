@@ -41,7 +41,7 @@ impl Load {
             Self { times: Vec::new(), running: Vec::new(), run_before: Vec::new(), cpus };
         let (mut now, mut running, mut run) = (Timestamp(0), 0_u64, 0_u64);
         for (time, begins) in changes {
-            run += time.since(now).0.saturating_mul(running);
+            run = run.saturating_add(time.since(now).0.saturating_mul(running));
             running = if begins { running + 1 } else { running.saturating_sub(1) };
             now = time;
             load.times.push(time);
@@ -57,14 +57,15 @@ impl Load {
         if whole == 0 || self.times.is_empty() {
             return None;
         }
-        let busy = self.run_until(span.end) - self.run_until(span.start);
+        let busy = self.run_until(span.end).saturating_sub(self.run_until(span.start));
         Some((1.0 - Nanos(busy).share_of(Nanos(whole))).max(0.0))
     }
 
     fn run_until(&self, time: Timestamp) -> u64 {
         match self.times.partition_point(|&change| change <= time).checked_sub(1) {
             Some(at) => {
-                self.run_before[at] + time.since(self.times[at]).0.saturating_mul(self.running[at])
+                let since = time.since(self.times[at]).0.saturating_mul(self.running[at]);
+                self.run_before[at].saturating_add(since)
             }
             None => 0,
         }

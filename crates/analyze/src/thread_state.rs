@@ -11,7 +11,7 @@
 //! before the switch-out that it cancels (then `prev_state` already says runnable).
 
 use coldcase_ingest::capture::{
-    Capture, Context, Span, StackId, Switch, TaskState, ThreadId, Timestamp, WakeupKind,
+    Capture, Context, Nanos, Span, StackId, Switch, TaskState, ThreadId, Timestamp, WakeupKind,
 };
 use rustc_hash::FxHashMap;
 
@@ -283,7 +283,12 @@ impl<'a> Machine<'a> {
         let since = self.beginning_of(thread);
         let span = Span::new(since, time);
         if self.capture.threads.get(thread).born.is_some() {
-            return self.push(thread, span, Doing::Runnable(None));
+            // A new thread waits for its first turn; if that seems to take long, an earlier turn is missing.
+            const FIRST_TURN: Nanos = Nanos(100_000_000);
+            if span.duration() <= FIRST_TURN {
+                self.push(thread, span, Doing::Runnable(None));
+            }
+            return;
         }
         // Nobody is seen to have woken it, but a waking can be missing: what it waited for, if anything, only
         // its next events can tell.
@@ -356,7 +361,7 @@ impl<'a> Machine<'a> {
 
 #[cfg(test)]
 mod tests {
-    use coldcase_ingest::capture::{Nanos, Wakeup};
+    use coldcase_ingest::capture::Wakeup;
 
     use super::*;
 

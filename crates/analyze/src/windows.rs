@@ -150,7 +150,9 @@ fn concerns_the_process(model: &Model<'_>, window: &RawWindow) -> bool {
     match window.cause {
         // An empty queue looks like a lock: only when most of those who normally run stand still is it one.
         Cause::Futex => {
-            frozen >= 2 && frozen * 2 >= lively.count() && !comes_and_goes(model, window)
+            // Who woke them tells a lock from a queue; where that was not recorded, many must agree.
+            let enough = if model.capture.wakeups.is_empty() { MANY } else { 2 };
+            frozen >= enough && frozen * 2 >= lively.count() && !comes_and_goes(model, window)
         }
         // On a busy machine now this thread waits for a CPU, now that one.
         Cause::CpuStarvation => {
