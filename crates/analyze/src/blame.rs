@@ -64,6 +64,8 @@ pub(crate) enum Why {
     HolderUnseen,
     /// Threads wait for each other in a circle.
     Circle,
+    /// The waker was born during the wait, or ended with it: a job that was waited for, not a lock.
+    Job,
 }
 
 impl Why {
@@ -74,6 +76,9 @@ impl Why {
             Self::NoWakeup => "the capture holds no wakeup that ended the wait",
             Self::NoHolder => "nobody is seen to let go of the lock",
             Self::HolderUnseen => "what the holder did is not in the capture",
+            Self::Job => {
+                "a thread that ended its work woke the waiter: it was waited for, not in the way"
+            }
             Self::Circle => "threads wait for each other in a circle",
         }
     }
@@ -169,6 +174,9 @@ impl<'m, 'a> Blamer<'m, 'a> {
             if let (Context::Task, Some(waker)) = (wakeup.context, by)
                 && !model.capture.threads.get(waker).is_idle_task()
             {
+                if self.is_job(waker, wait.span) {
+                    return Err(Why::Job);
+                }
                 let call = model.brackets.at(waker, wakeup.time).copied();
                 let hold = Hold {
                     thread: waker,
@@ -192,6 +200,15 @@ impl<'m, 'a> Blamer<'m, 'a> {
             id = next.ok_or(Why::Interrupt)?;
         }
         Err(Why::Interrupt)
+    }
+
+    /// Whether a thread lived for what another waited for: born during the wait, or ended with it.
+    fn is_job(&self, waker: ThreadId, wait: Span) -> bool {
+        const WITH_IT: Nanos = Nanos(5_000_000);
+        let thread = self.model.capture.threads.get(waker);
+        let around = Span::new(wait.end, wait.end.plus(WITH_IT));
+        thread.born.is_some_and(|born| wait.contains(born))
+            || thread.ended.is_some_and(|ended| around.contains(ended))
     }
 
     /// The wait that a thread begins within a millisecond after this one, at the same place.

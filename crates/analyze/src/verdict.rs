@@ -2,7 +2,7 @@
 
 use coldcase_ingest::capture::{Meaning, Mode, Nanos, Span, ThreadId};
 
-use crate::blame::{Blamer, Leaf, Root};
+use crate::blame::{Blamer, Leaf, Root, Why};
 use crate::findings::{
     ActivityShare, BlameRow, Cause, Culprit, Freeze, Grade, Lock, LockMode, Operation, Window,
 };
@@ -13,7 +13,7 @@ use crate::operation::is_memory;
 use crate::rules::WaitKind;
 use crate::thread_state::Doing;
 use crate::view;
-use crate::windows::RawWindow;
+use crate::windows::{self, RawWindow};
 use crate::{chain, cpu, stopped};
 
 /// A thread is a culprit if at least so much of the waiting ends at it ...
@@ -37,8 +37,14 @@ pub(crate) fn judge(model: &Model<'_>, raw: &RawWindow) -> Option<Window> {
         return None;
     }
     let cause = cause(model, raw, &leaves, total);
-    // A holder that found no CPU is a victim itself.
-    let held = raw.cause.is_lock() && !matches!(cause, Cause::CpuStarvation | Cause::CpuThrottle);
+    if cause == Cause::Futex && windows::comes_and_goes(model, raw) {
+        return None;
+    }
+    // A holder that found no CPU is a victim itself, and so is the one who does the others' I/O.
+    let held = match cause {
+        Cause::CpuStarvation | Cause::CpuThrottle => false,
+        _ => raw.cause.is_lock() && (raw.cause != Cause::Futex || cause == Cause::Futex),
+    };
     let culprit = if held { find_culprit(&leaves, total) } else { None };
     let lock = raw.cause.is_lock().then(|| lock(model, raw, culprit.as_ref()));
     let grade = grade(model, raw, cause, culprit.as_ref(), &leaves, total);
@@ -111,6 +117,7 @@ fn waits_for_input(model: &Model<'_>, leaves: &[Leaf]) -> Nanos {
             let site = model.sites.of(wait);
             site.kind == WaitKind::Idle && model.sites.name(site) != "sleep"
         }
+        Root::Unknown(why) => why == Why::Job,
         _ => false,
     });
     resting.map(|leaf| leaf.time).sum()

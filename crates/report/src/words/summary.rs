@@ -50,7 +50,11 @@ fn what_froze(window: &Window) -> String {
     let freeze = &window.freeze;
     let process = names::name(&freeze.comm);
     let process = freeze.pid.map_or(process.clone(), |pid| format!("{process} (pid {pid})"));
-    let did = threads_did(window.cause.unwrap_or(Cause::Unknown));
+    let did = match (window.cause, window.chain.first()) {
+        // Who stopped them differs, and the wait's site says it: `frozen by the cgroup freezer`.
+        (Some(Cause::Stopped), Some(link)) => format!("were {}", names::name(&link.site)),
+        (cause, _) => threads_did(cause.unwrap_or(Cause::Unknown)).to_owned(),
+    };
     match freeze.span {
         Some(span) => {
             let threads = threads(freeze);
