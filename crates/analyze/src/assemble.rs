@@ -1,6 +1,6 @@
 //! Puts the answer together.
 
-use coldcase_ingest::capture::{Capture, Meaning, Mode, Span, Symbol};
+use coldcase_ingest::capture::{Capture, Meaning, Mode, Span, Switch, Symbol, TaskState};
 
 use crate::container;
 use crate::findings::{
@@ -25,14 +25,18 @@ pub fn analyze(capture: &Capture, options: &Options) -> Findings {
         return of_profile(capture, options);
     }
     let model = Model::new(capture, &options.rules);
-    let judged = windows::find(&model, options).into_iter();
-    let mut judged: Vec<(RawWindow, Window)> = judged
+    let no_scheduler = !can_judge(capture);
+    let found = if no_scheduler { Vec::new() } else { windows::find(&model, options) };
+    let mut judged: Vec<(RawWindow, Window)> = found
+        .into_iter()
         .filter_map(|raw| {
             let window = verdict::judge(&model, &raw)?;
             Some((raw, window))
         })
         .collect();
-    judged.extend(own_calls::find(&model, options, &judged));
+    if !no_scheduler {
+        judged.extend(own_calls::find(&model, options, &judged));
+    }
     judged.sort_by_key(|(raw, _)| (raw.span.start, raw.process));
     let (raws, windows): (Vec<RawWindow>, Vec<Window>) = judged.into_iter().unzip();
     let worst = windows
@@ -42,7 +46,6 @@ pub fn analyze(capture: &Capture, options: &Options) -> Findings {
         .map(|(index, _)| index);
     let raw = worst.map(|index| &raws[index]);
     let spans: Vec<Span> = raws.iter().map(|raw| raw.span).collect();
-    let no_scheduler = capture.switches.is_empty();
     let suspects = match worst {
         Some(index) => suspects::examine(&model, &raws[index], &windows[index]),
         None if no_scheduler => suspects::nothing_to_judge_by(),
@@ -67,6 +70,14 @@ pub fn analyze(capture: &Capture, options: &Options) -> Findings {
         off_cpu: timeline::off_cpu(&model, raw),
         windows,
     }
+}
+
+/// Whether the capture shows who stood still and in what: all switches, with the state or the stack of those who
+/// leave.
+fn can_judge(capture: &Capture) -> bool {
+    let tells = |switch: &Switch| switch.stack.is_some() || switch.state != TaskState::Unknown;
+    !capture.sampled(Meaning::Switches)
+        && capture.switches.iter().any(|switch| switch.out.is_some() && tells(switch))
 }
 
 fn of_profile(capture: &Capture, options: &Options) -> Findings {

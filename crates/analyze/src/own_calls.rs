@@ -1,7 +1,7 @@
 //! Threads that stood still in a long memory call of their own, with nobody waiting for its lock: a
 //! single-threaded server that forks, or maps and fills gigabytes.
 
-use coldcase_ingest::capture::{Mode, Nanos, Syscall};
+use coldcase_ingest::capture::{Meaning, Mode, Nanos, Syscall};
 
 use crate::brackets::Bracket;
 use crate::findings::{ActivityShare, BlameRow, Cause, Culprit, Freeze, Grade, Operation, Window};
@@ -19,6 +19,10 @@ pub(crate) fn find(
     options: &Options,
     known: &[(RawWindow, Window)],
 ) -> Vec<(RawWindow, Window)> {
+    let sampled = [Meaning::MemorySyscalls, Meaning::OtherSyscalls];
+    if sampled.iter().any(|&event| model.capture.sampled(event)) {
+        return Vec::new();
+    }
     let calls = model.brackets.iter().filter(|call| is_own_affair(model, options, call));
     let calls = calls.filter(|call| {
         let process = model.capture.threads.get(call.thread).process;

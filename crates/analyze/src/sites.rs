@@ -165,7 +165,14 @@ impl Context<'_> {
         contention: Option<&Contention>,
     ) -> (String, WaitKind) {
         if let Some(kind) = contention.and_then(|contention| contention.flags).and_then(by_flags) {
-            return ("kernel lock".to_owned(), kind);
+            // Without a stack, the call says whose semaphore it is: a memory call waits for mmap_lock.
+            let memory = self.call(wait).is_some_and(operation::is_memory);
+            return match kind {
+                WaitKind::Harm(Cause::Rwsem, mode) if stack.is_none() && memory => {
+                    ("mmap_lock".to_owned(), WaitKind::Harm(Cause::MmapLock, mode))
+                }
+                kind => ("kernel lock".to_owned(), kind),
+            };
         }
         let waker = wait.wakeup.and_then(|index| self.capture.wakeups[index].stack);
         if stack.is_none()

@@ -1,6 +1,6 @@
 //! Every other cause: ruled out with a figure, or not to be judged by this capture.
 
-use coldcase_ingest::capture::{Capture, Meaning, Nanos};
+use coldcase_ingest::capture::{Meaning, Nanos};
 
 use crate::findings::{CannotTell, Cause, RuledOut, Window};
 use crate::model::Model;
@@ -24,7 +24,7 @@ pub(crate) fn examine(model: &Model<'_>, raw: &RawWindow, window: &Window) -> Su
     let others =
         Cause::ALL.iter().filter(|&&cause| Some(cause) != window.cause && cause != Cause::Unknown);
     for &cause in others {
-        match missing(model.capture, cause) {
+        match missing(model, cause) {
             Some(missing) => {
                 suspects.cannot_tell.push(CannotTell { cause, missing: missing.to_owned() });
             }
@@ -47,7 +47,8 @@ pub(crate) fn nothing_to_judge_by() -> Suspects {
 }
 
 /// What would have to be recorded to judge a cause, if it was not.
-fn missing(capture: &Capture, cause: Cause) -> Option<&'static str> {
+fn missing(model: &Model<'_>, cause: Cause) -> Option<&'static str> {
+    let capture = model.capture;
     let any = |meanings: &[Meaning]| meanings.iter().any(|&meaning| capture.recorded(meaning));
     let stacks = capture.switches.iter().any(|switch| switch.stack.is_some());
     match cause {
@@ -56,6 +57,9 @@ fn missing(capture: &Capture, cause: Cause) -> Option<&'static str> {
                 "sched:sched_waking: without it, waiting for a CPU cannot be told from being blocked",
             )
         }
+        Cause::CpuStarvation | Cause::CpuThrottle if !model.states.comings_recorded => Some(
+            "the whole machine (perf record -a): a thread's coming to a CPU is an event of the one before it",
+        ),
         Cause::CpuStarvation | Cause::CpuThrottle | Cause::Stopped => None,
         Cause::Reclaim if !any(&[Meaning::Reclaim, Meaning::Samples]) => Some(
             "vmscan:mm_vmscan_direct_reclaim_begin and _end: reclaim that runs on a CPU does not wait",

@@ -21,6 +21,9 @@ pub(crate) struct ThreadStates {
     slices: Vec<Vec<Slice>>,
     /// Every time that a thread was blocked, by its beginning.
     pub waits: Vec<Wait>,
+    /// Whether the capture shows threads come to a CPU. It does not if only some processes were recorded (`perf
+    /// record -p`): a switch is an event of the thread that leaves.
+    pub comings_recorded: bool,
 }
 
 /// Index into [`ThreadStates::waits`].
@@ -102,6 +105,18 @@ impl ThreadStates {
     }
 }
 
+/// Whether every switch of the machine was recorded: then the idle tasks leave their CPUs too, unless no CPU was
+/// ever idle, and then the recording command says so.
+fn comings_recorded(capture: &Capture) -> bool {
+    let is_idle_task = |thread: ThreadId| capture.threads.get(thread).is_idle_task();
+    let all_cpus = |word: &String| {
+        word == "--all-cpus"
+            || word.starts_with('-') && !word.starts_with("--") && word.contains('a')
+    };
+    capture.switches.iter().any(|switch| switch.out.is_some_and(is_idle_task))
+        || capture.origin.command.iter().any(all_cpus)
+}
+
 /// Events that only a running thread can cause, besides switches, in order of time.
 fn own_events(capture: &Capture) -> Vec<(Timestamp, ThreadId, Option<u32>)> {
     let samples = capture.samples.iter().map(|row| (row.time, row.thread, row.cpu));
@@ -138,6 +153,7 @@ struct Machine<'a> {
     /// When each CPU last changed hands, and to whom.
     last_switch_on: FxHashMap<u32, (Timestamp, Option<ThreadId>)>,
     span: Span,
+    comings_recorded: bool,
 }
 
 impl<'a> Machine<'a> {
@@ -151,6 +167,7 @@ impl<'a> Machine<'a> {
             waits: Vec::new(),
             last_switch_on: FxHashMap::default(),
             span: capture.span.unwrap_or(nothing),
+            comings_recorded: comings_recorded(capture),
         }
     }
 
@@ -170,6 +187,10 @@ impl<'a> Machine<'a> {
         let since = match self.now[thread.index()] {
             Now::Running { since } => Some(since),
             Now::Unseen | Now::Ended => self.came_unseen(thread, self.beginning_of(thread), switch),
+            // Who was taken off its CPU came back, who knows when: it is taken to have run on.
+            Now::Off { since, state, .. } if state.is_runnable() && !self.comings_recorded => {
+                Some(since)
+            }
             // Its switch-in is missing.
             Now::Off { since, woken, .. } => {
                 let not_before = woken.map_or(since, |(woken, _)| woken.max(since));
@@ -200,6 +221,7 @@ impl<'a> Machine<'a> {
     ) -> Option<Timestamp> {
         let before = switch.cpu.and_then(|cpu| self.last_switch_on.get(&cpu));
         match before {
+            _ if !self.comings_recorded => Some(not_before),
             None => Some(not_before),
             Some(&(came, into)) if into.is_none_or(|into| into == thread) => {
                 Some(came.max(not_before))
@@ -331,7 +353,8 @@ impl<'a> Machine<'a> {
                 Now::Unseen | Now::Ended => {}
             }
         }
-        ThreadStates { slices: self.slices, waits: self.waits }
+        let comings_recorded = self.comings_recorded;
+        ThreadStates { slices: self.slices, waits: self.waits, comings_recorded }
     }
 
     fn push_wait(&mut self, wait: Wait) {
@@ -408,6 +431,7 @@ mod tests {
             last = time;
         }
         capture.span = Some(Span::new(Timestamp(0), last));
+        capture.origin.command = vec!["perf".to_owned(), "record".to_owned(), "-a".to_owned()];
         let states = ThreadStates::new(&capture);
         (capture, states)
     }

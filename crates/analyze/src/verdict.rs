@@ -33,7 +33,7 @@ pub(crate) fn judge(model: &Model<'_>, raw: &RawWindow) -> Option<Window> {
     }
     let leaves = blamer.leaves();
     let total: Nanos = raw.harms.iter().map(|harm| harm.span.duration()).sum();
-    if raw.cause == Cause::Futex && waits_for_input(model, &leaves).share_of(total) > 0.5 {
+    if raw.cause == Cause::Futex && waits_for_work(model, raw, &leaves).share_of(total) > 0.5 {
         return None;
     }
     let cause = cause(model, raw, &leaves, total);
@@ -110,17 +110,30 @@ fn find_culprit(leaves: &[Leaf], total: Nanos) -> Option<Suspect> {
     Some(first)
 }
 
-/// Time that ends at threads which themselves wait for work from outside.
-fn waits_for_input(model: &Model<'_>, leaves: &[Leaf]) -> Nanos {
+/// Time that ends at threads which themselves wait for work from outside, or which bring work now and then: who
+/// sleeps and then wakes the others itself hands out work; who sleeps with a lock wakes one, and that one the
+/// next.
+fn waits_for_work(model: &Model<'_>, raw: &RawWindow, leaves: &[Leaf]) -> Nanos {
     let resting = leaves.iter().filter(|leaf| match leaf.root {
-        Root::Blocked(_, wait) => {
+        Root::Blocked(thread, wait) => {
             let site = model.sites.of(wait);
-            site.kind == WaitKind::Idle && model.sites.name(site) != "sleep"
+            let sleeps = model.sites.name(site) == "sleep";
+            site.kind == WaitKind::Idle && (!sleeps || wakes_them_itself(model, raw, thread))
         }
         Root::Unknown(why) => why == Why::Job,
         _ => false,
     });
     resting.map(|leaf| leaf.time).sum()
+}
+
+/// Whether most waits of a window were ended by this one thread.
+fn wakes_them_itself(model: &Model<'_>, raw: &RawWindow, thread: ThreadId) -> bool {
+    let waits: Vec<_> = raw.harms.iter().filter_map(|harm| harm.wait).collect();
+    let by_it = waits.iter().filter(|&&id| {
+        let wakeup = model.states.wait(id).wakeup.map(|index| &model.capture.wakeups[index]);
+        wakeup.is_some_and(|wakeup| wakeup.waker == Some(thread))
+    });
+    by_it.count() * 2 > waits.len()
 }
 
 /// How much of the waiting has to come down to something to be its cause. A holder shares its CPU with others
@@ -201,8 +214,7 @@ fn describe(model: &Model<'_>, raw: &RawWindow, suspect: &Suspect) -> Culprit {
         flags: call.map(|call| memory::flags(&call)).unwrap_or_default(),
         start: call.map_or(Some(hold.span.start).filter(|_| !hold.open_start), |call| call.enter),
         duration: call.and_then(|call| call.duration()),
-        // Of a program's own lock only the release is seen.
-        held: (!hold.open_start && raw.cause != Cause::Futex).then(|| hold.span.duration()),
+        held: began(raw, hold).then(|| hold.span.duration()),
         activity: activity(model, suspect),
         kernel_stack: hold
             .stack
@@ -210,6 +222,13 @@ fn describe(model: &Model<'_>, raw: &RawWindow, suspect: &Suspect) -> Culprit {
             .unwrap_or_default(),
         user_stack: user_stack.or_else(of_call).unwrap_or_default(),
     }
+}
+
+/// Whether it is known when a hold began. Of a program's own lock only the release is seen; without lock events it
+/// is the call that says since when, at the earliest.
+fn began(raw: &RawWindow, hold: &Hold) -> bool {
+    let known = hold.evidence == Evidence::LockEvents || hold.call.is_some();
+    known && !hold.open_start && raw.cause != Cause::Futex
 }
 
 /// The memory or file call that a thread stood in for most of a span.

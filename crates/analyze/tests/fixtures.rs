@@ -1,5 +1,7 @@
 //! What holds for every capture, tried on every fixture: whole, cut, and with bits flipped.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot read its fixture has failed")]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 
