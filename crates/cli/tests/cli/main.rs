@@ -1,0 +1,10 @@
+//! The built program, as a person or a script runs it: what it prints, writes, and how it exits.
+
+mod arguments;
+mod damaged;
+mod fixtures;
+mod help;
+mod output;
+mod project;
+mod support;
+mod unreadable;
