@@ -64,11 +64,10 @@ impl Contentions {
         let list = self.by_thread.get(&thread)?;
         let after =
             list.partition_point(|known| known.begin.unwrap_or(self.capture.start) <= sleep.start);
-        let found = list[..after].iter().rev().take(4).find(|known| {
+        list[..after].iter().rev().take(4).find(|known| {
             known.end.unwrap_or(self.capture.end) >= sleep.end
                 && !known.flags.is_some_and(|flags| flags.spin && !flags.mutex)
-        });
-        found
+        })
     }
 }
 

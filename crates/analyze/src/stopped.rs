@@ -49,7 +49,7 @@ type Sent = (Timestamp, ThreadId, Option<StackId>, String);
 fn by_event(model: &Model<'_>, raw: &RawWindow, around: Span) -> Option<Sent> {
     let capture = model.capture;
     let threads = &capture.threads.process(raw.process).threads;
-    let sent = capture.activities.iter().filter(|row| {
+    let mut sent = capture.activities.iter().filter(|row| {
         let (target, signal) = (row.value >> 32, row.value & 0xffff_ffff);
         row.kind == ActivityKind::SignalGenerate
             && STOP_SIGNALS.contains(&signal)
@@ -58,7 +58,7 @@ fn by_event(model: &Model<'_>, raw: &RawWindow, around: Span) -> Option<Sent> {
                 .iter()
                 .any(|&thread| i64::from(capture.threads.get(thread).tid) == target.cast_signed())
     });
-    let last = sent.last()?;
+    let last = sent.next_back()?;
     let signal = last.value & 0xffff_ffff;
     let evidence = format!("signal_generate shows who sent signal {signal}");
     Some((last.time, last.thread, last.stack, evidence))
@@ -80,7 +80,7 @@ fn by_waking(model: &Model<'_>, raw: &RawWindow, around: Span) -> Option<Sent> {
             && row.stack.is_some_and(is_sending)
     });
     let (time, thread, stack) =
-        wakeups.filter_map(|row| Some((row.time, row.waker?, row.stack))).last()?;
+        wakeups.rev().find_map(|row| Some((row.time, row.waker?, row.stack)))?;
     let evidence = "the stopped threads were woken to take a signal, by its sender".to_owned();
     Some((time, thread, stack, evidence))
 }

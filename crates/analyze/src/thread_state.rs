@@ -11,7 +11,7 @@
 //! before the switch-out that it cancels (then `prev_state` already says runnable).
 
 use coldcase_ingest::capture::{
-    Capture, Context, Span, StackId, TaskState, ThreadId, Timestamp, WakeupKind,
+    Capture, Context, Span, StackId, Switch, TaskState, ThreadId, Timestamp, WakeupKind,
 };
 use rustc_hash::FxHashMap;
 
@@ -135,7 +135,8 @@ struct Machine<'a> {
     now: Vec<Now>,
     slices: Vec<Vec<Slice>>,
     waits: Vec<Wait>,
-    last_switch_on: FxHashMap<u32, Timestamp>,
+    /// When each CPU last changed hands, and to whom.
+    last_switch_on: FxHashMap<u32, (Timestamp, Option<ThreadId>)>,
     span: Span,
 }
 
@@ -153,32 +154,26 @@ impl<'a> Machine<'a> {
         }
     }
 
-    fn switch(&mut self, switch: &coldcase_ingest::capture::Switch) {
-        let before = switch.cpu.and_then(|cpu| self.last_switch_on.get(&cpu).copied());
+    fn switch(&mut self, switch: &Switch) {
         if let Some(out) = switch.out.filter(|&out| !self.is_idle_task(out)) {
-            self.leave(out, switch, before);
+            self.leave(out, switch);
         }
         if let Some(into) = switch.into.filter(|&into| !self.is_idle_task(into)) {
             self.come(into, switch.time);
         }
         if let Some(cpu) = switch.cpu {
-            self.last_switch_on.insert(cpu, switch.time);
+            self.last_switch_on.insert(cpu, (switch.time, switch.into));
         }
     }
 
-    fn leave(
-        &mut self,
-        thread: ThreadId,
-        switch: &coldcase_ingest::capture::Switch,
-        before: Option<Timestamp>,
-    ) {
+    fn leave(&mut self, thread: ThreadId, switch: &Switch) {
         let since = match self.now[thread.index()] {
             Now::Running { since } => since,
-            // It ran since the previous switch on this CPU, which was to it.
-            Now::Unseen | Now::Ended => before.unwrap_or(self.beginning_of(thread)),
+            Now::Unseen | Now::Ended => self.came_unseen(thread, self.beginning_of(thread), switch),
             // Its switch-in is missing.
-            Now::Off { since, .. } => {
-                let came = before.filter(|&came| came >= since).unwrap_or(switch.time);
+            Now::Off { since, woken, .. } => {
+                let not_before = woken.map_or(since, |(woken, _)| woken.max(since));
+                let came = self.came_unseen(thread, not_before, switch);
                 self.close(thread, came);
                 came
             }
@@ -188,6 +183,19 @@ impl<'a> Machine<'a> {
             TaskState::Dead => Now::Ended,
             state => Now::Off { since: switch.time, state, stack: switch.stack, woken: None },
         };
+    }
+
+    /// When a thread came to a CPU that it now leaves, if its coming was not recorded: with the CPU's previous
+    /// switch if that was to it, or if nothing is known of the CPU yet. If that switch was to another thread (to
+    /// the idle task, as a rule), then only that it came later: not before it was woken.
+    fn came_unseen(&self, thread: ThreadId, not_before: Timestamp, switch: &Switch) -> Timestamp {
+        let before = switch.cpu.and_then(|cpu| self.last_switch_on.get(&cpu));
+        match before {
+            None => not_before,
+            Some(&(came, into)) if into.is_none_or(|into| into == thread) => came.max(not_before),
+            Some(&(came, _)) if came < not_before => not_before,
+            Some(_) => switch.time,
+        }
     }
 
     fn come(&mut self, thread: ThreadId, time: Timestamp) {
@@ -227,8 +235,10 @@ impl<'a> Machine<'a> {
         if time <= since {
             return;
         }
-        let on_cpu = cpu.and_then(|cpu| self.last_switch_on.get(&cpu).copied());
-        let came = on_cpu.filter(|&came| came >= since).unwrap_or(time);
+        let on_cpu = cpu.and_then(|cpu| self.last_switch_on.get(&cpu));
+        let to_it =
+            on_cpu.filter(|(came, into)| *came >= since && into.is_none_or(|into| into == thread));
+        let came = to_it.map_or(time, |(came, _)| *came);
         self.close(thread, came);
         self.now[thread.index()] = Now::Running { since: came };
     }
@@ -330,7 +340,7 @@ impl<'a> Machine<'a> {
 
 #[cfg(test)]
 mod tests {
-    use coldcase_ingest::capture::{Nanos, Switch, Wakeup};
+    use coldcase_ingest::capture::{Nanos, Wakeup};
 
     use super::*;
 
@@ -424,11 +434,15 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_switch_in_is_made_good_by_the_cpus_previous_switch() {
-        assert_eq!(
-            drawn("10 a>b S, 20 w:a, 24 b>c S, 40 a>b S", 'a'),
-            "0-10 run, 10-20 blocked, 20-24 cpu, 24-40 run"
-        );
+    fn a_missing_switch_in_is_made_good_by_what_else_is_known() {
+        let of = |script| drawn(script, 'a');
+        // The waking says since when it can have run,
+        assert_eq!(of("10 a>- S, 20 w:a, 40 a>b S"), "0-10 run, 10-20 blocked, 20-40 run");
+        // unless the CPU was another thread's still later;
+        let later = "10 a>b S, 20 w:a, 24 b>- S, 40 a>b S";
+        assert_eq!(of(later), "0-10 run, 10-20 blocked, 20-40 cpu");
+        // without a waking, the thread is not made to have run through an idle CPU's time.
+        assert_eq!(of("10 a>- S, 40 a>b S"), "0-10 run, 10-40 blocked");
     }
 
     #[test]

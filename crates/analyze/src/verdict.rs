@@ -52,7 +52,7 @@ pub(crate) fn judge(model: &Model<'_>, raw: &RawWindow) -> Option<Window> {
         freeze: freeze(model, raw, total),
         lock,
         culprit: culprit.or(sender.map(|sender| sender.culprit)),
-        blame: leaves.iter().map(|leaf| blame_row(model, leaf)).collect(),
+        blame: blame_rows(model, &leaves),
         chain: chain::of_longest(model, raw),
     })
 }
@@ -346,6 +346,20 @@ fn evidence_of(
         evidence.push("events were lost in or near the window".into());
     }
     evidence
+}
+
+/// One row for each activity, the largest first.
+fn blame_rows(model: &Model<'_>, leaves: &[Leaf]) -> Vec<BlameRow> {
+    let mut rows: Vec<BlameRow> = Vec::new();
+    for leaf in leaves {
+        let row = blame_row(model, leaf);
+        match rows.iter_mut().find(|known| known.thread == row.thread && known.doing == row.doing) {
+            Some(known) => known.time += row.time,
+            None => rows.push(row),
+        }
+    }
+    rows.sort_by_key(|row| std::cmp::Reverse(row.time));
+    rows
 }
 
 fn blame_row(model: &Model<'_>, leaf: &Leaf) -> BlameRow {

@@ -41,12 +41,11 @@ use tracing_data::TracingData;
 pub(crate) fn read(file: &[u8], progress: &mut dyn FnMut(u64, u64)) -> Result<Capture, Problem> {
     let mut header = Header::parse(file)?;
     let mut notes: Vec<String> = header.damage.take().into_iter().collect();
-    let tracing_section;
-    if header.pipe {
-        tracing_section = decode::read_pipe_front(file, &mut header);
+    let tracing_section = if header.pipe {
+        decode::read_pipe_front(file, &mut header)
     } else {
-        tracing_section = header.features.get(Feature::TRACING_DATA);
-    }
+        header.features.get(Feature::TRACING_DATA)
+    };
     let tracing = tracing_section.map(TracingData::parse).unwrap_or_default();
     notes.extend(tracing.damage.clone());
     if header.attributes.is_empty() {

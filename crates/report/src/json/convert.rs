@@ -253,7 +253,6 @@ fn why(why: WhyNoSymbol) -> &'static str {
         WhyNoSymbol::BuildIdMismatch => "build_id_mismatch",
         WhyNoSymbol::NoSymbol => "no_symbol",
         WhyNoSymbol::Unreadable => "unreadable",
-        WhyNoSymbol::NoFile => "no_file",
         WhyNoSymbol::NoKernelSymbols => "no_kernel_symbols",
     }
 }

@@ -56,7 +56,6 @@ fn frozen(freeze: &Freeze) -> String {
 pub(crate) fn why_no_symbol(why: WhyNoSymbol) -> &'static str {
     match why {
         WhyNoSymbol::NotResolved => "not resolved",
-        WhyNoSymbol::NoFile => "memory without a file",
         WhyNoSymbol::NoMapping => "no mapping covers this address",
         WhyNoSymbol::FileNotFound => "the module's file was not found",
         WhyNoSymbol::BuildIdMismatch => "the file found has another build id",
