@@ -1,5 +1,7 @@
 //! The built program, as a person or a script runs it: what it prints, writes, and how it exits.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod arguments;
 mod damaged;
 mod fixtures;
