@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use serde_json::Value;
@@ -43,20 +43,52 @@ fn crates_depend_in_the_direction_of_the_data() {
 
 /// What each crate of the workspace depends on, tests included.
 fn dependencies() -> BTreeMap<String, Vec<String>> {
+    let packages = packages(&["--no-deps"]).into_iter().map(|package| {
+        let dependencies = package["dependencies"].as_array().unwrap();
+        (name(&package), dependencies.iter().map(name).collect())
+    });
+    packages.collect()
+}
+
+/// What cargo knows of the packages, without asking any registry.
+fn packages(arguments: &[&str]) -> Vec<Value> {
     let output = Command::new(env!("CARGO"))
         .current_dir(root())
-        .args(["metadata", "--format-version", "1", "--no-deps", "--offline"])
+        .args(["metadata", "--format-version", "1", "--offline", "--locked"])
+        .args(arguments)
         .output()
         .unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let metadata: Value = serde_json::from_slice(&output.stdout).unwrap();
-    let name = |value: &Value| value["name"].as_str().unwrap().to_owned();
-    let packages = metadata["packages"].as_array().unwrap();
-    let packages = packages.iter().map(|package| {
-        let dependencies = package["dependencies"].as_array().unwrap();
-        (name(package), dependencies.iter().map(name).collect())
-    });
-    packages.collect()
+    metadata["packages"].as_array().unwrap().clone()
+}
+
+fn name(value: &Value) -> String {
+    value["name"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn every_crate_is_under_an_allowed_licence() {
+    let config = fs::read_to_string(root().join("deny.toml")).unwrap();
+    let list = config.split("allow = [").nth(1).and_then(|rest| rest.split(']').next()).unwrap();
+    let allowed: Vec<&str> = list.split('"').skip(1).step_by(2).collect();
+    let host = ["--filter-platform", host()];
+    for package in packages(&host) {
+        let licence = package["license"].as_str().unwrap_or("none").replace(['(', ')'], "");
+        let mut choices = licence.split(" OR ").flat_map(|choice| choice.split('/'));
+        let fits = choices.any(|all| all.split(" AND ").all(|one| allowed.contains(&one.trim())));
+        assert!(fits, "{} is under {licence}, which deny.toml does not allow", name(&package));
+    }
+}
+
+/// The platform that this test was built for: others' crates need not be on this machine.
+fn host() -> &'static str {
+    match (cfg!(target_arch = "x86_64"), cfg!(target_env = "musl")) {
+        (true, false) => "x86_64-unknown-linux-gnu",
+        (true, true) => "x86_64-unknown-linux-musl",
+        (false, false) => "aarch64-unknown-linux-gnu",
+        (false, true) => "aarch64-unknown-linux-musl",
+    }
 }
 
 #[test]
@@ -66,6 +98,53 @@ fn no_crate_that_opens_connections_is_built_in() {
     for name in names.map(|name| name.trim_matches('"')) {
         assert!(!NETWORK.contains(&name), "Cargo.lock has {name}");
     }
+}
+
+#[test]
+fn the_list_of_banned_crates_is_the_one_in_deny_toml() {
+    let config = fs::read_to_string(root().join("deny.toml")).unwrap();
+    let named = config.split("{ name = \"").skip(1).filter_map(|rest| rest.split('"').next());
+    assert_eq!(named.collect::<Vec<_>>(), NETWORK);
+}
+
+/// What the analysis, the data model and the reports may not use: they are functions from values to values.
+const OUTSIDE: [&str; 9] = [
+    "std::fs",
+    "std::env",
+    "std::net",
+    "std::process",
+    "std::thread",
+    "SystemTime",
+    "Instant::now",
+    "println!",
+    "stdin()",
+];
+
+#[test]
+fn analysis_and_reports_touch_no_files_no_clock_and_no_terminal() {
+    for folder in ["crates/analyze/src", "crates/ingest/src/capture", "crates/report/src"] {
+        for path in sources(&root().join(folder)) {
+            let text = fs::read_to_string(&path).unwrap();
+            for outside in OUTSIDE {
+                assert!(!text.contains(outside), "{} uses {outside}", path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn every_source_file_says_what_it_is_for() {
+    for path in sources(&root().join("crates")) {
+        let text = fs::read_to_string(&path).unwrap();
+        assert!(text.starts_with("//! "), "{} does not begin with //!", path.display());
+    }
+}
+
+/// All Rust files below a folder.
+fn sources(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let files = entries.flat_map(|path| if path.is_dir() { sources(&path) } else { vec![path] });
+    files.filter(|path| path.extension().is_some_and(|extension| extension == "rs")).collect()
 }
 
 #[test]
