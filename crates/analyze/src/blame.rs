@@ -15,9 +15,9 @@
 
 use std::collections::BTreeMap;
 
-use coldcase_ingest::capture::{Context, Nanos, Span, ThreadId};
+use coldcase_ingest::capture::{Context, Nanos, ProcessId, Span, ThreadId};
 
-use crate::findings::Cause;
+use crate::findings::{Cause, Operation};
 use crate::holds::{Evidence, Hold};
 use crate::model::Model;
 use crate::operation::is_memory;
@@ -214,7 +214,8 @@ impl<'m, 'a> Blamer<'m, 'a> {
         depth: u32,
     ) {
         if let LockKey::Mmap(process) = key
-            && let Some(hold) = self.overlapping(id, process, piece)
+            && let Some(hold) =
+                self.overlapping(id, process, piece).or_else(|| self.witnessed(id, process, piece))
         {
             return self.thread(hold.thread, piece, Some(&hold), depth + 1);
         }
@@ -229,12 +230,7 @@ impl<'m, 'a> Blamer<'m, 'a> {
 
     /// The memory call, of another thread that did not itself wait for this lock, which covers most of a
     /// piece.
-    fn overlapping(
-        &self,
-        id: WaitId,
-        process: coldcase_ingest::capture::ProcessId,
-        piece: Span,
-    ) -> Option<Hold> {
+    fn overlapping(&self, id: WaitId, process: ProcessId, piece: Span) -> Option<Hold> {
         /// Shorter pieces are hand-overs, and tell nothing.
         const WORTH_NAMING: Nanos = Nanos(1_000_000);
         if piece.duration() < WORTH_NAMING {
@@ -245,7 +241,7 @@ impl<'m, 'a> Blamer<'m, 'a> {
         let threads = &model.capture.threads.process(process).threads;
         let calls = threads.iter().filter(|&&thread| thread != waiter).flat_map(|&thread| {
             model.brackets.of(thread).iter().filter(move |call| {
-                is_memory(crate::findings::Operation::Syscall(call.syscall))
+                is_memory(Operation::Syscall(call.syscall))
                     && call.span(model.span).overlap(piece).share_of(piece.duration()) > 0.8
             })
         });
@@ -258,21 +254,54 @@ impl<'m, 'a> Blamer<'m, 'a> {
             open_start: call.enter.is_none(),
             mode: None,
             evidence: Evidence::Overlap,
-            operation: Some(crate::findings::Operation::Syscall(call.syscall)),
+            operation: Some(Operation::Syscall(call.syscall)),
             call: Some(*call),
             stack: call.stack,
         })
     }
 
+    /// The thread that ran through most of a piece and was seen in a memory operation on the way: when it was
+    /// taken off its CPU, or by a sample.
+    fn witnessed(&self, id: WaitId, process: ProcessId, piece: Span) -> Option<Hold> {
+        let model = self.model;
+        let waiter = model.states.wait(id).thread;
+        let threads = &model.capture.threads.process(process).threads;
+        let others = threads.iter().copied().filter(|&thread| thread != waiter);
+        let mut seen = others.filter_map(|thread| {
+            let (stack, operation) = model.sightings.first(thread, piece)?;
+            let ran = self.time(thread, piece, |doing| !matches!(doing, Doing::Blocked(_)));
+            (ran.share_of(piece.duration()) > 0.5).then_some((ran, thread, stack, operation))
+        });
+        let first = seen.next()?;
+        // Two that fit are none.
+        if seen.next().is_some() {
+            return None;
+        }
+        let (_, thread, stack, operation) = first;
+        Some(Hold {
+            thread,
+            span: piece,
+            open_start: true,
+            mode: None,
+            evidence: Evidence::Overlap,
+            operation: Some(operation),
+            call: None,
+            stack: Some(stack),
+        })
+    }
+
+    fn time(&self, thread: ThreadId, span: Span, counts: impl Fn(Doing) -> bool) -> Nanos {
+        let slices = self.model.states.within(thread, span).filter(|slice| counts(slice.doing));
+        slices.map(|slice| slice.span.duration()).sum()
+    }
+
     fn time_waiting(&self, thread: ThreadId, span: Span) -> Nanos {
-        let slices = self.model.states.within(thread, span);
-        slices
-            .filter(|slice| match slice.doing {
-                Doing::Blocked(id) => self.model.sites.of(id).lock.is_some(),
-                _ => false,
-            })
-            .map(|slice| slice.span.duration())
-            .sum()
+        let sites = &self.model.sites;
+        self.time(
+            thread,
+            span,
+            |doing| matches!(doing, Doing::Blocked(id) if sites.of(id).lock.is_some()),
+        )
     }
 
     /// What a thread did in a span during which it kept others waiting.

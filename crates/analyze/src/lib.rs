@@ -27,6 +27,7 @@ mod profile;
 mod release;
 mod remedies;
 pub mod rules;
+mod sightings;
 mod sites;
 mod stopped;
 mod suspects;

@@ -8,6 +8,7 @@ use crate::holds::Holds;
 use crate::memory::BrkSizes;
 use crate::mm::AddressSpaces;
 use crate::rules::Rules;
+use crate::sightings::Sightings;
 use crate::sites::Sites;
 use crate::thread_state::ThreadStates;
 
@@ -20,6 +21,7 @@ pub(crate) struct Model<'a> {
     pub sites: Sites,
     pub holds: Holds,
     pub brk: BrkSizes,
+    pub sightings: Sightings,
 }
 
 impl<'a> Model<'a> {
@@ -30,8 +32,9 @@ impl<'a> Model<'a> {
         let spaces = AddressSpaces::new(capture);
         let sites = Sites::new(capture, rules, &states, &brackets, &contentions, &spaces);
         let holds = Holds::new(capture, &states, &sites, &brackets, &spaces);
+        let sightings = Sightings::new(capture, &states);
         let brk = BrkSizes::new(capture, &brackets);
         let span = capture.span.unwrap_or(Span::new(Timestamp(0), Timestamp(0)));
-        Self { capture, span, states, brackets, sites, holds, brk }
+        Self { capture, span, states, brackets, sites, holds, brk, sightings }
     }
 }

@@ -7,7 +7,25 @@ use crate::names;
 
 /// The innermost operation of a stack: a page fault inside a `read` is a page fault.
 pub(crate) fn of_stack(capture: &Capture, stack: StackId) -> Option<Operation> {
-    names::kernel(capture, stack).find_map(of_function)
+    let mut names = names::kernel(capture, stack);
+    names.find_map(of_function).or_else(|| names::kernel(capture, stack).find_map(of_helper))
+}
+
+/// The operation that a function serves as a rule, for stacks in which the entry was inlined into
+/// `do_syscall_64` or `x64_sys_call`; `execve` maps through the same functions, but has an entry of its own.
+fn of_helper(name: &str) -> Option<Operation> {
+    Some(Operation::Syscall(match name {
+        "vm_mmap_pgoff" => Syscall::Mmap,
+        "__vm_munmap" | "vm_munmap" => Syscall::Munmap,
+        "do_mprotect_pkey" => Syscall::Mprotect,
+        "do_madvise" => Syscall::Madvise,
+        "do_mremap" => Syscall::Mremap,
+        "do_mlock" => Syscall::Mlock,
+        "dup_mmap" | "copy_process" | "kernel_clone" | "_do_fork" => Syscall::Clone,
+        "vfs_fsync_range" | "do_fsync" => Syscall::Fsync,
+        "process_vm_rw" => Syscall::ProcessVmReadv,
+        _ => return None,
+    }))
 }
 
 /// The operation that a kernel function belongs to, if it belongs to one only.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use coldcase_analyze::findings::Findings;
 use coldcase_analyze::rules::Rules;
 use coldcase_analyze::{Options, analyze};
-use coldcase_ingest::capture::{Capture, Nanos};
+use coldcase_ingest::capture::{Capture, Meaning, Nanos};
 use coldcase_ingest::symbols::{self, SymbolSources};
 use coldcase_ingest::{Problem, ReadOptions, read_bytes};
 
@@ -98,6 +98,77 @@ fn without_names_for_addresses_nothing_is_invented() {
             "{name}: a victim is named as the culprit"
         );
     }
+}
+
+/// What is taken out of a capture, to see what is said of the rest.
+const POORER: &[(&str, &[Meaning])] = &[
+    ("without lock events", &[Meaning::Contention, Meaning::MmapLock]),
+    ("without calls", &[Meaning::MemorySyscalls, Meaning::OtherSyscalls]),
+    ("without wakings", &[Meaning::Waking, Meaning::Wakeup]),
+    ("without samples", &[Meaning::Samples]),
+    (
+        "switches and wakings",
+        &[
+            Meaning::Contention,
+            Meaning::MmapLock,
+            Meaning::MemorySyscalls,
+            Meaning::OtherSyscalls,
+            Meaning::Samples,
+            Meaning::Signals,
+        ],
+    ),
+    (
+        "switches",
+        &[
+            Meaning::Contention,
+            Meaning::MmapLock,
+            Meaning::MemorySyscalls,
+            Meaning::OtherSyscalls,
+            Meaning::Samples,
+            Meaning::Signals,
+            Meaning::Waking,
+            Meaning::Wakeup,
+        ],
+    ),
+];
+
+fn without(mut capture: Capture, meanings: &[Meaning]) -> Capture {
+    capture.events.retain(|event| event.meaning.is_none_or(|meaning| !meanings.contains(&meaning)));
+    for meaning in meanings {
+        match meaning {
+            Meaning::Contention => capture.contention.clear(),
+            Meaning::MmapLock => capture.mmap_locks.clear(),
+            Meaning::MemorySyscalls => capture.syscalls.clear(),
+            Meaning::Samples => capture.samples.clear(),
+            Meaning::Waking => capture.wakeups.clear(),
+            Meaning::Signals => capture.activities.clear(),
+            _ => {}
+        }
+    }
+    capture
+}
+
+#[test]
+fn with_poorer_recordings_grades_fall_and_culprits_stay() {
+    for (name, bytes) in captures().into_iter().filter(|(name, _)| !name.starts_with("folded")) {
+        let capture = named(read(&bytes).unwrap());
+        let truth = culprits(&analyze(&capture, &options()));
+        for (what, meanings) in POORER {
+            let poorer = analyze(&without(capture.clone(), meanings), &options());
+            assert_sound(&name, &poorer);
+            for culprit in culprits(&poorer) {
+                assert!(
+                    truth.contains(&culprit),
+                    "{name} {what}: {culprit:?} is named, not {truth:?}"
+                );
+            }
+        }
+    }
+}
+
+fn culprits(findings: &Findings) -> Vec<Option<i32>> {
+    let culprits = findings.windows.iter().filter_map(|window| window.culprit.as_ref());
+    culprits.map(|culprit| culprit.thread.tid).collect()
 }
 
 /// Numbers that look random and are the same on every run (xorshift, Marsaglia 2003).

@@ -82,7 +82,7 @@ pub enum WhyNoSymbol {
 }
 
 /// Unique frames.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct FrameTable {
     rows: Vec<Frame>,
     ids: FxHashMap<(Mode, Location), FrameId>,

@@ -38,7 +38,7 @@ pub use time::{Nanos, Span, Timestamp};
 /// One recording and all it refers to.
 ///
 /// Every table is sorted by time; ties keep the order of the file.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Capture {
     /// Where the recording comes from: machine, kernel, command line, clock.
     pub origin: Origin,

@@ -49,7 +49,7 @@ impl fmt::Debug for BuildId {
 }
 
 /// Unique modules.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct ModuleTable {
     rows: Vec<Module>,
     ids: FxHashMap<Module, ModuleId>,

@@ -5,7 +5,7 @@ use rustc_hash::FxHashMap;
 use super::{FrameId, StackId};
 
 /// Unique stacks. Frames are innermost first: kernel frames, then user frames.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct StackTable {
     frames: Vec<FrameId>,
     ends: Vec<usize>,

@@ -48,7 +48,7 @@ pub struct Process {
 }
 
 /// Threads and processes.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct ThreadTable {
     threads: Vec<Thread>,
     processes: Vec<Process>,
