@@ -1,5 +1,8 @@
 //! What holds for every capture, tried on every fixture: whole, cut, and with bits flipped.
 
+// clippy.toml allows it in test functions, but not in what they share.
+#![allow(clippy::unwrap_used)]
+
 use std::fs;
 use std::path::{Path, PathBuf};
 

@@ -11,17 +11,21 @@ use std::process::Output;
 
 use serde_json::Value;
 
-use crate::support::{code, coldcase, findings, folder, names, stderr, unpacked};
+use crate::support::{code, coldcase, findings, folder, names, stderr, stdout, unpacked};
 
 /// Where the records of `hashmap-resize` begin and end.
 const RECORDS: usize = 5384;
 const INDEX: usize = 2_641_600;
 
 fn report(bytes: &[u8]) -> Output {
+    report_as(bytes, "--json")
+}
+
+fn report_as(bytes: &[u8], format: &str) -> Output {
     let folder = folder();
     fs::write(folder.path().join("cut.data"), bytes).unwrap();
     let mut command = coldcase(folder.path());
-    command.args(["report", "cut.data", "--json", "-"]).args(names()).output().unwrap()
+    command.args(["report", "cut.data", format, "-"]).args(names()).output().unwrap()
 }
 
 fn warnings(findings: &Value) -> Vec<&str> {
@@ -114,4 +118,16 @@ fn without_scheduler_events_it_says_what_to_record() {
     assert_eq!(findings["verdict"]["culprit"], Value::Null);
     let missing = findings["verdict"]["cannot_tell"].to_string();
     assert!(missing.contains("sched:sched_switch"), "{missing}");
+}
+
+#[test]
+#[ignore = "the reports' words do not yet tell \"nothing froze\" from \"nobody could see\""]
+fn without_scheduler_events_no_report_says_that_nothing_froze() {
+    let no_events = include_bytes!("data/no-scheduler-events.data.zst");
+    let cut = &unpacked("hashmap-resize")[..1_340_181];
+    for bytes in [&no_events[..], cut] {
+        let output = report_as(bytes, "--markdown");
+        assert!(!stdout(&output).contains("No freeze found"), "{}", stdout(&output));
+        assert!(!stdout(&output).contains("Nothing froze"), "{}", stdout(&output));
+    }
 }

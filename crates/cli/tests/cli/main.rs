@@ -8,5 +8,6 @@ mod fixtures;
 mod help;
 mod output;
 mod project;
+mod readme;
 mod support;
 mod unreadable;
