@@ -64,6 +64,8 @@ pub(crate) enum Why {
     HolderUnseen,
     /// Threads wait for each other in a circle.
     Circle,
+    /// The waker was born during the wait, or ended with it: a job that was waited for, not a lock.
+    Job,
 }
 
 impl Why {
@@ -74,6 +76,9 @@ impl Why {
             Self::NoWakeup => "the capture holds no wakeup that ended the wait",
             Self::NoHolder => "nobody is seen to let go of the lock",
             Self::HolderUnseen => "what the holder did is not in the capture",
+            Self::Job => {
+                "a thread that ended its work woke the waiter: it was waited for, not in the way"
+            }
             Self::Circle => "threads wait for each other in a circle",
         }
     }
@@ -145,7 +150,7 @@ impl<'m, 'a> Blamer<'m, 'a> {
 
     /// Locks of programs have no events: whoever woke the waiter had, or came by way of, the lock.
     fn by_waker(&mut self, id: WaitId, span: Span, via: Option<&Hold>, depth: u32) {
-        match self.waker(id) {
+        match self.waker(id, via) {
             Ok((waker, hold)) => self.thread(waker, span, Some(&hold), depth + 1),
             // The last in the chain waits for nobody that is known: a timed wait is its own root.
             Err(Why::Interrupt) if via.is_some() => self.own(id, span, via),
@@ -154,7 +159,7 @@ impl<'m, 'a> Blamer<'m, 'a> {
     }
 
     /// Who ended a futex wait. A timed wait that runs out is taken up again at once: then the next one counts.
-    fn waker(&self, id: WaitId) -> Result<(ThreadId, Hold), Why> {
+    fn waker(&self, id: WaitId, via: Option<&Hold>) -> Result<(ThreadId, Hold), Why> {
         const SLICES: usize = 64;
         let model = self.model;
         let mut id = id;
@@ -169,6 +174,9 @@ impl<'m, 'a> Blamer<'m, 'a> {
             if let (Context::Task, Some(waker)) = (wakeup.context, by)
                 && !model.capture.threads.get(waker).is_idle_task()
             {
+                if self.is_job(waker, wait.span) {
+                    return Err(Why::Job);
+                }
                 let call = model.brackets.at(waker, wakeup.time).copied();
                 let hold = Hold {
                     thread: waker,
@@ -185,9 +193,22 @@ impl<'m, 'a> Blamer<'m, 'a> {
                 };
                 return Ok((waker, hold));
             }
-            id = self.taken_up_again(id).ok_or(Why::Interrupt)?;
+            // What a holder waits for after it has let go is its own affair.
+            let next = self.taken_up_again(id).filter(|&next| {
+                via.is_none_or(|hold| model.states.wait(next).span.start < hold.span.end)
+            });
+            id = next.ok_or(Why::Interrupt)?;
         }
         Err(Why::Interrupt)
+    }
+
+    /// Whether a thread lived for what another waited for: born during the wait, or ended with it.
+    fn is_job(&self, waker: ThreadId, wait: Span) -> bool {
+        const WITH_IT: Nanos = Nanos(5_000_000);
+        let thread = self.model.capture.threads.get(waker);
+        let around = Span::new(wait.end, wait.end.plus(WITH_IT));
+        thread.born.is_some_and(|born| wait.contains(born))
+            || thread.ended.is_some_and(|ended| around.contains(ended))
     }
 
     /// The wait that a thread begins within a millisecond after this one, at the same place.
@@ -197,8 +218,7 @@ impl<'m, 'a> Blamer<'m, 'a> {
         let soon = Span::new(wait.span.end, wait.span.end.plus(Nanos(2_000_000)));
         states.within(wait.thread, soon).find_map(|slice| match slice.doing {
             Doing::Blocked(next) if next != id => {
-                let same = self.model.sites.of(next).kind == self.model.sites.of(id).kind;
-                same.then_some(next)
+                (states.wait(next).stack == wait.stack).then_some(next)
             }
             _ => None,
         })

@@ -1,54 +1,101 @@
 //! Whether threads that wanted to run found no CPU, or were not allowed to use one.
 
-use coldcase_ingest::capture::{Nanos, Span, Timestamp};
-use rustc_hash::FxHashMap;
+use coldcase_ingest::capture::{Capture, Nanos, Span, StackId, Timestamp};
 
 use crate::findings::Cause;
 use crate::model::Model;
+use crate::names;
+use crate::rules;
+use crate::thread_state::{Doing, ThreadStates};
 use crate::windows::RawWindow;
 
-/// A CPU that is idle while threads want to run is held back from them: a quota of their cgroup (CFS
+/// A CPU that is idle while threads want to run is held back from them: by a quota of their cgroup (CFS
 /// bandwidth control, `kernel/sched/fair.c`) or an affinity.
 const IDLE_SHARE: f64 = 0.3;
 
-/// Starved or throttled, with the figure that tells.
-pub(crate) fn starved_or_throttled(model: &Model<'_>, raw: &RawWindow) -> (Cause, Vec<String>) {
-    let Some(idle) = idle_share(model, raw.span) else {
-        return (Cause::CpuStarvation, Vec::new());
-    };
-    let percent = 100.0 * idle;
-    if idle > IDLE_SHARE {
-        let text = format!(
-            "CPUs were idle for {percent:.0} % of the window while these threads wanted to run: they were \
-             not allowed to"
-        );
-        (Cause::CpuThrottle, vec![text])
-    } else {
-        let text = format!("the CPUs were idle for only {percent:.0} % of the window");
-        (Cause::CpuStarvation, vec![text])
+/// How many CPUs were busy, and when.
+pub(crate) struct Load {
+    /// Moments at which the number of running threads changed.
+    times: Vec<Timestamp>,
+    /// Running threads from each of these moments on.
+    running: Vec<u64>,
+    /// Time run by all threads before each of these moments, in nanoseconds.
+    run_before: Vec<u64>,
+    cpus: u64,
+}
+
+impl Load {
+    pub fn new(capture: &Capture, states: &ThreadStates) -> Self {
+        let mut changes: Vec<(Timestamp, bool)> = Vec::new();
+        for (thread, _) in capture.threads.iter() {
+            let slices = states.of(thread).iter().filter(|slice| slice.doing == Doing::Running);
+            changes.extend(
+                slices.flat_map(|slice| [(slice.span.start, true), (slice.span.end, false)]),
+            );
+        }
+        changes.sort_unstable();
+        let seen = capture.switches.iter().filter_map(|switch| switch.cpu).max();
+        let cpus = u64::from(capture.origin.cpus.unwrap_or(0))
+            .max(seen.map_or(0, |cpu| u64::from(cpu) + 1));
+        let mut load =
+            Self { times: Vec::new(), running: Vec::new(), run_before: Vec::new(), cpus };
+        let (mut now, mut running, mut run) = (Timestamp(0), 0_u64, 0_u64);
+        for (time, begins) in changes {
+            run = run.saturating_add(time.since(now).0.saturating_mul(running));
+            running = if begins { running + 1 } else { running.saturating_sub(1) };
+            now = time;
+            load.times.push(time);
+            load.running.push(running);
+            load.run_before.push(run);
+        }
+        load
+    }
+
+    /// How much of all CPUs' time in a span was idle; `None` if the capture does not say.
+    pub fn idle_share(&self, span: Span) -> Option<f64> {
+        let whole = span.duration().0.saturating_mul(self.cpus);
+        if whole == 0 || self.times.is_empty() {
+            return None;
+        }
+        let busy = self.run_until(span.end).saturating_sub(self.run_until(span.start));
+        Some((1.0 - Nanos(busy).share_of(Nanos(whole))).max(0.0))
+    }
+
+    fn run_until(&self, time: Timestamp) -> u64 {
+        match self.times.partition_point(|&change| change <= time).checked_sub(1) {
+            Some(at) => {
+                let since = time.since(self.times[at]).0.saturating_mul(self.running[at]);
+                self.run_before[at].saturating_add(since)
+            }
+            None => 0,
+        }
     }
 }
 
-/// How much of all CPUs' time in a span was idle; `None` if the capture does not say.
-pub(crate) fn idle_share(model: &Model<'_>, span: Span) -> Option<f64> {
-    let capture = model.capture;
-    let mut idle_since: FxHashMap<u32, Option<Timestamp>> = FxHashMap::default();
-    let mut idle = Nanos::ZERO;
-    for switch in capture.switches.iter().take_while(|switch| switch.time < span.end) {
-        let Some(cpu) = switch.cpu else { continue };
-        let is_idle =
-            |thread: Option<_>| thread.is_some_and(|id| capture.threads.get(id).is_idle_task());
-        if let Some(Some(since)) =
-            idle_since.insert(cpu, is_idle(switch.into).then_some(switch.time))
-        {
-            idle += Span::new(since, switch.time).overlap(span);
+/// Whether a thread that wants to run is kept from it by its cgroup's quota. Since Linux 6.18 a thread is taken
+/// off in a task work on its way to user space (`throttle_cfs_rq_work`, `kernel/sched/fair.c`), which its
+/// stack shows; before, only idle CPUs do.
+pub(crate) fn is_throttled(model: &Model<'_>, stack: Option<StackId>, span: Span) -> bool {
+    let by_stack = stack.is_some_and(|stack| {
+        let mut functions = names::kernel(model.capture, stack);
+        functions
+            .find(|name| !rules::is_scheduler(name))
+            .is_some_and(|name| matches!(name, "task_work_run" | "throttle_cfs_rq_work"))
+    });
+    by_stack || model.load.idle_share(span).is_some_and(|idle| idle > IDLE_SHARE)
+}
+
+/// The figure that tells a throttled process from a starved one.
+pub(crate) fn evidence(model: &Model<'_>, raw: &RawWindow) -> Option<String> {
+    let percent = 100.0 * model.load.idle_share(raw.span)?;
+    match raw.cause {
+        Cause::CpuThrottle => Some(format!(
+            "these threads wanted to run and were not allowed to, while the CPUs were idle for {percent:.0} % of \
+             the window"
+        )),
+        Cause::CpuStarvation => {
+            Some(format!("the CPUs were idle for only {percent:.0} % of the window"))
         }
+        _ => None,
     }
-    let still = idle_since.values().flatten();
-    idle += still.map(|&since| Span::new(since, span.end).overlap(span)).sum();
-    let cpus = u64::from(capture.origin.cpus.unwrap_or(0)).max(idle_since.len() as u64);
-    if cpus == 0 {
-        return None;
-    }
-    Some(idle.share_of(Nanos(span.duration().0.saturating_mul(cpus))))
 }

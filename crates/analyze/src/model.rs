@@ -4,6 +4,7 @@ use coldcase_ingest::capture::{Capture, Span, Timestamp};
 
 use crate::brackets::Brackets;
 use crate::contention::Contentions;
+use crate::cpu::Load;
 use crate::holds::Holds;
 use crate::memory::BrkSizes;
 use crate::mm::AddressSpaces;
@@ -22,6 +23,7 @@ pub(crate) struct Model<'a> {
     pub holds: Holds,
     pub brk: BrkSizes,
     pub sightings: Sightings,
+    pub load: Load,
 }
 
 impl<'a> Model<'a> {
@@ -32,9 +34,10 @@ impl<'a> Model<'a> {
         let spaces = AddressSpaces::new(capture);
         let sites = Sites::new(capture, rules, &states, &brackets, &contentions, &spaces);
         let holds = Holds::new(capture, &states, &sites, &brackets, &spaces);
+        let load = Load::new(capture, &states);
         let sightings = Sightings::new(capture, &states);
         let brk = BrkSizes::new(capture, &brackets);
         let span = capture.span.unwrap_or(Span::new(Timestamp(0), Timestamp(0)));
-        Self { capture, span, states, brackets, sites, holds, brk, sightings }
+        Self { capture, span, states, brackets, sites, holds, brk, sightings, load }
     }
 }

@@ -2,7 +2,6 @@
 
 use coldcase_ingest::capture::{Capture, Meaning, Nanos};
 
-use crate::cpu;
 use crate::findings::{CannotTell, Cause, RuledOut, Window};
 use crate::model::Model;
 use crate::rules::WaitKind;
@@ -91,7 +90,7 @@ fn finding(model: &Model<'_>, raw: &RawWindow, window: &Window, cause: Cause) ->
     let percent = 100.0 * share;
     Some(match cause {
         Cause::CpuStarvation => {
-            let idle = cpu::idle_share(model, raw.span).map_or(String::new(), |idle| {
+            let idle = model.load.idle_share(raw.span).map_or(String::new(), |idle| {
                 format!("; the CPUs were idle for {:.0} % of the window", 100.0 * idle)
             });
             format!(

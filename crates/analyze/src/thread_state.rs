@@ -11,7 +11,7 @@
 //! before the switch-out that it cancels (then `prev_state` already says runnable).
 
 use coldcase_ingest::capture::{
-    Capture, Context, Span, StackId, Switch, TaskState, ThreadId, Timestamp, WakeupKind,
+    Capture, Context, Nanos, Span, StackId, Switch, TaskState, ThreadId, Timestamp, WakeupKind,
 };
 use rustc_hash::FxHashMap;
 
@@ -168,17 +168,21 @@ impl<'a> Machine<'a> {
 
     fn leave(&mut self, thread: ThreadId, switch: &Switch) {
         let since = match self.now[thread.index()] {
-            Now::Running { since } => since,
+            Now::Running { since } => Some(since),
             Now::Unseen | Now::Ended => self.came_unseen(thread, self.beginning_of(thread), switch),
             // Its switch-in is missing.
             Now::Off { since, woken, .. } => {
                 let not_before = woken.map_or(since, |(woken, _)| woken.max(since));
                 let came = self.came_unseen(thread, not_before, switch);
-                self.close(thread, came);
+                // Woken, but who knows when it ran: what lies between stays unknown.
+                let until = came.or(woken.map(|_| not_before)).unwrap_or(switch.time);
+                self.close(thread, until);
                 came
             }
         };
-        self.push(thread, Span::new(since, switch.time), Doing::Running);
+        if let Some(since) = since {
+            self.push(thread, Span::new(since, switch.time), Doing::Running);
+        }
         self.now[thread.index()] = match switch.state {
             TaskState::Dead => Now::Ended,
             state => Now::Off { since: switch.time, state, stack: switch.stack, woken: None },
@@ -187,14 +191,21 @@ impl<'a> Machine<'a> {
 
     /// When a thread came to a CPU that it now leaves, if its coming was not recorded: with the CPU's previous
     /// switch if that was to it, or if nothing is known of the CPU yet. If that switch was to another thread (to
-    /// the idle task, as a rule), then only that it came later: not before it was woken.
-    fn came_unseen(&self, thread: ThreadId, not_before: Timestamp, switch: &Switch) -> Timestamp {
+    /// the idle task, as a rule), then only that it was later: `None`, unless it was woken after that.
+    fn came_unseen(
+        &self,
+        thread: ThreadId,
+        not_before: Timestamp,
+        switch: &Switch,
+    ) -> Option<Timestamp> {
         let before = switch.cpu.and_then(|cpu| self.last_switch_on.get(&cpu));
         match before {
-            None => not_before,
-            Some(&(came, into)) if into.is_none_or(|into| into == thread) => came.max(not_before),
-            Some(&(came, _)) if came < not_before => not_before,
-            Some(_) => switch.time,
+            None => Some(not_before),
+            Some(&(came, into)) if into.is_none_or(|into| into == thread) => {
+                Some(came.max(not_before))
+            }
+            Some(&(came, _)) if came < not_before => Some(not_before),
+            Some(_) => None,
         }
     }
 
@@ -220,9 +231,11 @@ impl<'a> Machine<'a> {
             },
             Now::Unseen => {
                 let since = self.beginning_of(thread);
-                let born = self.capture.threads.get(thread).born.is_some();
-                let state = if born { TaskState::Runnable } else { TaskState::Unknown };
-                let woken = (!born).then_some((time, index));
+                // A new thread's first waking makes it runnable; any other ends a sleep that nobody saw begin.
+                let (state, woken) = match kind(index) {
+                    WakeupKind::New => (TaskState::Runnable, None),
+                    _ => (TaskState::Unknown, Some((time, index))),
+                };
                 self.now[thread.index()] = Now::Off { since, state, stack: None, woken };
             }
             _ => {}
@@ -270,7 +283,12 @@ impl<'a> Machine<'a> {
         let since = self.beginning_of(thread);
         let span = Span::new(since, time);
         if self.capture.threads.get(thread).born.is_some() {
-            return self.push(thread, span, Doing::Runnable(None));
+            // A new thread waits for its first turn; if that seems to take long, an earlier turn is missing.
+            const FIRST_TURN: Nanos = Nanos(100_000_000);
+            if span.duration() <= FIRST_TURN {
+                self.push(thread, span, Doing::Runnable(None));
+            }
+            return;
         }
         // Nobody is seen to have woken it, but a waking can be missing: what it waited for, if anything, only
         // its next events can tell.
@@ -306,7 +324,10 @@ impl<'a> Machine<'a> {
                         wakeup,
                     });
                 }
-                Now::Off { .. } => self.close(thread, end),
+                Now::Off { state, .. } if state.is_runnable() => self.close(thread, end),
+                // Woken, but never seen to run: since when it did is unknown.
+                Now::Off { woken: Some((woken, _)), .. } => self.close(thread, woken),
+                Now::Off { .. } => {}
                 Now::Unseen | Now::Ended => {}
             }
         }
@@ -340,7 +361,7 @@ impl<'a> Machine<'a> {
 
 #[cfg(test)]
 mod tests {
-    use coldcase_ingest::capture::{Nanos, Wakeup};
+    use coldcase_ingest::capture::Wakeup;
 
     use super::*;
 
@@ -438,9 +459,9 @@ mod tests {
         let of = |script| drawn(script, 'a');
         // The waking says since when it can have run,
         assert_eq!(of("10 a>- S, 20 w:a, 40 a>b S"), "0-10 run, 10-20 blocked, 20-40 run");
-        // unless the CPU was another thread's still later;
+        // unless the CPU was another thread's still later: then that is unknown;
         let later = "10 a>b S, 20 w:a, 24 b>- S, 40 a>b S";
-        assert_eq!(of(later), "0-10 run, 10-20 blocked, 20-40 cpu");
+        assert_eq!(of(later), "0-10 run, 10-20 blocked");
         // without a waking, the thread is not made to have run through an idle CPU's time.
         assert_eq!(of("10 a>- S, 40 a>b S"), "0-10 run, 10-40 blocked");
     }

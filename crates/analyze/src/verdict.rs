@@ -2,7 +2,7 @@
 
 use coldcase_ingest::capture::{Meaning, Mode, Nanos, Span, ThreadId};
 
-use crate::blame::{Blamer, Leaf, Root};
+use crate::blame::{Blamer, Leaf, Root, Why};
 use crate::findings::{
     ActivityShare, BlameRow, Cause, Culprit, Freeze, Grade, Lock, LockMode, Operation, Window,
 };
@@ -13,7 +13,7 @@ use crate::operation::is_memory;
 use crate::rules::WaitKind;
 use crate::thread_state::Doing;
 use crate::view;
-use crate::windows::RawWindow;
+use crate::windows::{self, RawWindow};
 use crate::{chain, cpu, stopped};
 
 /// A thread is a culprit if at least so much of the waiting ends at it ...
@@ -36,11 +36,19 @@ pub(crate) fn judge(model: &Model<'_>, raw: &RawWindow) -> Option<Window> {
     if raw.cause == Cause::Futex && waits_for_input(model, &leaves).share_of(total) > 0.5 {
         return None;
     }
-    let (cause, cpu_evidence) = cause(model, raw, &leaves, total);
-    let culprit = if raw.cause.is_lock() { find_culprit(&leaves, total) } else { None };
+    let cause = cause(model, raw, &leaves, total);
+    if cause == Cause::Futex && windows::comes_and_goes(model, raw) {
+        return None;
+    }
+    // A holder that found no CPU is a victim itself, and so is the one who does the others' I/O.
+    let held = match cause {
+        Cause::CpuStarvation | Cause::CpuThrottle => false,
+        _ => raw.cause.is_lock() && (raw.cause != Cause::Futex || cause == Cause::Futex),
+    };
+    let culprit = if held { find_culprit(&leaves, total) } else { None };
     let lock = raw.cause.is_lock().then(|| lock(model, raw, culprit.as_ref()));
     let grade = grade(model, raw, cause, culprit.as_ref(), &leaves, total);
-    let mut evidence = cpu_evidence;
+    let mut evidence: Vec<String> = cpu::evidence(model, raw).into_iter().collect();
     evidence.extend(evidence_of(model, raw, culprit.as_ref(), &leaves, total));
     let sender = if cause == Cause::Stopped { stopped::sender(model, raw) } else { None };
     evidence.extend(sender.as_ref().map(|sender| sender.evidence.clone()));
@@ -109,25 +117,31 @@ fn waits_for_input(model: &Model<'_>, leaves: &[Leaf]) -> Nanos {
             let site = model.sites.of(wait);
             site.kind == WaitKind::Idle && model.sites.name(site) != "sleep"
         }
+        Root::Unknown(why) => why == Why::Job,
         _ => false,
     });
     resting.map(|leaf| leaf.time).sum()
 }
 
+/// How much of the waiting has to come down to something to be its cause. A holder shares its CPU with others
+/// as a matter of course, so only one that hardly ran was starved.
+fn decisive(cause: Cause) -> f64 {
+    if cause == Cause::CpuStarvation { 0.8 } else { 0.5 }
+}
+
 /// What the waiting comes down to: the lock, or what its holder itself waited for (the cause under the cause).
-fn cause(
-    model: &Model<'_>,
-    raw: &RawWindow,
-    leaves: &[Leaf],
-    total: Nanos,
-) -> (Cause, Vec<String>) {
-    if raw.cause == Cause::CpuStarvation {
-        return cpu::starved_or_throttled(model, raw);
-    }
+fn cause(model: &Model<'_>, raw: &RawWindow, leaves: &[Leaf], total: Nanos) -> Cause {
     let mut causes: Vec<(Cause, Nanos)> = Vec::new();
     for leaf in leaves {
-        let (Root::Blocked(_, wait) | Root::Own(wait)) = leaf.root else { continue };
-        let WaitKind::Harm(cause, _) = model.sites.of(wait).kind else { continue };
+        let cause = match leaf.root {
+            Root::NeedsCpu(_) if raw.cause == Cause::CpuThrottle => Cause::CpuThrottle,
+            Root::NeedsCpu(_) => Cause::CpuStarvation,
+            Root::Blocked(_, wait) | Root::Own(wait) => match model.sites.of(wait).kind {
+                WaitKind::Harm(cause, _) => cause,
+                WaitKind::Idle | WaitKind::Other => continue,
+            },
+            Root::Running(_) | Root::Unknown(_) => continue,
+        };
         match causes.iter_mut().find(|known| known.0 == cause) {
             Some(known) => known.1 += leaf.time,
             None => causes.push((cause, leaf.time)),
@@ -135,10 +149,8 @@ fn cause(
     }
     let most = causes.into_iter().max_by_key(|&(cause, time)| (time, std::cmp::Reverse(cause)));
     match most {
-        Some((cause, time)) if time.share_of(total) > 0.5 && !cause.is_lock() => {
-            (cause, Vec::new())
-        }
-        _ => (raw.cause, Vec::new()),
+        Some((cause, time)) if time.share_of(total) > decisive(cause) && !cause.is_lock() => cause,
+        _ => raw.cause,
     }
 }
 
@@ -153,19 +165,9 @@ fn freeze(model: &Model<'_>, raw: &RawWindow, blocked: Nanos) -> Freeze {
         span: Some(raw.span),
         open_start: raw.span.start <= model.span.start || opens(|wait| wait.open_start),
         open_end: raw.span.end >= model.span.end && opens(|wait| wait.open_end),
-        threads_blocked: stood_still(raw),
+        threads_blocked: u32::try_from(raw.stood_still().count()).unwrap_or(u32::MAX),
         blocked,
     }
-}
-
-/// Threads that stood still for a good part of the freeze.
-fn stood_still(raw: &RawWindow) -> u32 {
-    let enough = raw.span.duration().0 / 10;
-    let long = raw.threads.iter().filter(|&&thread| {
-        let own = raw.harms.iter().filter(|harm| harm.thread == thread);
-        own.map(|harm| harm.span.duration()).sum::<Nanos>().0 >= enough
-    });
-    u32::try_from(long.count()).unwrap_or(u32::MAX)
 }
 
 fn lock(model: &Model<'_>, raw: &RawWindow, culprit: Option<&Suspect>) -> Lock {
@@ -199,7 +201,8 @@ fn describe(model: &Model<'_>, raw: &RawWindow, suspect: &Suspect) -> Culprit {
         flags: call.map(|call| memory::flags(&call)).unwrap_or_default(),
         start: call.map_or(Some(hold.span.start).filter(|_| !hold.open_start), |call| call.enter),
         duration: call.and_then(|call| call.duration()),
-        held: (!hold.open_start).then(|| hold.span.duration()),
+        // Of a program's own lock only the release is seen.
+        held: (!hold.open_start && raw.cause != Cause::Futex).then(|| hold.span.duration()),
         activity: activity(model, suspect),
         kernel_stack: hold
             .stack

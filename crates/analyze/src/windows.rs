@@ -4,8 +4,9 @@
 //! ever are in the rest of the capture. Waiting for work is no freeze. What a wait site cannot tell (a futex is
 //! a lock or an empty queue) is told by the thread's own habits.
 
-use coldcase_ingest::capture::{Context, Nanos, ProcessId, Span, ThreadId};
+use coldcase_ingest::capture::{Context, Nanos, ProcessId, Span, ThreadId, Timestamp};
 
+use crate::cpu;
 use crate::findings::Cause;
 use crate::model::Model;
 use crate::options::{Options, ProcessFilter};
@@ -23,6 +24,17 @@ pub(crate) struct RawWindow {
     pub threads: Vec<ThreadId>,
 }
 
+impl RawWindow {
+    /// Threads that stood still for a good part of the freeze.
+    pub fn stood_still(&self) -> impl Iterator<Item = ThreadId> + '_ {
+        let enough = self.span.duration().0 / 10;
+        self.threads.iter().copied().filter(move |&thread| {
+            let own = self.harms.iter().filter(|harm| harm.thread == thread);
+            own.map(|harm| harm.span.duration()).sum::<Nanos>().0 >= enough
+        })
+    }
+}
+
 /// One time that a thread was kept from running.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Harm {
@@ -35,6 +47,10 @@ pub(crate) struct Harm {
     pub makes_window: bool,
 }
 
+/// Two threads that wait for a third are a pipeline at work; a lock that stops a service stops more.
+const SEVERAL: usize = 3;
+/// So many threads whose futex waits had not ended when the recording did are hardly all at rest.
+const MANY: usize = 4;
 /// Waits of a process closer than this belong to one freeze: what lies between is the hand-over.
 const JOIN: Nanos = Nanos(10_000_000);
 
@@ -68,25 +84,71 @@ fn of_process(model: &Model<'_>, process: ProcessId, options: &Options) -> Vec<R
     let mut harms: Vec<Harm> =
         threads.iter().flat_map(|&thread| of_thread(model, thread, options)).collect();
     harms.sort_by_key(|harm| (harm.span.start, harm.thread));
-    let mut windows: Vec<Span> = Vec::new();
-    for harm in harms.iter().filter(|harm| harm.makes_window) {
-        match windows.last_mut() {
-            Some(last) if harm.span.start <= last.end.plus(JOIN) => *last = last.hull(harm.span),
-            _ => windows.push(harm.span),
-        }
-    }
-    let limits = options.window.map(|(start, end)| {
-        Span::new(
-            coldcase_ingest::capture::Timestamp(start),
-            coldcase_ingest::capture::Timestamp(end),
-        )
-    });
+    let windows = join(model, &harms);
+    let limits = options.window.map(|(start, end)| Span::new(Timestamp(start), Timestamp(end)));
     windows
         .into_iter()
         .filter_map(|span| limits.map_or(Some(span), |limits| span.intersect(limits)))
+        .flat_map(|span| together(span, &harms))
         .filter(|span| span.duration() >= options.min_freeze)
         .filter_map(|span| window(model, process, span, &harms))
         .collect()
+}
+
+/// Stretches in which somebody was kept from running. A futex wait that had not ended when the recording did
+/// may be rest, so it makes no freeze longer than those that ended do.
+fn join(model: &Model<'_>, harms: &[Harm]) -> Vec<Span> {
+    let is_open = |harm: &&Harm| {
+        harm.cause == Cause::Futex && harm.wait.is_some_and(|id| model.states.wait(id).open_end)
+    };
+    let making: Vec<&Harm> = harms.iter().filter(|harm| harm.makes_window).collect();
+    let mut windows: Vec<Span> = Vec::new();
+    let closed = making.iter().filter(|harm| !is_open(harm)).map(|harm| harm.span);
+    for span in closed {
+        match windows.last_mut() {
+            Some(last) if span.start <= last.end.plus(JOIN) => *last = last.hull(span),
+            _ => windows.push(span),
+        }
+    }
+    if windows.is_empty() && making.len() >= MANY {
+        windows.extend(making.iter().map(|harm| harm.span).reduce(Span::hull));
+    }
+    windows
+}
+
+/// Where futexes alone make a freeze, only those stretches count in which a good part of the threads stood
+/// still at once: a thread that rested before and was woken to work did not freeze.
+fn together(span: Span, harms: &[Harm]) -> Vec<Span> {
+    let inside =
+        || harms.iter().filter(|harm| harm.makes_window && harm.span.intersect(span).is_some());
+    if inside().any(|harm| harm.cause != Cause::Futex) {
+        return vec![span];
+    }
+    let mut threads: Vec<ThreadId> = inside().map(|harm| harm.thread).collect();
+    threads.sort_unstable();
+    threads.dedup();
+    let enough = (threads.len() / 3).max(2);
+    let mut changes: Vec<(Timestamp, bool)> = inside()
+        .filter_map(|harm| harm.span.intersect(span))
+        .flat_map(|cut| [(cut.start, true), (cut.end, false)])
+        .collect();
+    changes.sort_unstable_by_key(|&(time, begins)| (time, !begins));
+    let (mut blocked, mut since, mut stretches) = (0_usize, None, Vec::<Span>::new());
+    for (time, begins) in changes {
+        blocked = if begins { blocked + 1 } else { blocked.saturating_sub(1) };
+        match since {
+            None if blocked >= enough => since = Some(time),
+            Some(start) if blocked < enough => {
+                since = None;
+                match stretches.last_mut() {
+                    Some(last) if start <= last.end.plus(JOIN) => last.end = time,
+                    _ => stretches.push(Span::new(start, time)),
+                }
+            }
+            _ => {}
+        }
+    }
+    stretches
 }
 
 fn window(model: &Model<'_>, process: ProcessId, span: Span, harms: &[Harm]) -> Option<RawWindow> {
@@ -113,22 +175,48 @@ fn window(model: &Model<'_>, process: ProcessId, span: Span, harms: &[Harm]) -> 
 /// One thread of many that waits is its own affair; a process freezes when a good part of its working threads do.
 fn concerns_the_process(model: &Model<'_>, window: &RawWindow) -> bool {
     let all = &model.capture.threads.process(window.process).threads;
-    let frozen = window.threads.len();
-    if window.cause == Cause::Futex {
+    let length = window.span.duration();
+    let frozen = window.stood_still().count();
+    let lively = all.iter().filter(|&&thread| {
+        window.threads.contains(&thread) || Habits::new(model, thread).is_lively(length)
+    });
+    match window.cause {
         // An empty queue looks like a lock: only when most of those who normally run stand still is it one.
-        let lively = all.iter().filter(|&&thread| {
-            window.threads.contains(&thread)
-                || Habits::new(model, thread).is_lively(window.span.duration())
-        });
-        return frozen >= 2 && frozen * 2 >= lively.count() && !comes_and_goes(model, window);
+        Cause::Futex => {
+            // Who woke them tells a lock from a queue; where that was not recorded, many must agree.
+            let enough = if model.capture.wakeups.is_empty() { MANY } else { SEVERAL };
+            frozen >= enough && frozen * 2 >= lively.count()
+        }
+        // On a busy machine now this thread waits for a CPU, now that one.
+        Cause::CpuStarvation => {
+            frozen * 2 >= lively.count() && (frozen >= 2 || length >= LONG_FOR_THE_ONLY_ONE)
+        }
+        _ => {
+            let working = all.iter().filter(|&&thread| is_working(model, thread)).count();
+            frozen >= 2 && frozen * 4 >= working
+                || working <= window.threads.len() + 1
+                || is_nobodys_routine(window.cause) && length >= LONG_FOR_ONE_OF_MANY
+        }
     }
-    let working = all.iter().filter(|&&thread| is_working(model, thread)).count();
-    frozen >= 2 && frozen * 4 >= working || working <= frozen + 1
+}
+
+/// Waits that no thread has as a matter of course, so that a long one is told even if it is the only one.
+fn is_nobodys_routine(cause: Cause) -> bool {
+    matches!(
+        cause,
+        Cause::MmapLock
+            | Cause::MemoryLimit
+            | Cause::Reclaim
+            | Cause::Compaction
+            | Cause::Swap
+            | Cause::Stopped
+            | Cause::CpuThrottle
+    )
 }
 
 /// Whether threads were let on again and again: that is a queue with little in it, or chronic contention. Timed
 /// waits that run out and are taken up again let nobody on.
-fn comes_and_goes(model: &Model<'_>, window: &RawWindow) -> bool {
+pub(crate) fn comes_and_goes(model: &Model<'_>, window: &RawWindow) -> bool {
     const TIMES: usize = 3;
     let ended = window.harms.iter().filter_map(|harm| harm.wait).filter(|&id| {
         let wakeup = model.states.wait(id).wakeup.map(|index| &model.capture.wakeups[index]);
@@ -152,6 +240,10 @@ fn of_thread(model: &Model<'_>, thread: ThreadId, options: &Options) -> Vec<Harm
         .filter_map(|slice| {
             let (cause, wait) = match slice.doing {
                 Doing::Running => return None,
+                Doing::Runnable(_) if slice.span.duration() < long => return None,
+                Doing::Runnable(stack) if cpu::is_throttled(model, stack, slice.span) => {
+                    (Cause::CpuThrottle, None)
+                }
                 Doing::Runnable(_) => (Cause::CpuStarvation, None),
                 Doing::Blocked(id) => match model.sites.of(id).kind {
                     WaitKind::Harm(cause, _) => (cause, Some(id)),
@@ -259,9 +351,10 @@ impl Habits {
             Cause::DiskIo | Cause::PageFaultIo | Cause::FsJournal | Cause::Network => {
                 !self.born_here && self.stands_out(span, Some(cause)) != Some(false)
             }
-            Cause::Futex => self.stands_out(span, None) == Some(true),
+            Cause::Futex => !self.born_here && self.stands_out(span, None) == Some(true),
             Cause::CpuStarvation => {
-                span.duration() >= LONG_FOR_A_CPU
+                !self.born_here
+                    && span.duration() >= LONG_FOR_A_CPU
                     && self.stands_out(span, Some(cause)) == Some(true)
             }
             Cause::MemorySyscall | Cause::Unknown => false,
@@ -271,3 +364,7 @@ impl Habits {
 
 /// On a busy machine a thread waits tens of milliseconds for a CPU as a matter of course.
 const LONG_FOR_A_CPU: Nanos = Nanos(100_000_000);
+/// A wait that is nobody's routine is told from this length on, though others ran meanwhile.
+const LONG_FOR_ONE_OF_MANY: Nanos = Nanos(500_000_000);
+/// The only working thread of a process waits for longer before it counts as starved.
+const LONG_FOR_THE_ONLY_ONE: Nanos = Nanos(300_000_000);

@@ -64,7 +64,8 @@ fn events(out: &mut String, capture: &Capture) -> std::fmt::Result {
         let note = match (event.meaning, event.sampled) {
             (_, true) => "  sampled: some are missing",
             (Some(_), false) => "",
-            (None, false) => "  counted only",
+            (None, false) if !event.name.starts_with("PERF_RECORD") => "  counted only",
+            (None, false) => "",
         };
         writeln!(out, "  {:>9}  {}{note}", event.count, event.name)?;
     }

@@ -26,7 +26,7 @@ pub use frames::{Call, Frame, FrameTable, Location, Mode, Symbol, WhyNoSymbol};
 pub use ids::{FrameId, ModuleId, ProcessId, StackId, ThreadId};
 pub use locks::{ContentionFlags, ContentionPhase, LockContention, MmapLock, MmapLockPhase};
 pub use losses::{Loss, LossKind};
-pub use modules::{BuildId, Module, ModuleKind, ModuleTable};
+pub use modules::{BuildId, MadeCode, Module, ModuleKind, ModuleTable};
 pub use origin::{Format, Origin};
 pub use profile::ProfileRow;
 pub use sched::{Context, Sample, Switch, TaskState, Wakeup, WakeupKind};
@@ -48,6 +48,8 @@ pub struct Capture {
     pub threads: ThreadTable,
     /// The files that frames point into.
     pub modules: ModuleTable,
+    /// Code that the kernel made while it was recorded (`PERF_RECORD_KSYMBOL`: BPF programs, trampolines).
+    pub made_code: Vec<MadeCode>,
     /// Unique frames.
     pub frames: FrameTable,
     /// Unique stacks.

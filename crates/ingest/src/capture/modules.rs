@@ -17,6 +17,17 @@ pub struct Module {
     pub build_id: Option<BuildId>,
 }
 
+/// Code that the kernel made at run time, with its name.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct MadeCode {
+    /// Its first byte's kernel address.
+    pub address: u64,
+    /// Its length in bytes.
+    pub length: u64,
+    /// Its name: `bpf_prog_6deef7357e7b4530_sys_enter`.
+    pub name: String,
+}
+
 /// Kinds of module.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum ModuleKind {

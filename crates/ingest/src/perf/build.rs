@@ -167,6 +167,7 @@ impl Builder {
                 self.add_kernel_mapping(record);
             }
             SideRecord::Mmap(record) => self.spaces.map(record, &mut self.capture),
+            SideRecord::Made(code) => self.capture.made_code.push(code.clone()),
             SideRecord::Lost { count, samples } => {
                 let kind = if *samples { LossKind::LostSamples } else { LossKind::Lost };
                 let note = "the recording's buffer was full".to_owned();

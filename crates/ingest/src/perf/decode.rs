@@ -13,7 +13,7 @@ use super::event::{Body, Event, MmapRecord, NameId, SideRecord};
 use super::header::{Attribute, Header};
 use super::records::{Record, walk};
 use super::tracepoint::Sink;
-use crate::capture::{ActivityKind, EventCount, Meaning, Phase};
+use crate::capture::{ActivityKind, EventCount, MadeCode, Meaning, Phase};
 
 /// `PERF_RECORD_*` of perf's own (`tools/lib/perf/include/perf/event.h`, Linux 6.1).
 pub(super) const FINISHED_ROUND: u32 = 68;
@@ -28,6 +28,8 @@ const COMM_EXEC: u16 = 1 << 13;
 const SWITCH_OUT: u16 = 1 << 13;
 const MMAP_BUILD_ID: u16 = 1 << 14;
 const SWITCH_OUT_PREEMPT: u16 = 1 << 14;
+/// `PERF_RECORD_KSYMBOL_FLAGS_UNREGISTER`: the code is gone; its name still holds for what was seen before.
+const KSYMBOL_UNREGISTER: u16 = 1;
 
 /// Decodes records and keeps count.
 pub(super) struct Decode {
@@ -137,6 +139,14 @@ impl Decode {
             }
             RecordType::MMAP => SideRecord::Mmap(read_mmap(&mut bytes, record.misc, false)?),
             RecordType::MMAP2 => SideRecord::Mmap(read_mmap(&mut bytes, record.misc, true)?),
+            RecordType::KSYMBOL => {
+                let (address, length) = (bytes.u64()?, u64::from(bytes.u32()?));
+                let (_kind, flags) = (bytes.u16()?, bytes.u16()?);
+                if flags & KSYMBOL_UNREGISTER != 0 {
+                    return None;
+                }
+                SideRecord::Made(MadeCode { address, length, name: text(&mut bytes)? })
+            }
             RecordType::LOST => {
                 bytes.u64()?;
                 SideRecord::Lost { count: bytes.u64()?, samples: false }

@@ -2,7 +2,8 @@
 
 use super::chains::ChainId;
 use crate::capture::{
-    ActivityKind, ContentionPhase, Context, MmapLockPhase, Phase, Syscall, TaskState, WakeupKind,
+    ActivityKind, ContentionPhase, Context, MadeCode, MmapLockPhase, Phase, Syscall, TaskState,
+    WakeupKind,
 };
 
 /// A decoded record.
@@ -91,6 +92,7 @@ pub(super) enum SideRecord {
     Fork { pid: i32, tid: i32, parent_pid: i32, parent_tid: i32 },
     Exit { tid: i32 },
     Mmap(MmapRecord),
+    Made(MadeCode),
     Lost { count: u64, samples: bool },
     Throttle,
 }

@@ -26,6 +26,7 @@ pub(super) fn resolve(
     sources: &SymbolSources,
     warnings: &mut Vec<String>,
 ) -> KernelReport {
+    name_made_code(capture);
     let frames = unnamed(capture);
     let mut report = KernelReport::default();
     if frames.is_empty() {
@@ -42,6 +43,21 @@ pub(super) fn resolve(
     }
     report.frames = count(capture, Mode::Kernel);
     report
+}
+
+/// Names code that the kernel announced when it made it: a list of symbols from another moment may have
+/// something else there.
+fn name_made_code(capture: &mut Capture) {
+    let mut made = capture.made_code.clone();
+    made.sort_by_key(|code| code.address);
+    for (id, address) in unnamed(capture) {
+        let before = made.partition_point(|code| code.address <= address);
+        let code = before.checked_sub(1).and_then(|at| made.get(at));
+        if let Some(code) = code.filter(|code| address - code.address < code.length) {
+            let call = Call { function: code.name.clone(), ..Call::default() };
+            capture.frames.set_symbol(id, Symbol::Known(vec![call]));
+        }
+    }
 }
 
 fn unnamed(capture: &Capture) -> Vec<(FrameId, u64)> {

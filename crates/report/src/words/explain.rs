@@ -1,6 +1,6 @@
 //! Headlines, grades and reasons.
 
-use coldcase_analyze::findings::{Findings, Freeze, Grade, LockMode};
+use coldcase_analyze::findings::{Findings, Freeze, Grade, LockMode, Outcome};
 use coldcase_ingest::capture::WhyNoSymbol;
 
 use super::at_least;
@@ -34,6 +34,9 @@ pub(crate) const CAUSE_UNKNOWN: &str = "Cause unknown";
 /// The report's title line.
 pub(crate) fn headline(findings: &Findings) -> String {
     match findings.worst() {
+        None if findings.verdict.outcome == Outcome::FreezeUnexplained => {
+            "This capture cannot tell".to_owned()
+        }
         None => "No freeze found".to_owned(),
         Some(window) => frozen(&window.freeze),
     }

@@ -1,6 +1,6 @@
 //! The two sentences that a manager understands: what froze, and who did it, as sure as the grade is.
 
-use coldcase_analyze::findings::{Cause, Culprit, Findings, Freeze, Grade, Window};
+use coldcase_analyze::findings::{Cause, Culprit, Findings, Freeze, Grade, Outcome, Window};
 use coldcase_ingest::capture::Nanos;
 
 use super::cause::{nobody_but, threads_did};
@@ -24,6 +24,11 @@ pub(crate) fn at_least(freeze: &Freeze) -> &'static str {
 }
 
 fn no_freeze(findings: &Findings) -> String {
+    if findings.verdict.outcome == Outcome::FreezeUnexplained {
+        return "This capture cannot tell whether anything froze: it holds no scheduler events. Record \
+                sched:sched_switch and sched:sched_waking next time."
+            .to_owned();
+    }
     let covered = findings.capture.span.map_or_else(String::new, |span| {
         format!(" in the {} that this capture covers", units::duration(span.duration()))
     });
@@ -45,7 +50,11 @@ fn what_froze(window: &Window) -> String {
     let freeze = &window.freeze;
     let process = names::name(&freeze.comm);
     let process = freeze.pid.map_or(process.clone(), |pid| format!("{process} (pid {pid})"));
-    let did = threads_did(window.cause.unwrap_or(Cause::Unknown));
+    let did = match (window.cause, window.chain.first()) {
+        // Who stopped them differs, and the wait's site says it: `frozen by the cgroup freezer`.
+        (Some(Cause::Stopped), Some(link)) => format!("were {}", names::name(&link.site)),
+        (cause, _) => threads_did(cause.unwrap_or(Cause::Unknown)).to_owned(),
+    };
     match freeze.span {
         Some(span) => {
             let threads = threads(freeze);
