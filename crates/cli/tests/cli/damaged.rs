@@ -121,7 +121,6 @@ fn without_scheduler_events_it_says_what_to_record() {
 }
 
 #[test]
-#[ignore = "the reports' words do not yet tell \"nothing froze\" from \"nobody could see\""]
 fn without_scheduler_events_no_report_says_that_nothing_froze() {
     let no_events = include_bytes!("data/no-scheduler-events.data.zst");
     let cut = &unpacked("hashmap-resize")[..1_340_181];
