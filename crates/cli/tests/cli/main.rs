@@ -1,0 +1,13 @@
+//! The built program, as a person or a script runs it: what it prints, writes, and how it exits.
+
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod arguments;
+mod damaged;
+mod fixtures;
+mod help;
+mod output;
+mod project;
+mod readme;
+mod support;
+mod unreadable;

@@ -1,0 +1,140 @@
+//! Where results go, and that the same capture always gives the same bytes.
+
+use std::fs;
+use std::io::Read;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use crate::support::{code, coldcase, findings, fixture, folder, names, stderr, stdout};
+
+const CAPTURE: &str = "hashmap-resize/capture.data.zst";
+
+fn files(folder: &Path) -> Vec<String> {
+    let entries = fs::read_dir(folder).unwrap();
+    let mut names: Vec<String> =
+        entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    names
+}
+
+#[test]
+fn asked_for_nothing_it_prints_the_verdict_and_writes_report_html() {
+    let folder = folder();
+    let mut command = coldcase(folder.path());
+    let output = command.arg("report").arg(fixture(CAPTURE)).args(names()).output().unwrap();
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    for part in ["held it in mmap", "3,355,447,296 bytes", "hashbrown", "58,720,257"] {
+        assert!(stdout(&output).contains(part), "{part:?} is not in {}", stdout(&output));
+    }
+    assert!(!stdout(&output).contains('\u{1b}'), "no colours without a terminal");
+    assert!(stderr(&output).contains("wrote report.html"), "{}", stderr(&output));
+    assert_eq!(files(folder.path()), ["report.html"]);
+}
+
+#[test]
+fn json_to_standard_output_is_all_that_stands_there() {
+    let folder = folder();
+    let mut command = coldcase(folder.path());
+    let output = command.arg("report").arg(fixture(CAPTURE)).args(["--json", "-"]).output();
+    let findings = findings(&output.unwrap());
+    assert_eq!(findings["schema"], "coldcase.findings/1");
+    assert_eq!(files(folder.path()), Vec::<String>::new());
+}
+
+#[test]
+fn only_what_was_asked_for_is_written() {
+    let folder = folder();
+    let mut command = coldcase(folder.path());
+    let output = command
+        .arg("report")
+        .arg(fixture("folded-offcputime/capture.folded"))
+        .args(["--markdown", "-", "--json", "findings.json", "--png", "pictures"])
+        .output()
+        .unwrap();
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    assert!(stdout(&output).starts_with("# "), "{}", stdout(&output));
+    assert_eq!(files(folder.path()), ["findings.json", "pictures"]);
+}
+
+#[test]
+fn standard_input_gives_the_same_findings_as_the_file() {
+    let folder = folder();
+    let arguments = ["--json".to_owned(), "-".to_owned()];
+    let from_file = coldcase(folder.path())
+        .arg("report")
+        .arg(fixture(CAPTURE))
+        .args(&arguments)
+        .args(names())
+        .output()
+        .unwrap();
+    let from_stdin = coldcase(folder.path())
+        .args(["report", "-"])
+        .args(&arguments)
+        .args(names())
+        .write_stdin(fs::read(fixture(CAPTURE)).unwrap())
+        .output()
+        .unwrap();
+    assert_eq!(findings(&from_file), findings(&from_stdin));
+}
+
+#[test]
+fn the_same_capture_gives_the_same_bytes() {
+    let runs = [folder(), folder()];
+    for run in &runs {
+        let output = coldcase(run.path())
+            .arg("report")
+            .arg(fixture(CAPTURE))
+            .args(names())
+            .args(["-o", "r.html", "--json", "r.json", "--markdown", "r.md", "--png", "pictures"])
+            .output()
+            .unwrap();
+        assert_eq!(code(&output), 0, "{}", stderr(&output));
+    }
+    let pictures = files(&runs[0].path().join("pictures"));
+    assert!(!pictures.is_empty());
+    let pictures = pictures.iter().map(|name| format!("pictures/{name}"));
+    let names = ["r.html", "r.json", "r.md"].map(str::to_owned).into_iter().chain(pictures);
+    for name in names {
+        let [first, second] = [&runs[0], &runs[1]].map(|run| fs::read(run.path().join(&name)));
+        assert!(first.unwrap() == second.unwrap(), "{name} differs between two runs");
+    }
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_error() {
+    let folder = folder();
+    for arguments in [
+        vec!["report", "--json", "-"],
+        vec!["report", "--markdown", "-"],
+        vec!["report"],
+        vec!["inspect"],
+    ] {
+        let mut child = Command::new(env!("CARGO_BIN_EXE_coldcase"))
+            .current_dir(folder.path())
+            .args(&arguments)
+            .arg(fixture(CAPTURE))
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stdout.take());
+        let mut said = String::new();
+        child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+        assert_eq!(child.wait().unwrap().code(), Some(0), "{arguments:?}: {said}");
+        assert!(!said.contains("error"), "{arguments:?}: {said}");
+    }
+}
+
+#[test]
+fn the_page_names_the_capture_and_asks_the_network_for_nothing() {
+    let folder = folder();
+    let mut command = coldcase(folder.path());
+    let output = command.arg("report").arg(fixture(CAPTURE)).args(["-o", "r.html"]).output();
+    assert_eq!(code(&output.unwrap()), 0);
+    let page = fs::read_to_string(folder.path().join("r.html")).unwrap();
+    assert!(page.contains("capture.data.zst"));
+    for part in ["src=\"http", "href=\"http", "url(http", "@import", "fetch(", "XMLHttpRequest"] {
+        assert!(!page.contains(part), "the page has {part:?}");
+    }
+}
