@@ -48,7 +48,7 @@ pub fn analyze(capture: &Capture, options: &Options) -> Findings {
     let spans: Vec<Span> = raws.iter().map(|raw| raw.span).collect();
     let suspects = match worst {
         Some(index) => suspects::examine(&model, &raws[index], &windows[index]),
-        None if no_scheduler => suspects::nothing_to_judge_by(),
+        None if no_scheduler => suspects::nothing_to_judge_by(capture),
         None => Suspects::default(),
     };
     let container = worst.and_then(|index| container_of(&windows[index]));
@@ -84,7 +84,7 @@ fn of_profile(capture: &Capture, options: &Options) -> Findings {
     let profile = profile::judge(capture, options);
     let remedies = profile.window.as_ref().map(|window| remedies::of(window, None));
     let windows: Vec<Window> = profile.window.into_iter().collect();
-    let cannot_tell = suspects::nothing_to_judge_by().cannot_tell.into_iter();
+    let cannot_tell = suspects::nothing_to_judge_by(capture).cannot_tell.into_iter();
     let known = windows.first().and_then(|window| window.cause);
     let outcome = outcome(windows.first(), false);
     Findings {

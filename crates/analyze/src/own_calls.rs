@@ -1,7 +1,7 @@
 //! Threads that stood still in a long memory call of their own, with nobody waiting for its lock: a
 //! single-threaded server that forks, or maps and fills gigabytes.
 
-use coldcase_ingest::capture::{Meaning, Mode, Nanos, Syscall};
+use coldcase_ingest::capture::{Meaning, Mode, Nanos, Span, Syscall, Timestamp};
 
 use crate::brackets::Bracket;
 use crate::findings::{ActivityShare, BlameRow, Cause, Culprit, Freeze, Grade, Operation, Window};
@@ -27,7 +27,13 @@ pub(crate) fn find(
     let calls = calls.filter(|call| {
         let process = model.capture.threads.get(call.thread).process;
         let span = call.span(model.span);
-        !known.iter().any(|(raw, _)| raw.process == process && raw.span.intersect(span).is_some())
+        let inside = options.window.is_none_or(|(start, end)| {
+            Span::new(Timestamp(start), Timestamp(end)).intersect(span) == Some(span)
+        });
+        inside
+            && !known
+                .iter()
+                .any(|(raw, _)| raw.process == process && raw.span.intersect(span).is_some())
     });
     calls.map(|call| describe(model, call)).collect()
 }

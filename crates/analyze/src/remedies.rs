@@ -15,8 +15,9 @@ pub(crate) fn of(window: &Window, container: Option<&Container>) -> Vec<Remedy> 
     {
         add(
             format!(
-                "Reserve the table's capacity at start (`HashMap::with_capacity` for more than {entries} \
-                 entries), so that it never grows in service"
+                "Reserve the table's capacity at start (`HashMap::with_capacity` for more than {} entries), so \
+                 that it never grows in service",
+                thousands(entries)
             ),
             &format!("about {:.1} GB of memory from the start", bytes as f64 / 1e9),
         );
@@ -35,8 +36,8 @@ pub(crate) fn of(window: &Window, container: Option<&Container>) -> Vec<Remedy> 
                 );
             } else {
                 add(
-                    "Do not use mlockall(MCL_FUTURE): it fills every new mapping at once, under the lock; lock \
-                     what must not be swapped with mlock, or use MCL_ONFAULT"
+                    "If the program uses mlockall(MCL_FUTURE), drop it: it fills every new mapping at once, under \
+                     the lock; lock what must not be swapped with mlock, or use MCL_ONFAULT"
                         .to_owned(),
                     "pages fault in on first use",
                 );
@@ -92,4 +93,16 @@ pub(crate) fn of(window: &Window, container: Option<&Container>) -> Vec<Remedy> 
         _ => {}
     }
     remedies
+}
+
+/// A number with commas between its thousands.
+fn thousands(number: u64) -> String {
+    let digits = number.to_string();
+    let groups: Vec<&str> = digits
+        .as_bytes()
+        .rchunks(3)
+        .rev()
+        .filter_map(|group| std::str::from_utf8(group).ok())
+        .collect();
+    groups.join(",")
 }

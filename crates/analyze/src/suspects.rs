@@ -1,6 +1,6 @@
 //! Every other cause: ruled out with a figure, or not to be judged by this capture.
 
-use coldcase_ingest::capture::{Meaning, Nanos};
+use coldcase_ingest::capture::{Capture, Meaning, Nanos};
 
 use crate::findings::{CannotTell, Cause, RuledOut, Window};
 use crate::model::Model;
@@ -38,9 +38,15 @@ pub(crate) fn examine(model: &Model<'_>, raw: &RawWindow, window: &Window) -> Su
 }
 
 /// Without any scheduler event nothing can be said of anything.
-pub(crate) fn nothing_to_judge_by() -> Suspects {
-    let missing =
-        "sched:sched_switch and sched:sched_waking, with callchains (perf record -a -g -e ...)";
+pub(crate) fn nothing_to_judge_by(capture: &Capture) -> Suspects {
+    // The reader calls a tracepoint by its number if its description is lost.
+    let unnamed = capture.events.iter().any(|event| event.name.starts_with("tracepoint "));
+    let missing = if unnamed {
+        "the descriptions of the recorded tracepoints: they stood behind the records and are cut off, so get the \
+         whole file"
+    } else {
+        "sched:sched_switch and sched:sched_waking, with callchains (perf record -a -g -e ...)"
+    };
     let all = Cause::ALL.iter().filter(|&&cause| cause != Cause::Unknown);
     let cannot_tell = all.map(|&cause| CannotTell { cause, missing: missing.to_owned() }).collect();
     Suspects { ruled_out: Vec::new(), cannot_tell }

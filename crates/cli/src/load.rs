@@ -39,7 +39,30 @@ pub fn capture(path: &Path, arguments: &ReadingArguments) -> Result<(Capture, Sy
 
 /// Analyses a capture.
 pub fn findings(capture: &Capture, arguments: &AnalysisArguments) -> Result<Findings> {
-    Ok(analyze(capture, &options(arguments)?))
+    let options = options(arguments)?;
+    if let (Some((start, end)), Some(span)) = (options.window, capture.span)
+        && (end <= span.start.0 || span.end.0 <= start)
+    {
+        let (from, to) = (span.start, span.end);
+        let asked = arguments.window.as_deref().unwrap_or_default();
+        let text =
+            format!("`--window {asked}` lies outside the capture, which covers {from}..{to}");
+        return Err(Usage(text).into());
+    }
+    if let Some(process) = &options.process
+        && !is_there(capture, process)
+    {
+        let name = arguments.process.as_deref().unwrap_or_default();
+        return Err(Usage(format!("the capture holds no process {name}")).into());
+    }
+    Ok(analyze(capture, &options))
+}
+
+fn is_there(capture: &Capture, process: &ProcessFilter) -> bool {
+    capture.threads.iter().any(|(id, thread)| match process {
+        ProcessFilter::Pid(pid) => capture.threads.process_of(id).pid == Some(*pid),
+        ProcessFilter::Name(name) => thread.names.iter().any(|(_, known)| known == name),
+    })
 }
 
 fn options(arguments: &AnalysisArguments) -> Result<Options> {

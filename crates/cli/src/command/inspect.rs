@@ -134,7 +134,8 @@ const RECIPE: &str = "perf record -a -g -m 16M -k CLOCK_MONOTONIC --buildid-all 
     -e syscalls:sys_enter_mmap,syscalls:sys_exit_mmap,syscalls:sys_enter_munmap,syscalls:sys_exit_munmap \\
     -e syscalls:sys_enter_mremap,syscalls:sys_exit_mremap,syscalls:sys_enter_brk,syscalls:sys_exit_brk \\
     -e syscalls:sys_enter_mprotect,syscalls:sys_exit_mprotect,syscalls:sys_enter_madvise,syscalls:sys_exit_madvise \\
-    -e syscalls:sys_enter_clone,syscalls:sys_exit_clone \\
+    -e syscalls:sys_enter_clone,syscalls:sys_exit_clone,syscalls:sys_enter_clone3,syscalls:sys_exit_clone3 \\
     -e mmap_lock:mmap_lock_acquire_returned,mmap_lock:mmap_lock_released \\
-    -e lock:contention_begin --filter 'flags != 1' -e lock:contention_end -- sleep 10
+    -e lock:contention_begin --filter 'flags != 1' -e lock:contention_end \\
+    -e cpu-clock/freq=99/ -- sleep 10
   cp /proc/kallsyms kallsyms   # as root, beside the capture";

@@ -79,13 +79,11 @@ fn a_file_that_cannot_be_written_is_named() {
 }
 
 #[test]
-#[ignore = "it is analysed as if nothing had frozen"]
 fn a_process_that_is_not_in_the_capture() {
     refused_of_report(&["--process", "nobody"], "nobody");
 }
 
 #[test]
-#[ignore = "it is analysed, and long calls outside the window are blamed"]
 fn a_window_outside_the_capture() {
     refused_of_report(&["--window", "1..2"], "1..2");
 }
