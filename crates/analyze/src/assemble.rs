@@ -13,7 +13,7 @@ use crate::profile;
 use crate::remedies;
 use crate::suspects::{self, Suspects};
 use crate::windows::{self, RawWindow};
-use crate::{own_calls, timeline, totals, verdict};
+use crate::{own_calls, rhythm, timeline, totals, verdict};
 
 /// Analyses a capture.
 ///
@@ -34,6 +34,7 @@ pub fn analyze(capture: &Capture, options: &Options) -> Findings {
             Some((raw, window))
         })
         .collect();
+    rhythm::drop(&model, &mut judged);
     if !no_scheduler {
         judged.extend(own_calls::find(&model, options, &judged));
     }
@@ -75,7 +76,10 @@ pub fn analyze(capture: &Capture, options: &Options) -> Findings {
 /// Whether the capture shows who stood still and in what: all switches, with the state or the stack of those who
 /// leave.
 fn can_judge(capture: &Capture) -> bool {
-    let tells = |switch: &Switch| switch.stack.is_some() || switch.state != TaskState::Unknown;
+    let tells = |switch: &Switch| {
+        let vague = switch.state == TaskState::Unknown || switch.state.is_runnable();
+        switch.stack.is_some() || !vague
+    };
     !capture.sampled(Meaning::Switches)
         && capture.switches.iter().any(|switch| switch.out.is_some() && tells(switch))
 }

@@ -26,6 +26,7 @@ mod own_calls;
 mod profile;
 mod release;
 mod remedies;
+mod rhythm;
 pub mod rules;
 mod sightings;
 mod sites;

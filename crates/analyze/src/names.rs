@@ -17,6 +17,11 @@ pub(crate) fn kernel(capture: &Capture, stack: StackId) -> impl Iterator<Item = 
     of_mode(capture, stack, Mode::Kernel).map(normalise)
 }
 
+/// User functions of a stack, innermost first; unresolved frames are left out.
+pub(crate) fn user(capture: &Capture, stack: StackId) -> impl Iterator<Item = &str> {
+    of_mode(capture, stack, Mode::User)
+}
+
 fn of_mode(capture: &Capture, stack: StackId, mode: Mode) -> impl Iterator<Item = &str> {
     let frames = capture.stacks.frames(stack).iter().map(|&id| capture.frames.get(id));
     frames.filter(move |frame| frame.mode == mode).filter_map(|frame| frame.function())

@@ -105,6 +105,16 @@ impl ThreadStates {
     }
 }
 
+fn first_switches(capture: &Capture) -> FxHashMap<u32, Timestamp> {
+    let mut first = FxHashMap::default();
+    for switch in &capture.switches {
+        if let Some(cpu) = switch.cpu {
+            first.entry(cpu).or_insert(switch.time);
+        }
+    }
+    first
+}
+
 /// Whether every switch of the machine was recorded: then the idle tasks leave their CPUs too, unless no CPU was
 /// ever idle, and then the recording command says so.
 fn comings_recorded(capture: &Capture) -> bool {
@@ -113,8 +123,12 @@ fn comings_recorded(capture: &Capture) -> bool {
         word == "--all-cpus"
             || word.starts_with('-') && !word.starts_with("--") && word.contains('a')
     };
-    capture.switches.iter().any(|switch| switch.out.is_some_and(is_idle_task))
-        || capture.origin.command.iter().any(all_cpus)
+    // Threads leave for CPUs that were not recorded, and come back from them.
+    let some_cpus = |word: &String| word.starts_with("-C") || word.starts_with("--cpu");
+    let command = &capture.origin.command;
+    !command.iter().any(some_cpus)
+        && (capture.switches.iter().any(|switch| switch.out.is_some_and(is_idle_task))
+            || command.iter().any(all_cpus))
 }
 
 /// Events that only a running thread can cause, besides switches, in order of time.
@@ -154,6 +168,8 @@ struct Machine<'a> {
     last_switch_on: FxHashMap<u32, (Timestamp, Option<ThreadId>)>,
     span: Span,
     comings_recorded: bool,
+    /// The first switch on each CPU: a ring buffer that was overwritten begins later than the recording.
+    first_switch_on: FxHashMap<u32, Timestamp>,
 }
 
 impl<'a> Machine<'a> {
@@ -168,6 +184,7 @@ impl<'a> Machine<'a> {
             last_switch_on: FxHashMap::default(),
             span: capture.span.unwrap_or(nothing),
             comings_recorded: comings_recorded(capture),
+            first_switch_on: first_switches(capture),
         }
     }
 
@@ -176,7 +193,7 @@ impl<'a> Machine<'a> {
             self.leave(out, switch);
         }
         if let Some(into) = switch.into.filter(|&into| !self.is_idle_task(into)) {
-            self.come(into, switch.time);
+            self.come(into, switch);
         }
         if let Some(cpu) = switch.cpu {
             self.last_switch_on.insert(cpu, (switch.time, switch.into));
@@ -231,12 +248,26 @@ impl<'a> Machine<'a> {
         }
     }
 
-    fn come(&mut self, thread: ThreadId, time: Timestamp) {
-        match self.now[thread.index()] {
+    fn come(&mut self, thread: ThreadId, switch: &Switch) {
+        let time = switch.time;
+        let runnable_since = match self.now[thread.index()] {
             Now::Running { .. } => return,
+            Now::Off { since, state, .. } if state.is_runnable() => Some(since),
+            Now::Off { woken: Some((woken, _)), .. } => Some(woken),
+            _ => None,
+        };
+        match runnable_since {
+            // It may have come to this CPU before anything of the CPU was recorded.
+            Some(since) if self.is_beginning_of_cpu(switch, since) => self.close(thread, since),
             _ => self.close(thread, time),
         }
         self.now[thread.index()] = Now::Running { since: time };
+    }
+
+    fn is_beginning_of_cpu(&self, switch: &Switch, since: Timestamp) -> bool {
+        const SOON: Nanos = Nanos(50_000_000);
+        let first = switch.cpu.and_then(|cpu| self.first_switch_on.get(&cpu));
+        first.is_some_and(|&first| since < first && switch.time <= first.plus(SOON))
     }
 
     fn wake(&mut self, thread: ThreadId, time: Timestamp, index: usize) {

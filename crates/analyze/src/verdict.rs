@@ -9,12 +9,13 @@ use crate::findings::{
 use crate::holds::{Evidence, Hold};
 use crate::memory;
 use crate::model::Model;
+use crate::names;
 use crate::operation::is_memory;
 use crate::rules::WaitKind;
 use crate::thread_state::Doing;
 use crate::view;
 use crate::windows::{self, RawWindow};
-use crate::{chain, cpu, stopped};
+use crate::{chain, cpu, rhythm, stopped};
 
 /// A thread is a culprit if at least so much of the waiting ends at it ...
 const CULPRIT_SHARE: f64 = 0.5;
@@ -126,8 +127,30 @@ fn waits_for_work(model: &Model<'_>, raw: &RawWindow, leaves: &[Leaf]) -> Nanos 
     resting.map(|leaf| leaf.time).sum()
 }
 
+/// Whether most waits of a window are for a condition or a semaphore, as far as the C library's functions have
+/// names. With somebody asleep at the other end, that is a lock or a queue with a pause.
+fn wait_for_a_signal(model: &Model<'_>, raw: &RawWindow) -> bool {
+    const FUNCTIONS: &[&str] = &[
+        "__futex_abstimed_wait_common",
+        "pthread_cond_wait",
+        "pthread_cond_timedwait",
+        "__pthread_cond_wait",
+        "___pthread_cond_wait",
+        "sem_wait",
+        "sem_timedwait",
+        "sem_clockwait",
+        "do_futex_wait",
+    ];
+    let waits: Vec<_> = raw.harms.iter().filter_map(|harm| harm.wait).collect();
+    let for_signal = waits.iter().filter_map(|&id| model.states.wait(id).stack).filter(|&stack| {
+        names::user(model.capture, stack)
+            .any(|name| FUNCTIONS.iter().any(|known| name.split('@').next() == Some(*known)))
+    });
+    for_signal.count() * 2 > waits.len()
+}
+
 /// Whether most waits of a window were ended by this one thread.
-fn wakes_them_itself(model: &Model<'_>, raw: &RawWindow, thread: ThreadId) -> bool {
+pub(crate) fn wakes_them_itself(model: &Model<'_>, raw: &RawWindow, thread: ThreadId) -> bool {
     let waits: Vec<_> = raw.harms.iter().filter_map(|harm| harm.wait).collect();
     let by_it = waits.iter().filter(|&&id| {
         let wakeup = model.states.wait(id).wakeup.map(|index| &model.capture.wakeups[index]);
@@ -288,7 +311,10 @@ fn grade(
         .sum();
     let sampled =
         [Meaning::Switches, Meaning::Waking].iter().any(|&event| model.capture.sampled(event));
-    if unknown.share_of(total) > 0.5 || lost_inside(model, raw.span) {
+    let may_be_a_pause = raw.cause == Cause::Futex
+        && culprit.is_some_and(|suspect| rhythm::slept(model, raw, suspect.thread))
+        && wait_for_a_signal(model, raw);
+    if unknown.share_of(total) > 0.5 || lost_inside(model, raw.span) || may_be_a_pause {
         grade = grade.max(Grade::Circumstantial);
     }
     if sampled {

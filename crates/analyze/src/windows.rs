@@ -184,8 +184,11 @@ fn concerns_the_process(model: &Model<'_>, window: &RawWindow) -> bool {
         // An empty queue looks like a lock: only when most of those who normally run stand still is it one.
         Cause::Futex => {
             // Who woke them tells a lock from a queue; where that was not recorded, many must agree.
-            let enough = if model.capture.wakeups.is_empty() { MANY } else { SEVERAL };
-            frozen >= enough && frozen * 2 >= lively.count()
+            let blind = model.capture.wakeups.is_empty();
+            let enough = if blind { MANY } else { SEVERAL };
+            frozen >= enough
+                && frozen * 2 >= lively.count()
+                && (!blind || somebody_works(model, window))
         }
         // On a busy machine now this thread waits for a CPU, now that one.
         Cause::CpuStarvation => {
@@ -198,6 +201,22 @@ fn concerns_the_process(model: &Model<'_>, window: &RawWindow) -> bool {
                 || is_nobodys_routine(window.cause) && length >= LONG_FOR_ONE_OF_MANY
         }
     }
+}
+
+/// Whether a thread of the process did something through half of a window, so that it can have held a lock.
+fn somebody_works(model: &Model<'_>, window: &RawWindow) -> bool {
+    let threads = &model.capture.threads.process(window.process).threads;
+    threads.iter().any(|&thread| {
+        let working = model.states.within(thread, window.span).filter(|slice| match slice.doing {
+            Doing::Running | Doing::Runnable(_) => true,
+            Doing::Blocked(id) => matches!(
+                model.sites.of(id).kind,
+                WaitKind::Harm(cause, _) if cause != Cause::Futex
+            ),
+        });
+        let time: Nanos = working.map(|slice| slice.span.duration()).sum();
+        time.share_of(window.span.duration()) > 0.5
+    })
 }
 
 /// Waits that no thread has as a matter of course, so that a long one is told even if it is the only one.
@@ -240,6 +259,8 @@ fn of_thread(model: &Model<'_>, thread: ThreadId, options: &Options) -> Vec<Harm
         .filter_map(|slice| {
             let (cause, wait) = match slice.doing {
                 Doing::Running => return None,
+                // Without all switches, how long it waited for a CPU is not known.
+                Doing::Runnable(_) if !model.states.comings_recorded => return None,
                 Doing::Runnable(_) if slice.span.duration() < long => return None,
                 Doing::Runnable(stack) if cpu::is_throttled(model, stack, slice.span) => {
                     (Cause::CpuThrottle, None)

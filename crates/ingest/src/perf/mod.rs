@@ -132,6 +132,11 @@ fn sort_tables(capture: &mut Capture) {
 }
 
 fn warn_of_losses(capture: &Capture, notes: &mut Vec<String>) {
+    if capture.origin.command.iter().any(|word| word.starts_with("-C") || word == "--cpu") {
+        notes.push(
+            "only some CPUs were recorded (perf record -C): what threads did on the others is missing".to_owned(),
+        );
+    }
     let lost = capture.lost_events();
     if lost > 0 {
         notes.push(format!("the recording lost {lost} events: waits and wakeups may be missing"));

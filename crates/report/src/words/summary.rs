@@ -53,7 +53,10 @@ fn what_froze(window: &Window) -> String {
     let process = freeze.pid.map_or(process.clone(), |pid| format!("{process} (pid {pid})"));
     let did = match (window.cause, window.chain.first()) {
         // Who stopped them differs, and the wait's site says it: `frozen by the cgroup freezer`.
-        (Some(Cause::Stopped), Some(link)) => format!("were {}", names::name(&link.site)),
+        (Some(Cause::Stopped), Some(link)) => {
+            let were = if freeze.threads_blocked == 1 { "was" } else { "were" };
+            format!("{were} {}", names::name(&link.site))
+        }
         (cause, _) => threads_did(cause.unwrap_or(Cause::Unknown)).to_owned(),
     };
     match freeze.span {

@@ -1,0 +1,67 @@
+//! Futex waits that come back at the same length: a program's rhythm, not a freeze.
+//!
+//! A pool that is handed work every second and a half rests for a second and a half in between, and a program that
+//! computes alone between two parallel parts lets its helpers rest as long each time. Whoever brings the work
+//! then sleeps, or wakes the others itself; whoever holds a lock does neither as a rule.
+
+use coldcase_ingest::capture::{Nanos, ThreadId};
+
+use crate::findings::{Cause, Window};
+use crate::model::Model;
+use crate::thread_state::Doing;
+use crate::verdict;
+use crate::windows::RawWindow;
+
+/// Lengths this close to each other are the same.
+const SAME: f64 = 0.1;
+
+/// Drops windows of one process that recur at the same length and are ended by somebody who hands out work.
+pub(crate) fn drop(model: &Model<'_>, judged: &mut Vec<(RawWindow, Window)>) {
+    let handed_out: Vec<bool> =
+        judged.iter().map(|(raw, window)| is_handed_out(model, raw, window)).collect();
+    let recurs: Vec<bool> = (0..judged.len())
+        .map(|at| {
+            let (raw, _) = &judged[at];
+            let alike = (0..judged.len()).filter(|&other| {
+                let (another, _) = &judged[other];
+                other != at
+                    && handed_out[other]
+                    && another.process == raw.process
+                    && same_length(another.span.duration(), raw.span.duration())
+            });
+            alike.count() > 0
+        })
+        .collect();
+    let mut at = 0;
+    judged.retain(|_| {
+        let dropped = handed_out[at] && recurs[at];
+        at += 1;
+        !dropped
+    });
+}
+
+fn same_length(a: Nanos, b: Nanos) -> bool {
+    (1.0 - a.share_of(b)).abs() <= SAME
+}
+
+fn is_handed_out(model: &Model<'_>, raw: &RawWindow, window: &Window) -> bool {
+    if window.cause != Some(Cause::Futex) {
+        return false;
+    }
+    let tid = window.culprit.as_ref().and_then(|culprit| culprit.thread.tid);
+    let culprit =
+        model.capture.threads.iter().find(|(_, row)| Some(row.tid) == tid).map(|(id, _)| id);
+    culprit.is_none_or(|culprit| {
+        verdict::wakes_them_itself(model, raw, culprit) || slept(model, raw, culprit)
+    })
+}
+
+/// Whether a thread slept by its own wish through most of a window.
+pub(crate) fn slept(model: &Model<'_>, raw: &RawWindow, thread: ThreadId) -> bool {
+    let sleeping = model.states.within(thread, raw.span).filter(|slice| match slice.doing {
+        Doing::Blocked(id) => model.sites.name(model.sites.of(id)) == "sleep",
+        _ => false,
+    });
+    let time: Nanos = sleeping.map(|slice| slice.span.duration()).sum();
+    time.share_of(raw.span.duration()) > 0.5
+}
