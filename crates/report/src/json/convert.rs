@@ -15,7 +15,7 @@ impl<'a> From<&'a from::Findings> for dto::Document<'a> {
             capture: dto::Capture::from(&findings.capture),
             verdict: verdict(findings),
             windows: findings.windows.iter().map(dto::Window::from).collect(),
-            wait_sites: findings.wait_sites.iter().map(dto::WaitSite::from).collect(),
+            wait_sites: harmful(findings).map(dto::WaitSite::from).collect(),
             memory_events: findings.memory_events.iter().map(dto::MemoryEvent::from).collect(),
         }
     }
@@ -207,7 +207,6 @@ impl<'a> From<&'a from::SiteTotal> for dto::WaitSite<'a> {
             waits: site.waits,
             threads: site.threads,
             longest_ms: site.longest.map(millis),
-            idle: site.idle,
         }
     }
 }
@@ -237,6 +236,11 @@ fn millis(time: Nanos) -> f64 {
 
 fn hex(value: u64) -> String {
     format!("{value:#x}")
+}
+
+/// Where threads rested is no wait site to a program that reads the first one.
+fn harmful(findings: &from::Findings) -> impl Iterator<Item = &from::SiteTotal> {
+    findings.wait_sites.iter().filter(|site| !site.idle)
 }
 
 /// The contract has no empty names.

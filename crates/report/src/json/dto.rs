@@ -182,7 +182,6 @@ pub(super) struct WaitSite<'a> {
     pub waits: Option<u64>,
     pub threads: u64,
     pub longest_ms: Option<f64>,
-    pub idle: bool,
 }
 
 #[derive(Serialize)]
