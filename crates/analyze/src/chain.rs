@@ -14,8 +14,12 @@ use crate::windows::RawWindow;
 /// Longer chains are told from their end: the culprit's end is what matters.
 const MAX_LINKS: usize = 64;
 
-/// The chain of the longest wait of a freeze.
-pub(crate) fn of_longest(model: &Model<'_>, raw: &RawWindow) -> Vec<ChainLink> {
+/// The chain of the longest wait of a freeze, up to the culprit if there is one.
+pub(crate) fn of_longest(
+    model: &Model<'_>,
+    raw: &RawWindow,
+    culprit: Option<ThreadId>,
+) -> Vec<ChainLink> {
     let waits = raw.harms.iter().filter_map(|harm| harm.wait);
     let longest = waits.max_by_key(|&id| {
         let wait = model.states.wait(id);
@@ -28,7 +32,9 @@ pub(crate) fn of_longest(model: &Model<'_>, raw: &RawWindow) -> Vec<ChainLink> {
         let (link, waker) = link(model, id);
         let woken_at = model.states.wait(id).span.end;
         chain.push(link);
-        next = waker.and_then(|waker| own_wait(model, waker, Span::new(not_before, woken_at)));
+        next = waker
+            .filter(|&waker| Some(waker) != culprit)
+            .and_then(|waker| own_wait(model, waker, Span::new(not_before, woken_at)));
     }
     chain
 }

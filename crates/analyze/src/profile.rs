@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 
 use coldcase_ingest::capture::{Capture, Nanos, StackId, TaskState};
 
-use crate::findings::{
-    BlameRow, Cause, FoldedStack, Freeze, Grade, Lock, LockMode, SiteTotal, Window,
-};
+use crate::findings::{BlameRow, Cause, FoldedStack, Freeze, Grade, Lock, SiteTotal, Window};
 use crate::operation;
 use crate::options::Options;
 use crate::rules::{Matcher, WaitKind};
+use crate::sites;
 use crate::timeline;
 
 /// What a profile shows.
@@ -58,16 +57,8 @@ fn classify<'a>(capture: &'a Capture, options: &Options) -> Vec<At<'a>> {
     let rows = capture.profile.iter().map(|row| {
         let rule = matcher.rule(Some(row.stack), TaskState::Unknown);
         let kind = rule.map_or(WaitKind::Other, |rule| rule.kind);
-        let mut site = rule.map_or_else(|| "no rule fits".to_owned(), |rule| rule.site.clone());
-        if let WaitKind::Harm(_, mode) = kind {
-            if let Some(mode) = mode {
-                site.push_str(if mode == LockMode::Read { " (read)" } else { " (write)" });
-            }
-            if let Some(operation) = operation::of_stack(capture, row.stack) {
-                site.push_str(" in ");
-                site.push_str(operation.word());
-            }
-        }
+        let name = rule.map_or("no rule fits", |rule| rule.site.as_str());
+        let site = sites::full_name(name, kind, operation::of_stack(capture, row.stack));
         At { comm: capture.threads.get(row.thread).comm(), site, kind, time: row.off_cpu }
     });
     rows.collect()

@@ -229,7 +229,7 @@ fn by_flags(flags: ContentionFlags) -> Option<WaitKind> {
 }
 
 /// A lock's site says how it was wanted and in which call.
-fn full_name(name: &str, kind: WaitKind, operation: Option<Operation>) -> String {
+pub(crate) fn full_name(name: &str, kind: WaitKind, operation: Option<Operation>) -> String {
     let mut full = name.to_owned();
     if let WaitKind::Harm(_, Some(mode)) = kind {
         full.push_str(if mode == LockMode::Read { " (read)" } else { " (write)" });

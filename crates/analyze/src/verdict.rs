@@ -53,6 +53,7 @@ pub(crate) fn judge(model: &Model<'_>, raw: &RawWindow) -> Option<Window> {
     evidence.extend(evidence_of(model, raw, culprit.as_ref(), &leaves, total));
     let sender = if cause == Cause::Stopped { stopped::sender(model, raw) } else { None };
     evidence.extend(sender.as_ref().map(|sender| sender.evidence.clone()));
+    let root = culprit.as_ref().map(|suspect| suspect.thread);
     let culprit = culprit.as_ref().map(|suspect| describe(model, raw, suspect));
     Some(Window {
         cause: Some(cause),
@@ -62,7 +63,7 @@ pub(crate) fn judge(model: &Model<'_>, raw: &RawWindow) -> Option<Window> {
         lock,
         culprit: culprit.or(sender.map(|sender| sender.culprit)),
         blame: blame_rows(model, &leaves),
-        chain: chain::of_longest(model, raw),
+        chain: chain::of_longest(model, raw, root),
     })
 }
 

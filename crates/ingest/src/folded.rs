@@ -10,6 +10,7 @@ use crate::capture::{
     Timestamp,
 };
 use crate::error::Problem;
+use crate::symbols::demangle::demangle;
 
 /// Reads folded stacks, as far as lines can be read.
 pub(crate) fn read(bytes: &[u8]) -> Result<Capture, Problem> {
@@ -66,7 +67,8 @@ impl Reader {
         let mut ids: Vec<FrameId> = Vec::with_capacity(names.len());
         for (index, name) in names.iter().enumerate().filter(|(_, name)| !is_delimiter(name)) {
             let mode = if index >= kernel_from { Mode::Kernel } else { Mode::User };
-            ids.push(frames.intern_name(mode, name.strip_suffix("_[k]").unwrap_or(name)));
+            let name = demangle(name.strip_suffix("_[k]").unwrap_or(name));
+            ids.push(frames.intern_name(mode, &name));
         }
         ids.reverse();
         let stack = self.capture.stacks.intern(&ids);

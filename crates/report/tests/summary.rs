@@ -23,7 +23,7 @@ fn the_incident() {
 fn a_folded_profile_knows_only_lower_bounds() {
     assert_eq!(
         coldcase_report::summary(&sample::folded::findings()),
-        "Threads of serve waited for mmap_lock for at least 7.02 s in sum. \
+        "Threads of serve and of 5 other names waited for mmap_lock for at least 7.02 s in sum. \
          Circumstantial: thread ingest was in mmap and may have held it."
     );
 }

@@ -7,7 +7,7 @@ use std::fmt::{self, Write};
 const LONGEST: usize = 16 << 10;
 
 /// The name as people wrote it; unchanged if it is not mangled.
-pub(super) fn demangle(name: &str) -> String {
+pub(crate) fn demangle(name: &str) -> String {
     if let Ok(rust) = rustc_demangle::try_demangle(name) {
         return written(format_args!("{rust:#}")).unwrap_or_else(|| name.to_owned());
     }

@@ -19,7 +19,7 @@
 mod address_table;
 mod binary;
 mod build_id;
-mod demangle;
+pub(crate) mod demangle;
 mod dwarf;
 mod elf_symbols;
 mod folder;

@@ -4,6 +4,7 @@ use coldcase_analyze::findings::{Findings, Freeze, Grade, LockMode, Outcome};
 use coldcase_ingest::capture::WhyNoSymbol;
 
 use super::at_least;
+use super::summary::named_threads;
 use crate::{names, units};
 
 /// A grade on its badge.
@@ -50,7 +51,7 @@ fn frozen(freeze: &Freeze) -> String {
         }
         None => {
             let sum = units::duration(freeze.blocked);
-            format!("Threads of {name} were blocked for at least {sum} in sum")
+            format!("{} were blocked for at least {sum} in sum", named_threads(freeze))
         }
     }
 }

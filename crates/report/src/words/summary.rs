@@ -67,8 +67,18 @@ fn what_froze(window: &Window) -> String {
         }
         None => {
             let sum = units::duration(freeze.blocked);
-            format!("Threads of {process} {did} for at least {sum} in sum.")
+            format!("{} {did} for at least {sum} in sum.", named_threads(freeze))
         }
+    }
+}
+
+/// Who was blocked, where names are all that is known of threads: the one that waited most, and how many others.
+pub(super) fn named_threads(freeze: &Freeze) -> String {
+    let name = names::name(&freeze.comm);
+    match freeze.threads_blocked {
+        0 | 1 => format!("Threads of {name}"),
+        2 => format!("Threads of {name} and of one other name"),
+        count => format!("Threads of {name} and of {} other names", count - 1),
     }
 }
 
