@@ -128,6 +128,22 @@ fn waits_for_work(model: &Model<'_>, raw: &RawWindow, leaves: &[Leaf]) -> Nanos 
     resting.map(|leaf| leaf.time).sum()
 }
 
+/// Whether a thread is one of those that HotSpot collects garbage with, by the names that it gives them
+/// (`src/hotspot/share/gc/`, JDK 17).
+fn is_collector(comm: &str) -> bool {
+    const NAMES: &[&str] = &[
+        "VM Thread",
+        "GC Thread#",
+        "G1 ",
+        "ZWorker",
+        "ZDriver",
+        "ZDirector",
+        "Shenandoah ",
+        "ParGC",
+    ];
+    NAMES.iter().any(|name| comm.starts_with(name))
+}
+
 /// Whether most waits of a window are for a condition or a semaphore, as far as the C library's functions have
 /// names. With somebody asleep at the other end, that is a lock or a queue with a pause.
 fn wait_for_a_signal(model: &Model<'_>, raw: &RawWindow) -> bool {
@@ -374,6 +390,12 @@ fn evidence_of(
                 format!("a call of {comm} spans the waiting; nothing else points to it")
             }
         });
+        if raw.cause == Cause::Futex && is_collector(comm) {
+            evidence.push(format!(
+                "{comm} works for the Java VM's garbage collector: the others stood at a safepoint, at no lock of \
+                 the program"
+            ));
+        }
         if suspect.hold.mode == Some(LockMode::Read) && raw.cause == Cause::MmapLock {
             evidence.push(
                 "it held the lock as a reader: writers waited, and readers behind them".into(),
