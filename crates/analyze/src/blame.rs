@@ -94,8 +94,7 @@ pub(crate) struct Blamer<'m, 'a> {
 }
 
 /// Tells holds apart.
-type HoldId = (ThreadId, Span2, Evidence);
-type Span2 = (u64, u64);
+type HoldId = (ThreadId, Span, Evidence);
 
 impl<'m, 'a> Blamer<'m, 'a> {
     pub fn new(model: &'m Model<'a>) -> Self {
@@ -168,8 +167,7 @@ impl<'m, 'a> Blamer<'m, 'a> {
             if wait.open_end {
                 return Err(Why::NotEnded);
             }
-            let wakeup =
-                wait.wakeup.map(|index| &model.capture.wakeups[index]).ok_or(Why::NoWakeup)?;
+            let wakeup = model.wakeup(id).ok_or(Why::NoWakeup)?;
             let by = wakeup.waker.filter(|&waker| waker != wait.thread);
             if let (Context::Task, Some(waker)) = (wakeup.context, by)
                 && !model.capture.threads.get(waker).is_idle_task()
@@ -211,11 +209,13 @@ impl<'m, 'a> Blamer<'m, 'a> {
             || thread.ended.is_some_and(|ended| around.contains(ended))
     }
 
-    /// The wait that a thread begins within a millisecond after this one, at the same place.
+    /// The wait that a thread begins at once after this one, at the same place.
     fn taken_up_again(&self, id: WaitId) -> Option<WaitId> {
         let states = &self.model.states;
         let wait = states.wait(id);
-        let soon = Span::new(wait.span.end, wait.span.end.plus(Nanos(2_000_000)));
+        /// A switch or two, and the way out of the kernel and back.
+        const AT_ONCE: Nanos = Nanos(2_000_000);
+        let soon = Span::new(wait.span.end, wait.span.end.plus(AT_ONCE));
         states.within(wait.thread, soon).find_map(|slice| match slice.doing {
             Doing::Blocked(next) if next != id => {
                 (states.wait(next).stack == wait.stack).then_some(next)
@@ -289,15 +289,14 @@ impl<'m, 'a> Blamer<'m, 'a> {
         let others = threads.iter().copied().filter(|&thread| thread != waiter);
         let mut seen = others.filter_map(|thread| {
             let (stack, operation) = model.sightings.first(thread, piece)?;
-            let ran = self.time(thread, piece, |doing| !matches!(doing, Doing::Blocked(_)));
-            (ran.share_of(piece.duration()) > 0.5).then_some((ran, thread, stack, operation))
+            let ran = model.states.time(thread, piece, |doing| !matches!(doing, Doing::Blocked(_)));
+            (ran.share_of(piece.duration()) > 0.5).then_some((thread, stack, operation))
         });
-        let first = seen.next()?;
+        let (thread, stack, operation) = seen.next()?;
         // Two that fit are none.
         if seen.next().is_some() {
             return None;
         }
-        let (_, thread, stack, operation) = first;
         Some(Hold {
             thread,
             span: piece,
@@ -310,14 +309,9 @@ impl<'m, 'a> Blamer<'m, 'a> {
         })
     }
 
-    fn time(&self, thread: ThreadId, span: Span, counts: impl Fn(Doing) -> bool) -> Nanos {
-        let slices = self.model.states.within(thread, span).filter(|slice| counts(slice.doing));
-        slices.map(|slice| slice.span.duration()).sum()
-    }
-
     fn time_waiting(&self, thread: ThreadId, span: Span) -> Nanos {
         let sites = &self.model.sites;
-        self.time(
+        self.model.states.time(
             thread,
             span,
             |doing| matches!(doing, Doing::Blocked(id) if sites.of(id).lock.is_some()),
@@ -347,7 +341,7 @@ impl<'m, 'a> Blamer<'m, 'a> {
     }
 
     fn leaf(&mut self, root: Root, via: Option<&Hold>, span: Span) {
-        let id = via.map(|hold| (hold.thread, (hold.span.start.0, hold.span.end.0), hold.evidence));
+        let id = via.map(|hold| (hold.thread, hold.span, hold.evidence));
         let entry = self.leaves.entry((root, id)).or_insert((via.copied(), Nanos::ZERO));
         entry.1 += span.duration();
     }

@@ -81,8 +81,7 @@ impl Brackets {
                 }
             }
         }
-        let nothing = Span::new(Timestamp(0), Timestamp(0));
-        Self { by_thread, capture: capture.span.unwrap_or(nothing) }
+        Self { by_thread, capture: capture.whole() }
     }
 
     /// The call that a thread stood in at a moment.

@@ -20,8 +20,7 @@ pub(crate) fn of_longest(
     raw: &RawWindow,
     culprit: Option<ThreadId>,
 ) -> Vec<ChainLink> {
-    let waits = raw.harms.iter().filter_map(|harm| harm.wait);
-    let longest = waits.max_by_key(|&id| {
+    let longest = raw.waits().max_by_key(|&id| {
         let wait = model.states.wait(id);
         (wait.wakeup.is_some(), wait.span.duration(), std::cmp::Reverse(id))
     });
@@ -43,7 +42,7 @@ fn link(model: &Model<'_>, id: WaitId) -> (ChainLink, Option<ThreadId>) {
     let capture = model.capture;
     let wait = model.states.wait(id);
     let site = model.sites.name(model.sites.of(id)).to_owned();
-    let wakeup = wait.wakeup.map(|index| &capture.wakeups[index]);
+    let wakeup = model.wakeup(id);
     let by_task = wakeup.filter(|wakeup| wakeup.context == Context::Task);
     let waker = by_task.and_then(|wakeup| wakeup.waker);
     let stack = by_task.and_then(|wakeup| wakeup.stack);

@@ -54,8 +54,7 @@ impl Contentions {
                 }
             }
         }
-        let nothing = Span::new(Timestamp(0), Timestamp(0));
-        Self { by_thread, capture: capture.span.unwrap_or(nothing) }
+        Self { by_thread, capture: capture.whole() }
     }
 
     /// The contention that a thread's sleep belongs to. The begin comes before the sleep; the end, some

@@ -129,8 +129,7 @@ fn collect_releases(
     sites: &Sites,
 ) -> FxHashMap<LockKey, OfLock> {
     let mut locks: FxHashMap<LockKey, OfLock> = FxHashMap::default();
-    for (index, wait) in states.waits.iter().enumerate() {
-        let id = WaitId(u32::try_from(index).unwrap_or(u32::MAX));
+    for (id, wait) in states.waits() {
         let Some(key) = sites.of(id).lock else { continue };
         let lock = locks.entry(key).or_default();
         lock.waits.push(id);

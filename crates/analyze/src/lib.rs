@@ -32,6 +32,7 @@ mod sightings;
 mod sites;
 mod stopped;
 mod suspects;
+mod tally;
 mod thread_state;
 mod timeline;
 mod totals;

@@ -13,7 +13,7 @@ const KEPT: usize = 200;
 
 /// The memory calls of a capture, the largest first; `windows` are the freezes that they may overlap.
 pub(crate) fn events(capture: &Capture, brackets: &Brackets, windows: &[Span]) -> Vec<MemoryEvent> {
-    let whole = capture.span.unwrap_or(Span::new(Default::default(), Default::default()));
+    let whole = capture.whole();
     let sizes = BrkSizes::new(capture, brackets);
     let memory = brackets.iter().filter(|bracket| is_listed(bracket.syscall));
     let mut events: Vec<MemoryEvent> = memory

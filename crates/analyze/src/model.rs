@@ -1,6 +1,6 @@
 //! What is derived from a capture once and asked for by every later step.
 
-use coldcase_ingest::capture::{Capture, Span, Timestamp};
+use coldcase_ingest::capture::{Capture, Span, Wakeup};
 
 use crate::brackets::Brackets;
 use crate::contention::Contentions;
@@ -11,7 +11,7 @@ use crate::mm::AddressSpaces;
 use crate::rules::Rules;
 use crate::sightings::Sightings;
 use crate::sites::Sites;
-use crate::thread_state::ThreadStates;
+use crate::thread_state::{ThreadStates, WaitId};
 
 /// What is derived from a capture.
 pub(crate) struct Model<'a> {
@@ -37,7 +37,12 @@ impl<'a> Model<'a> {
         let load = Load::new(capture, &states);
         let sightings = Sightings::new(capture, &states);
         let brk = BrkSizes::new(capture, &brackets);
-        let span = capture.span.unwrap_or(Span::new(Timestamp(0), Timestamp(0)));
+        let span = capture.whole();
         Self { capture, span, states, brackets, sites, holds, brk, sightings, load }
+    }
+
+    /// The wakeup that ended a wait.
+    pub fn wakeup(&self, wait: WaitId) -> Option<&'a Wakeup> {
+        self.states.wait(wait).wakeup.map(|index| &self.capture.wakeups[index])
     }
 }

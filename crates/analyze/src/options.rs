@@ -1,6 +1,6 @@
 //! What a caller can set.
 
-use coldcase_ingest::capture::Nanos;
+use coldcase_ingest::capture::{Nanos, Span};
 
 use crate::rules::Rules;
 
@@ -9,8 +9,8 @@ use crate::rules::Rules;
 pub struct Options {
     /// Look at this process only.
     pub process: Option<ProcessFilter>,
-    /// Look at this stretch only: nanoseconds on the capture's clock.
-    pub window: Option<(u64, u64)>,
+    /// Look at this stretch of the capture only.
+    pub window: Option<Span>,
     /// Shortest freeze worth a name.
     pub min_freeze: Nanos,
     /// Wait sites.

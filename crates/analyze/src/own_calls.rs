@@ -1,7 +1,7 @@
 //! Threads that stood still in a long memory call of their own, with nobody waiting for its lock: a
 //! single-threaded server that forks, or maps and fills gigabytes.
 
-use coldcase_ingest::capture::{Meaning, Mode, Nanos, Span, Syscall, Timestamp};
+use coldcase_ingest::capture::{Meaning, Mode, Nanos, Syscall};
 
 use crate::brackets::Bracket;
 use crate::findings::{ActivityShare, BlameRow, Cause, Culprit, Freeze, Grade, Operation, Window};
@@ -27,9 +27,7 @@ pub(crate) fn find(
     let calls = calls.filter(|call| {
         let process = model.capture.threads.get(call.thread).process;
         let span = call.span(model.span);
-        let inside = options.window.is_none_or(|(start, end)| {
-            Span::new(Timestamp(start), Timestamp(end)).intersect(span) == Some(span)
-        });
+        let inside = options.window.is_none_or(|window| window.intersect(span) == Some(span));
         inside
             && !known
                 .iter()
@@ -57,8 +55,7 @@ fn is_own_affair(model: &Model<'_>, options: &Options, call: &Bracket) -> bool {
 }
 
 fn on_cpu(model: &Model<'_>, call: &Bracket) -> Nanos {
-    let slices = model.states.within(call.thread, call.span(model.span));
-    slices.filter(|slice| slice.doing == Doing::Running).map(|slice| slice.span.duration()).sum()
+    model.states.time(call.thread, call.span(model.span), |doing| doing == Doing::Running)
 }
 
 fn describe(model: &Model<'_>, call: &Bracket) -> (RawWindow, Window) {

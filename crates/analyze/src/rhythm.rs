@@ -58,10 +58,9 @@ fn is_handed_out(model: &Model<'_>, raw: &RawWindow, window: &Window) -> bool {
 
 /// Whether a thread slept by its own wish through most of a window.
 pub(crate) fn slept(model: &Model<'_>, raw: &RawWindow, thread: ThreadId) -> bool {
-    let sleeping = model.states.within(thread, raw.span).filter(|slice| match slice.doing {
+    let time = model.states.time(thread, raw.span, |doing| match doing {
         Doing::Blocked(id) => model.sites.name(model.sites.of(id)) == "sleep",
         _ => false,
     });
-    let time: Nanos = sleeping.map(|slice| slice.span.duration()).sum();
     time.share_of(raw.span.duration()) > 0.5
 }

@@ -30,6 +30,12 @@ pub(crate) struct ThreadStates {
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(crate) struct WaitId(pub u32);
 
+impl WaitId {
+    fn from_index(index: usize) -> Self {
+        Self(u32::try_from(index).unwrap_or(u32::MAX))
+    }
+}
+
 /// A stretch of one thread's life.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Slice {
@@ -98,6 +104,17 @@ impl ThreadStates {
         slices[from..].iter().map_while(move |slice| {
             slice.span.intersect(span).map(|cut| Slice { span: cut, ..*slice })
         })
+    }
+
+    /// How long a thread did what counts, in a span.
+    pub fn time(&self, thread: ThreadId, span: Span, counts: impl Fn(Doing) -> bool) -> Nanos {
+        let slices = self.within(thread, span).filter(|slice| counts(slice.doing));
+        slices.map(|slice| slice.span.duration()).sum()
+    }
+
+    /// Every wait with its number.
+    pub fn waits(&self) -> impl Iterator<Item = (WaitId, &Wait)> {
+        self.waits.iter().enumerate().map(|(index, wait)| (WaitId::from_index(index), wait))
     }
 
     pub fn wait(&self, id: WaitId) -> &Wait {
@@ -175,14 +192,13 @@ struct Machine<'a> {
 impl<'a> Machine<'a> {
     fn new(capture: &'a Capture) -> Self {
         let threads = capture.threads.len();
-        let nothing = Span::new(Timestamp(0), Timestamp(0));
         Self {
             capture,
             now: vec![Now::Unseen; threads],
             slices: vec![Vec::new(); threads],
             waits: Vec::new(),
             last_switch_on: FxHashMap::default(),
-            span: capture.span.unwrap_or(nothing),
+            span: capture.whole(),
             comings_recorded: comings_recorded(capture),
             first_switch_on: first_switches(capture),
         }
@@ -389,7 +405,7 @@ impl<'a> Machine<'a> {
     }
 
     fn push_wait(&mut self, wait: Wait) {
-        let id = WaitId(u32::try_from(self.waits.len()).unwrap_or(u32::MAX));
+        let id = WaitId::from_index(self.waits.len());
         self.waits.push(wait);
         self.push(wait.thread, wait.span, Doing::Blocked(id));
     }

@@ -83,8 +83,7 @@ fn segments(model: &Model<'_>, thread: ThreadId, span: Span) -> Vec<Segment> {
 pub(crate) fn off_cpu(model: &Model<'_>, window: Option<&RawWindow>) -> Vec<FoldedStack> {
     let mut times: BTreeMap<(&str, StackId), Nanos> = BTreeMap::new();
     let threads = &model.capture.threads;
-    for (index, wait) in model.states.waits.iter().enumerate() {
-        let id = crate::thread_state::WaitId(u32::try_from(index).unwrap_or(u32::MAX));
+    for (id, wait) in model.states.waits() {
         let thread = threads.get(wait.thread);
         let time = match window {
             Some(window) if thread.process != window.process => continue,

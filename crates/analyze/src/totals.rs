@@ -7,7 +7,6 @@ use coldcase_ingest::capture::{Nanos, ThreadId};
 use crate::findings::{Cause, SiteTotal};
 use crate::model::Model;
 use crate::rules::WaitKind;
-use crate::thread_state::WaitId;
 use crate::windows::RawWindow;
 
 #[derive(Default)]
@@ -25,7 +24,7 @@ struct Total {
 pub(crate) fn by_site(model: &Model<'_>, window: Option<&RawWindow>) -> Vec<SiteTotal> {
     let threads = &model.capture.threads;
     let mut totals: BTreeMap<&str, Total> = BTreeMap::new();
-    for (index, wait) in model.states.waits.iter().enumerate() {
+    for (id, wait) in model.states.waits() {
         let thread = threads.get(wait.thread);
         let (inside, blocked) = match window {
             Some(window) => (thread.process == window.process, wait.span.overlap(window.span)),
@@ -34,7 +33,7 @@ pub(crate) fn by_site(model: &Model<'_>, window: Option<&RawWindow>) -> Vec<Site
         if !inside || blocked == Nanos::ZERO {
             continue;
         }
-        let site = model.sites.of(WaitId(u32::try_from(index).unwrap_or(u32::MAX)));
+        let site = model.sites.of(id);
         let total = totals.entry(model.sites.name(site)).or_default();
         if let WaitKind::Harm(cause, _) = site.kind {
             total.cause = Some(cause);

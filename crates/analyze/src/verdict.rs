@@ -12,6 +12,7 @@ use crate::model::Model;
 use crate::names;
 use crate::operation::is_memory;
 use crate::rules::WaitKind;
+use crate::tally::Tally;
 use crate::thread_state::Doing;
 use crate::view;
 use crate::windows::{self, RawWindow};
@@ -79,6 +80,12 @@ fn root_thread(root: Root) -> Option<ThreadId> {
         Root::Running(thread) | Root::NeedsCpu(thread) | Root::Blocked(thread, _) => Some(thread),
         Root::Own(_) | Root::Unknown(_) => None,
     }
+}
+
+/// Time for which nobody is known.
+fn unknown(leaves: &[Leaf]) -> Nanos {
+    let unknown = leaves.iter().filter(|leaf| matches!(leaf.root, Root::Unknown(_)));
+    unknown.map(|leaf| leaf.time).sum()
 }
 
 fn find_culprit(leaves: &[Leaf], total: Nanos) -> Option<Suspect> {
@@ -158,22 +165,19 @@ fn wait_for_a_signal(model: &Model<'_>, raw: &RawWindow) -> bool {
         "sem_clockwait",
         "do_futex_wait",
     ];
-    let waits: Vec<_> = raw.harms.iter().filter_map(|harm| harm.wait).collect();
-    let for_signal = waits.iter().filter_map(|&id| model.states.wait(id).stack).filter(|&stack| {
+    let stacks = raw.waits().filter_map(|id| model.states.wait(id).stack);
+    let for_signal = stacks.filter(|&stack| {
         names::user(model.capture, stack)
             .any(|name| FUNCTIONS.iter().any(|known| name.split('@').next() == Some(*known)))
     });
-    for_signal.count() * 2 > waits.len()
+    for_signal.count() * 2 > raw.waits().count()
 }
 
 /// Whether most waits of a window were ended by this one thread.
 pub(crate) fn wakes_them_itself(model: &Model<'_>, raw: &RawWindow, thread: ThreadId) -> bool {
-    let waits: Vec<_> = raw.harms.iter().filter_map(|harm| harm.wait).collect();
-    let by_it = waits.iter().filter(|&&id| {
-        let wakeup = model.states.wait(id).wakeup.map(|index| &model.capture.wakeups[index]);
-        wakeup.is_some_and(|wakeup| wakeup.waker == Some(thread))
-    });
-    by_it.count() * 2 > waits.len()
+    let wakeups = raw.waits().filter_map(|id| model.wakeup(id));
+    let by_it = wakeups.filter(|wakeup| wakeup.waker == Some(thread));
+    by_it.count() * 2 > raw.waits().count()
 }
 
 /// How much of the waiting has to come down to something to be its cause. A holder shares its CPU with others
@@ -184,24 +188,18 @@ fn decisive(cause: Cause) -> f64 {
 
 /// What the waiting comes down to: the lock, or what its holder itself waited for (the cause under the cause).
 fn cause(model: &Model<'_>, raw: &RawWindow, leaves: &[Leaf], total: Nanos) -> Cause {
-    let mut causes: Vec<(Cause, Nanos)> = Vec::new();
-    for leaf in leaves {
-        let cause = match leaf.root {
-            Root::NeedsCpu(_) if raw.cause == Cause::CpuThrottle => Cause::CpuThrottle,
-            Root::NeedsCpu(_) => Cause::CpuStarvation,
-            Root::Blocked(_, wait) | Root::Own(wait) => match model.sites.of(wait).kind {
-                WaitKind::Harm(cause, _) => cause,
-                WaitKind::Idle | WaitKind::Other => continue,
-            },
-            Root::Running(_) | Root::Unknown(_) => continue,
-        };
-        match causes.iter_mut().find(|known| known.0 == cause) {
-            Some(known) => known.1 += leaf.time,
-            None => causes.push((cause, leaf.time)),
-        }
-    }
-    let most = causes.into_iter().max_by_key(|&(cause, time)| (time, std::cmp::Reverse(cause)));
-    match most {
+    let of_leaf = |leaf: &Leaf| match leaf.root {
+        Root::NeedsCpu(_) if raw.cause == Cause::CpuThrottle => Some(Cause::CpuThrottle),
+        Root::NeedsCpu(_) => Some(Cause::CpuStarvation),
+        Root::Blocked(_, wait) | Root::Own(wait) => match model.sites.of(wait).kind {
+            WaitKind::Harm(cause, _) => Some(cause),
+            WaitKind::Idle | WaitKind::Other => None,
+        },
+        Root::Running(_) | Root::Unknown(_) => None,
+    };
+    let causes: Tally<Cause> =
+        leaves.iter().filter_map(|leaf| Some((of_leaf(leaf)?, leaf.time))).collect();
+    match causes.largest() {
         Some((cause, time)) if time.share_of(total) > decisive(cause) && !cause.is_lock() => cause,
         _ => raw.cause,
     }
@@ -210,7 +208,7 @@ fn cause(model: &Model<'_>, raw: &RawWindow, leaves: &[Leaf], total: Nanos) -> C
 fn freeze(model: &Model<'_>, raw: &RawWindow, blocked: Nanos) -> Freeze {
     let threads = &model.capture.threads;
     let opens = |open: fn(&crate::thread_state::Wait) -> bool| {
-        raw.harms.iter().filter_map(|harm| harm.wait).any(|id| open(model.states.wait(id)))
+        raw.waits().any(|id| open(model.states.wait(id)))
     };
     Freeze {
         pid: threads.process(raw.process).pid,
@@ -283,17 +281,10 @@ fn long_call(model: &Model<'_>, thread: ThreadId, span: Span) -> Option<crate::b
 
 /// What the culprit did during its hold.
 fn activity(model: &Model<'_>, suspect: &Suspect) -> Vec<ActivityShare> {
-    let mut shares: Vec<ActivityShare> = Vec::new();
-    for slice in model.states.within(suspect.thread, suspect.hold.span) {
-        let what = doing(model, slice.doing);
-        let time = slice.span.duration();
-        match shares.iter_mut().find(|known| known.what == what) {
-            Some(known) => known.time += time,
-            None => shares.push(ActivityShare { what, time }),
-        }
-    }
-    shares.sort_by(|a, b| b.time.cmp(&a.time).then(a.what.cmp(&b.what)));
-    shares
+    let slices = model.states.within(suspect.thread, suspect.hold.span);
+    let shares: Tally<String> =
+        slices.map(|slice| (doing(model, slice.doing), slice.span.duration())).collect();
+    shares.sorted().into_iter().map(|(what, time)| ActivityShare { what, time }).collect()
 }
 
 fn doing(model: &Model<'_>, doing: Doing) -> String {
@@ -321,11 +312,7 @@ fn grade(
         }
         None => Grade::Strong,
     };
-    let unknown: Nanos = leaves
-        .iter()
-        .filter(|leaf| matches!(leaf.root, Root::Unknown(_)))
-        .map(|leaf| leaf.time)
-        .sum();
+    let unknown = unknown(leaves);
     let sampled =
         [Meaning::Switches, Meaning::Waking].iter().any(|&event| model.capture.sampled(event));
     let may_be_a_pause = raw.cause == Cause::Futex
@@ -402,11 +389,7 @@ fn evidence_of(
             );
         }
     }
-    let unknown: Nanos = leaves
-        .iter()
-        .filter(|leaf| matches!(leaf.root, Root::Unknown(_)))
-        .map(|leaf| leaf.time)
-        .sum();
+    let unknown = unknown(leaves);
     if unknown > Nanos::ZERO {
         evidence.push(format!(
             "for {:.1} % of the waiting nobody is known",

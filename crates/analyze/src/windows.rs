@@ -11,6 +11,7 @@ use crate::findings::Cause;
 use crate::model::Model;
 use crate::options::{Options, ProcessFilter};
 use crate::rules::WaitKind;
+use crate::tally::Tally;
 use crate::thread_state::{Doing, WaitId};
 
 /// One freeze of one process.
@@ -25,6 +26,11 @@ pub(crate) struct RawWindow {
 }
 
 impl RawWindow {
+    /// The waits of which the freeze is made; time in want of a CPU is none.
+    pub fn waits(&self) -> impl Iterator<Item = WaitId> + '_ {
+        self.harms.iter().filter_map(|harm| harm.wait)
+    }
+
     /// Threads that stood still for a good part of the freeze.
     pub fn stood_still(&self) -> impl Iterator<Item = ThreadId> + '_ {
         let enough = self.span.duration().0 / 10;
@@ -85,10 +91,9 @@ fn of_process(model: &Model<'_>, process: ProcessId, options: &Options) -> Vec<R
         threads.iter().flat_map(|&thread| of_thread(model, thread, options)).collect();
     harms.sort_by_key(|harm| (harm.span.start, harm.thread));
     let windows = join(model, &harms);
-    let limits = options.window.map(|(start, end)| Span::new(Timestamp(start), Timestamp(end)));
     windows
         .into_iter()
-        .filter_map(|span| limits.map_or(Some(span), |limits| span.intersect(limits)))
+        .filter_map(|span| options.window.map_or(Some(span), |limits| span.intersect(limits)))
         .flat_map(|span| together(span, &harms))
         .filter(|span| span.duration() >= options.min_freeze)
         .filter_map(|span| window(model, process, span, &harms))
@@ -156,16 +161,10 @@ fn window(model: &Model<'_>, process: ProcessId, span: Span, harms: &[Harm]) -> 
         .iter()
         .filter_map(|harm| harm.span.intersect(span).map(|cut| Harm { span: cut, ..*harm }))
         .collect();
-    let mut causes: Vec<(Cause, Nanos)> = Vec::new();
-    for harm in inside.iter().filter(|harm| harm.makes_window) {
-        match causes.iter_mut().find(|known| known.0 == harm.cause) {
-            Some(known) => known.1 += harm.span.duration(),
-            None => causes.push((harm.cause, harm.span.duration())),
-        }
-    }
-    let cause = causes.into_iter().max_by_key(|&(cause, time)| (time, std::cmp::Reverse(cause)))?.0;
-    let mut threads: Vec<ThreadId> =
-        inside.iter().filter(|harm| harm.makes_window).map(|harm| harm.thread).collect();
+    let making = || inside.iter().filter(|harm| harm.makes_window);
+    let causes: Tally<Cause> = making().map(|harm| (harm.cause, harm.span.duration())).collect();
+    let (cause, _) = causes.largest()?;
+    let mut threads: Vec<ThreadId> = making().map(|harm| harm.thread).collect();
     threads.sort_unstable();
     threads.dedup();
     let window = RawWindow { process, span, harms: inside, cause, threads };
@@ -207,14 +206,13 @@ fn concerns_the_process(model: &Model<'_>, window: &RawWindow) -> bool {
 fn somebody_works(model: &Model<'_>, window: &RawWindow) -> bool {
     let threads = &model.capture.threads.process(window.process).threads;
     threads.iter().any(|&thread| {
-        let working = model.states.within(thread, window.span).filter(|slice| match slice.doing {
+        let time = model.states.time(thread, window.span, |doing| match doing {
             Doing::Running | Doing::Runnable(_) => true,
             Doing::Blocked(id) => matches!(
                 model.sites.of(id).kind,
                 WaitKind::Harm(cause, _) if cause != Cause::Futex
             ),
         });
-        let time: Nanos = working.map(|slice| slice.span.duration()).sum();
         time.share_of(window.span.duration()) > 0.5
     })
 }
@@ -237,11 +235,8 @@ fn is_nobodys_routine(cause: Cause) -> bool {
 /// waits that run out and are taken up again let nobody on.
 pub(crate) fn comes_and_goes(model: &Model<'_>, window: &RawWindow) -> bool {
     const TIMES: usize = 3;
-    let ended = window.harms.iter().filter_map(|harm| harm.wait).filter(|&id| {
-        let wakeup = model.states.wait(id).wakeup.map(|index| &model.capture.wakeups[index]);
-        wakeup.is_some_and(|wakeup| wakeup.context == Context::Task)
-    });
-    ended.count() > TIMES * window.threads.len()
+    let wakeups = window.waits().filter_map(|id| model.wakeup(id));
+    wakeups.filter(|wakeup| wakeup.context == Context::Task).count() > TIMES * window.threads.len()
 }
 
 /// A thread that comes to a CPU now and then.

@@ -7,7 +7,7 @@ use coldcase_analyze::findings::Findings;
 use coldcase_analyze::rules::Rules;
 use coldcase_analyze::{Options, ProcessFilter, analyze};
 use coldcase_ingest::ReadOptions;
-use coldcase_ingest::capture::{Capture, Nanos};
+use coldcase_ingest::capture::{Capture, Nanos, Span, Timestamp};
 use coldcase_ingest::symbols::{self, SymbolReport, SymbolSources};
 
 use crate::args::{AnalysisArguments, ReadingArguments};
@@ -40,8 +40,8 @@ pub fn capture(path: &Path, arguments: &ReadingArguments) -> Result<(Capture, Sy
 /// Analyses a capture.
 pub fn findings(capture: &Capture, arguments: &AnalysisArguments) -> Result<Findings> {
     let options = options(arguments)?;
-    if let (Some((start, end)), Some(span)) = (options.window, capture.span)
-        && (end <= span.start.0 || span.end.0 <= start)
+    if let (Some(window), Some(span)) = (options.window, capture.span)
+        && window.intersect(span).is_none()
     {
         let (from, to) = (span.start, span.end);
         let asked = arguments.window.as_deref().unwrap_or_default();
@@ -84,12 +84,12 @@ fn process_filter(text: &str) -> ProcessFilter {
     text.parse().map_or_else(|_| ProcessFilter::Name(text.to_owned()), ProcessFilter::Pid)
 }
 
-/// `A..B` in seconds, as nanoseconds.
-fn window(text: &str) -> Result<(u64, u64), Usage> {
+/// `A..B` in seconds.
+fn window(text: &str) -> Result<Span, Usage> {
     let wrong = || Usage(format!("`--window {text}` is not of the form A..B, in seconds"));
     let (start, end) = text.split_once("..").ok_or_else(wrong)?;
     let (start, end) = (seconds(start).ok_or_else(wrong)?, seconds(end).ok_or_else(wrong)?);
-    if start < end { Ok((start, end)) } else { Err(wrong()) }
+    if start < end { Ok(Span::new(Timestamp(start), Timestamp(end))) } else { Err(wrong()) }
 }
 
 /// Decimal seconds as nanoseconds, without the rounding of a float.
@@ -108,13 +108,15 @@ fn seconds(text: &str) -> Option<u64> {
 mod tests {
     use super::*;
 
+    fn nanos(text: &str) -> (u64, u64) {
+        let window = window(text).unwrap();
+        (window.start.0, window.end.0)
+    }
+
     #[test]
     fn seconds_are_exact_to_the_nanosecond() {
-        assert_eq!(
-            window("2057.968233..2066.7558384").unwrap(),
-            (2_057_968_233_000, 2_066_755_838_400)
-        );
-        assert_eq!(window("1..2").unwrap(), (1_000_000_000, 2_000_000_000));
+        assert_eq!(nanos("2057.968233..2066.7558384"), (2_057_968_233_000, 2_066_755_838_400));
+        assert_eq!(nanos("1..2"), (1_000_000_000, 2_000_000_000));
         for wrong in ["", "1", "2..1", "a..b", "1..", "-1..2", "1.0000000001..2"] {
             assert!(window(wrong).is_err(), "{wrong}");
         }

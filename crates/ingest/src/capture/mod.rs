@@ -92,6 +92,12 @@ impl Capture {
         self.events.iter().any(|event| event.meaning == Some(meaning) && event.sampled)
     }
 
+    /// From the first to the last event; empty for a profile without times.
+    #[must_use]
+    pub fn whole(&self) -> Span {
+        self.span.unwrap_or(Span { start: Timestamp(0), end: Timestamp(0) })
+    }
+
     /// Number of events that the recording says it lost.
     #[must_use]
     pub fn lost_events(&self) -> u64 {
