@@ -4,7 +4,7 @@ use coldcase_ingest::capture::{Capture, Meaning, Mode, Span, Switch, Symbol, Tas
 
 use crate::container;
 use crate::findings::{
-    CaptureSummary, Cause, Container, Findings, Grade, Outcome, SymbolCounts, Verdict, Window,
+    CaptureSummary, Cause, Findings, Grade, Outcome, SymbolCounts, Verdict, Window,
 };
 use crate::memory;
 use crate::model::Model;
@@ -52,7 +52,7 @@ pub fn analyze(capture: &Capture, options: &Options) -> Findings {
         None if no_scheduler => suspects::nothing_to_judge_by(capture),
         None => Suspects::default(),
     };
-    let container = worst.and_then(|index| container_of(&windows[index]));
+    let container = worst.and_then(|index| container::of(windows[index].culprit.as_ref()?));
     Findings {
         capture: summary(capture),
         verdict: Verdict {
@@ -120,16 +120,6 @@ fn outcome(worst: Option<&Window>, no_scheduler: bool) -> Outcome {
             _ => Outcome::FreezeUnexplained,
         },
     }
-}
-
-/// A container that the culprit's bytes fit, if its stack goes through one.
-fn container_of(window: &Window) -> Option<Container> {
-    let culprit = window.culprit.as_ref()?;
-    let hints = culprit.user_stack.iter().any(|frame| {
-        let names = [frame.function.as_deref(), frame.file.as_deref()];
-        names.into_iter().flatten().any(|name| name.contains("hashbrown"))
-    });
-    container::hashbrown(culprit.bytes?, hints)
 }
 
 fn summary(capture: &Capture) -> CaptureSummary {

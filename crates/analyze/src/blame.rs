@@ -24,6 +24,7 @@ use crate::operation::is_memory;
 use crate::rules::WaitKind;
 use crate::sites::LockKey;
 use crate::thread_state::{Doing, WaitId};
+use crate::windows::Harm;
 
 /// Waited time that ended at one activity.
 #[derive(Clone, Debug)]
@@ -101,14 +102,12 @@ impl<'m, 'a> Blamer<'m, 'a> {
         Self { model, leaves: BTreeMap::new() }
     }
 
-    /// Follows a part of a wait.
-    pub fn add_wait(&mut self, wait: WaitId, span: Span) {
-        self.wait(wait, span, None, 0);
-    }
-
-    /// A thread's own time in want of a CPU.
-    pub fn add_runnable(&mut self, thread: ThreadId, span: Span) {
-        self.leaf(Root::NeedsCpu(thread), None, span);
+    /// Follows the time that a thread was kept from running.
+    pub fn add(&mut self, harm: &Harm) {
+        match harm.wait {
+            Some(wait) => self.wait(wait, harm.span, None, 0),
+            None => self.leaf(Root::NeedsCpu(harm.thread), None, harm.span),
+        }
     }
 
     /// Every root with its time, the largest first.

@@ -110,6 +110,18 @@ pub struct Window {
     pub blame: Vec<BlameRow>,
     /// From the longest wait back to the culprit: who waited, and who let go.
     pub chain: Vec<ChainLink>,
+    /// What would have been left without the culprit's hold; `None` where the lock's queue does not allow to
+    /// say.
+    pub without_culprit: Option<Counterfactual>,
+}
+
+/// A freeze without its culprit's hold.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Counterfactual {
+    /// The longest that one thread would still have stood still, at least.
+    pub longest: Nanos,
+    /// The waiting that would not have been, summed over threads.
+    pub recovered: Nanos,
 }
 
 /// What froze.
@@ -190,7 +202,7 @@ pub struct ThreadName {
 /// Part of a hold, by what the holder did.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct ActivityShare {
-    /// What: `on CPU`, `waiting for a CPU`, `blocked: disk`.
+    /// What: `on a CPU: zeroing pages`, `waiting for a CPU`, `blocked: disk I/O`.
     pub what: String,
     /// For how long.
     pub time: Nanos,
@@ -228,6 +240,17 @@ pub struct Container {
     pub buckets: Option<u64>,
     /// The number of the insert that made it grow.
     pub trigger_insert: Option<u64>,
+    /// When it will grow next.
+    pub next: Option<NextStep>,
+}
+
+/// The next time that a container grows.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct NextStep {
+    /// The number of the insert that will make it grow.
+    pub insert: Option<u64>,
+    /// Bytes that it will ask for then, beside those it has.
+    pub bytes: u64,
 }
 
 /// A cause and the figure that rules it out.
@@ -350,10 +373,14 @@ pub struct Lane {
 pub enum Role {
     /// It caused the freeze.
     Culprit,
+    /// It kept others waiting too, for a good part of the time.
+    Accomplice,
     /// It stood still.
     Victim,
-    /// It did neither.
+    /// It did none of that.
     Bystander,
+    /// It waited for work all the while.
+    Idle,
 }
 
 /// What a thread did for a while.

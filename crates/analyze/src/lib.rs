@@ -13,6 +13,7 @@ mod brackets;
 mod chain;
 mod container;
 mod contention;
+mod counterfactual;
 mod cpu;
 pub mod findings;
 mod holds;
@@ -39,6 +40,7 @@ mod totals;
 mod verdict;
 mod view;
 mod windows;
+mod work;
 
 pub use assemble::analyze;
 pub use options::{Options, ProcessFilter};

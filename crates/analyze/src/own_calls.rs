@@ -12,6 +12,7 @@ use crate::options::Options;
 use crate::thread_state::Doing;
 use crate::view;
 use crate::windows::{self, RawWindow};
+use crate::work;
 
 /// Long calls outside the freezes that are already known.
 pub(crate) fn find(
@@ -101,7 +102,11 @@ fn describe(model: &Model<'_>, call: &Bracket) -> (RawWindow, Window) {
             start: call.enter,
             duration: call.duration(),
             held: None,
-            activity: vec![ActivityShare { what: "on a CPU".to_owned(), time: running }],
+            activity: work::on_cpu(model, call.thread, span, running)
+                .sorted()
+                .into_iter()
+                .map(|(what, time)| ActivityShare { what, time })
+                .collect(),
             kernel_stack: stacks(Mode::Kernel),
             user_stack: stacks(Mode::User),
         }),
@@ -112,6 +117,7 @@ fn describe(model: &Model<'_>, call: &Bracket) -> (RawWindow, Window) {
             unknown: false,
         }],
         chain: Vec::new(),
+        without_culprit: None,
     };
     (raw, window)
 }

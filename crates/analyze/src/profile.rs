@@ -128,5 +128,6 @@ fn window(rows: &[At<'_>], cause: Cause, blocked: Nanos) -> Window {
             unknown: true,
         }],
         chain: Vec::new(),
+        without_culprit: None,
     }
 }

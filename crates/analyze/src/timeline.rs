@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use coldcase_ingest::capture::{Nanos, Span, StackId, ThreadId};
 
-use crate::findings::{FoldedStack, Lane, Role, Segment, SegmentState, Timeline, Window};
+use crate::findings::{Cause, FoldedStack, Lane, Role, Segment, SegmentState, Timeline, Window};
 use crate::model::Model;
 use crate::rules::WaitKind;
 use crate::thread_state::Doing;
@@ -33,7 +33,9 @@ pub(crate) fn around(
         .map(|&thread| {
             let role = match threads.get(thread).tid {
                 tid if Some(tid) == culprit => Role::Culprit,
+                tid if is_accomplice(window, tid) => Role::Accomplice,
                 _ if raw.threads.contains(&thread) => Role::Victim,
+                _ if rests(model, thread, raw.span) => Role::Idle,
                 _ => Role::Bystander,
             };
             let own = raw.harms.iter().filter(|harm| harm.thread == thread);
@@ -56,6 +58,28 @@ pub(crate) fn around(
     let lanes = lanes.filter(|lane| !lane.segments.is_empty()).take(MAX_LANES).collect();
     let windows = all.iter().filter_map(|other| other.span.intersect(span)).collect();
     Timeline { span, windows, lanes }
+}
+
+/// Whether a good part of the waiting ends at a thread, though not as much as at the culprit.
+fn is_accomplice(window: &Window, tid: i32) -> bool {
+    const GOOD_PART: f64 = 0.1;
+    let own = window
+        .blame
+        .iter()
+        .filter(|row| row.thread.as_ref().is_some_and(|thread| thread.tid == Some(tid)));
+    let time: Nanos = own.map(|row| row.time).sum();
+    window.culprit.is_some() && time.share_of(window.freeze.blocked) >= GOOD_PART
+}
+
+/// Whether a thread waited for work through a span.
+fn rests(model: &Model<'_>, thread: ThreadId, span: Span) -> bool {
+    let resting = model.states.time(thread, span, |doing| match doing {
+        Doing::Blocked(id) => {
+            matches!(model.sites.of(id).kind, WaitKind::Idle | WaitKind::Harm(Cause::Futex, _))
+        }
+        Doing::Running | Doing::Runnable(_) => false,
+    });
+    resting.share_of(span.duration()) > 0.9
 }
 
 fn segments(model: &Model<'_>, thread: ThreadId, span: Span) -> Vec<Segment> {

@@ -16,7 +16,7 @@ use crate::tally::Tally;
 use crate::thread_state::Doing;
 use crate::view;
 use crate::windows::{self, RawWindow};
-use crate::{chain, cpu, rhythm, stopped};
+use crate::{chain, counterfactual, cpu, rhythm, stopped, work};
 
 /// A thread is a culprit if at least so much of the waiting ends at it ...
 const CULPRIT_SHARE: f64 = 0.5;
@@ -27,12 +27,7 @@ const CLEARLY_MORE: f64 = 1.5;
 /// Judges a freeze; `None` if what looked like one was rest.
 pub(crate) fn judge(model: &Model<'_>, raw: &RawWindow) -> Option<Window> {
     let mut blamer = Blamer::new(model);
-    for harm in &raw.harms {
-        match harm.wait {
-            Some(wait) => blamer.add_wait(wait, harm.span),
-            None => blamer.add_runnable(harm.thread, harm.span),
-        }
-    }
+    raw.harms.iter().for_each(|harm| blamer.add(harm));
     let leaves = blamer.leaves();
     let total: Nanos = raw.harms.iter().map(|harm| harm.span.duration()).sum();
     if raw.cause == Cause::Futex && waits_for_work(model, raw, &leaves).share_of(total) > 0.5 {
@@ -55,6 +50,7 @@ pub(crate) fn judge(model: &Model<'_>, raw: &RawWindow) -> Option<Window> {
     let sender = if cause == Cause::Stopped { stopped::sender(model, raw) } else { None };
     evidence.extend(sender.as_ref().map(|sender| sender.evidence.clone()));
     let root = culprit.as_ref().map(|suspect| suspect.thread);
+    let known_queue = root.filter(|_| grade <= Grade::Strong);
     let culprit = culprit.as_ref().map(|suspect| describe(model, raw, suspect));
     Some(Window {
         cause: Some(cause),
@@ -65,6 +61,8 @@ pub(crate) fn judge(model: &Model<'_>, raw: &RawWindow) -> Option<Window> {
         culprit: culprit.or(sender.map(|sender| sender.culprit)),
         blame: blame_rows(model, &leaves),
         chain: chain::of_longest(model, raw, root),
+        without_culprit: known_queue
+            .and_then(|culprit| counterfactual::without(model, raw, culprit)),
     })
 }
 
@@ -75,7 +73,7 @@ struct Suspect {
     time: Nanos,
 }
 
-fn root_thread(root: Root) -> Option<ThreadId> {
+pub(crate) fn root_thread(root: Root) -> Option<ThreadId> {
     match root {
         Root::Running(thread) | Root::NeedsCpu(thread) | Root::Blocked(thread, _) => Some(thread),
         Root::Own(_) | Root::Unknown(_) => None,
@@ -281,18 +279,20 @@ fn long_call(model: &Model<'_>, thread: ThreadId, span: Span) -> Option<crate::b
 
 /// What the culprit did during its hold.
 fn activity(model: &Model<'_>, suspect: &Suspect) -> Vec<ActivityShare> {
-    let slices = model.states.within(suspect.thread, suspect.hold.span);
-    let shares: Tally<String> =
-        slices.map(|slice| (doing(model, slice.doing), slice.span.duration())).collect();
-    shares.sorted().into_iter().map(|(what, time)| ActivityShare { what, time }).collect()
-}
-
-fn doing(model: &Model<'_>, doing: Doing) -> String {
-    match doing {
-        Doing::Running => "on a CPU".to_owned(),
-        Doing::Runnable(_) => "waiting for a CPU".to_owned(),
-        Doing::Blocked(wait) => format!("blocked: {}", model.sites.name(model.sites.of(wait))),
-    }
+    let span = suspect.hold.span;
+    let ran = model.states.time(suspect.thread, span, |doing| doing == Doing::Running);
+    let off_cpu = model.states.within(suspect.thread, span).filter_map(|slice| {
+        let what = match slice.doing {
+            Doing::Running => return None,
+            Doing::Runnable(_) => "waiting for a CPU".to_owned(),
+            Doing::Blocked(wait) => format!("blocked: {}", model.sites.name(model.sites.of(wait))),
+        };
+        Some((what, slice.span.duration()))
+    });
+    let on_cpu = work::on_cpu(model, suspect.thread, span, ran).sorted();
+    let shares: Tally<String> = on_cpu.into_iter().chain(off_cpu).collect();
+    let shares = shares.sorted().into_iter().filter(|(_, time)| *time > Nanos::ZERO);
+    shares.map(|(what, time)| ActivityShare { what, time }).collect()
 }
 
 fn grade(

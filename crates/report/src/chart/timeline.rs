@@ -246,7 +246,8 @@ fn grid(canvas: &mut Canvas<'_>, top: f64, bottom: f64) {
 fn notes(canvas: &mut Canvas<'_>, timeline: &Timeline, hidden: &[Lane]) {
     canvas.y += canvas.size.text * 3.2;
     if !hidden.is_empty() {
-        let victims = hidden.iter().filter(|lane| lane.role != Role::Bystander).count();
+        let victims =
+            hidden.iter().filter(|lane| !matches!(lane.role, Role::Bystander | Role::Idle)).count();
         let text = words::lanes_left_out(victims, hidden.len() - victims);
         canvas.label(0.0, canvas.y, Anchor::Start, Ink::FaintText, text);
     }

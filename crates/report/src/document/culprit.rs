@@ -59,6 +59,7 @@ fn facts(window: &Window, culprit: &Culprit) -> Vec<Pair> {
         ("Lock", lock),
         ("Held it for", culprit.held.map(units::duration)),
         ("Meanwhile", (!activity.is_empty()).then(|| activity.join(" · "))),
+        ("Without it", window.without_culprit.map(|left| words::without_culprit(window, left))),
     ];
     facts
         .into_iter()

@@ -80,6 +80,7 @@ fn no_window(findings: &from::Findings) -> dto::Window<'_> {
         evidence: &[],
         blame: Vec::new(),
         chain: Vec::new(),
+        without_culprit: None,
     }
 }
 
@@ -95,6 +96,10 @@ impl<'a> From<&'a from::Window> for dto::Window<'a> {
             evidence: &window.evidence,
             blame: window.blame.iter().map(dto::Blame::from).collect(),
             chain: window.chain.iter().map(dto::Link::from).collect(),
+            without_culprit: window.without_culprit.map(|without| dto::WithoutCulprit {
+                longest_ms: millis(without.longest),
+                recovered_ms: millis(without.recovered),
+            }),
         }
     }
 }
@@ -195,6 +200,7 @@ fn container(container: &from::Container) -> dto::Container {
         entry_bytes: container.entry_bytes,
         buckets: container.buckets,
         trigger_insert: container.trigger_insert,
+        next: container.next.map(|next| dto::NextStep { insert: next.insert, bytes: next.bytes }),
     }
 }
 

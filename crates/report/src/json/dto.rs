@@ -62,6 +62,13 @@ pub(super) struct Window<'a> {
     pub evidence: &'a [String],
     pub blame: Vec<Blame<'a>>,
     pub chain: Vec<Link<'a>>,
+    pub without_culprit: Option<WithoutCulprit>,
+}
+
+#[derive(Serialize)]
+pub(super) struct WithoutCulprit {
+    pub longest_ms: f64,
+    pub recovered_ms: f64,
 }
 
 #[derive(Serialize)]
@@ -154,6 +161,13 @@ pub(super) struct Container {
     pub entry_bytes: Option<u64>,
     pub buckets: Option<u64>,
     pub trigger_insert: Option<u64>,
+    pub next: Option<NextStep>,
+}
+
+#[derive(Serialize)]
+pub(super) struct NextStep {
+    pub insert: Option<u64>,
+    pub bytes: u64,
 }
 
 #[derive(Serialize)]

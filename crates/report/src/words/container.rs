@@ -22,6 +22,14 @@ pub(crate) fn container_sentence(container: &Container) -> String {
         text.push_str(&format!(": it grew when {} places were taken", units::count(entries)));
     }
     text.push('.');
+    if let Some(next) = container.next {
+        let when = match next.insert {
+            Some(insert) => format!("The next step comes at insert {}", units::count(insert)),
+            None => "The next step".to_owned(),
+        };
+        let joint = if next.insert.is_some() { " and asks for " } else { " asks for " };
+        text.push_str(&format!(" {when}{joint}{}.", units::exact_size(next.bytes)));
+    }
     text
 }
 

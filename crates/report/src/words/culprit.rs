@@ -1,6 +1,7 @@
 //! Threads and what they were doing, in words.
 
-use coldcase_analyze::findings::{Culprit, Operation, ThreadName};
+use coldcase_analyze::findings::{Counterfactual, Culprit, Operation, ThreadName, Window};
+use coldcase_ingest::capture::Nanos;
 
 use crate::{names, units};
 
@@ -44,6 +45,24 @@ pub(crate) fn operation(operation: Operation) -> &'static str {
         Operation::UserLock => "a lock of the program's own",
         Operation::Signal => "the sending of a signal",
     }
+}
+
+/// What would have been left of a freeze without its culprit's hold.
+pub(crate) fn without_culprit(window: &Window, left: Counterfactual) -> String {
+    let longest = match left.longest {
+        Nanos::ZERO => "no thread would have stood still".to_owned(),
+        longest => format!(
+            "no thread would have stood still for more than some {}",
+            units::duration(longest)
+        ),
+    };
+    let (recovered, waited) = (left.recovered, window.freeze.blocked);
+    format!(
+        "{longest}, and {} of the {} waited would not have \
+         been lost",
+        units::duration(recovered),
+        units::duration(waited)
+    )
 }
 
 /// `mmap 3.36 GB MAP_POPULATE`: for labels in pictures.

@@ -11,7 +11,9 @@ mod summary;
 
 pub(crate) use cause::{Kind, cause_label, kind_label, kind_of, kind_of_site};
 pub(crate) use container::container_sentence;
-pub(crate) use culprit::{operation, operation_sized, thread, thread_in_table, thread_short};
+pub(crate) use culprit::{
+    operation, operation_sized, thread, thread_in_table, thread_short, without_culprit,
+};
 pub(crate) use explain::{
     CAUSE_UNKNOWN, grade_label, grade_meaning, headline, held_as, is_sure, wait_ended,
     why_no_symbol,

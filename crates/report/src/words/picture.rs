@@ -15,7 +15,9 @@ pub(crate) fn role_heading(role: Role, grade_is_sure: bool, count: usize) -> Str
         Role::Culprit if grade_is_sure => "Culprit".to_owned(),
         Role::Culprit => "Suspect".to_owned(),
         Role::Victim => format!("Stood still ({count})"),
+        Role::Accomplice => format!("In the way too ({count})"),
         Role::Bystander => format!("Others ({count})"),
+        Role::Idle => format!("Waited for work ({count})"),
     }
 }
 

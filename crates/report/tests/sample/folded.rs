@@ -63,5 +63,6 @@ fn window() -> Window {
         }),
         blame: Vec::new(),
         chain: Vec::new(),
+        without_culprit: None,
     }
 }

@@ -41,6 +41,7 @@ fn verdict() -> Verdict {
             entry_bytes: Some(24),
             buckets: Some(134_217_728),
             trigger_insert: Some(58_720_257),
+            next: Some(NextStep { insert: Some(117_440_513), bytes: 6_710_890_496 }),
         }),
         ruled_out: ruled_out(),
         cannot_tell: vec![CannotTell {
@@ -107,6 +108,10 @@ fn window() -> Window {
         culprit: Some(culprit()),
         blame: blame(),
         chain: chain(),
+        without_culprit: Some(Counterfactual {
+            longest: ms(2),
+            recovered: Nanos::from_millis(6_900),
+        }),
     }
 }
 
@@ -135,6 +140,7 @@ fn small_window() -> Window {
             unknown: true,
         }],
         chain: Vec::new(),
+        without_culprit: None,
     }
 }
 

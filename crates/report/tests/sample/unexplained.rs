@@ -67,6 +67,7 @@ fn window() -> Window {
             unknown: true,
         }],
         chain: Vec::new(),
+        without_culprit: None,
     }
 }
 
