@@ -19,8 +19,10 @@ use coldcase_ingest::capture::{Context, Nanos, ProcessId, Span, ThreadId};
 
 use crate::findings::{Cause, Operation};
 use crate::holds::{Evidence, Hold};
+use crate::losses;
 use crate::model::Model;
 use crate::operation::is_memory;
+use crate::release;
 use crate::rules::WaitKind;
 use crate::sites::LockKey;
 use crate::thread_state::{Doing, WaitId};
@@ -135,7 +137,21 @@ impl<'m, 'a> Blamer<'m, 'a> {
                     }
                 }
             }
+            (WaitKind::Other, _) if self.model.states.wait(id).stack.is_none() => {
+                self.for_something(id, span, via, depth);
+            }
             _ => self.own(id, span, via),
+        }
+    }
+
+    /// Nothing in the capture says what a wait was for, unless the one who ended it let go of a futex.
+    fn for_something(&mut self, id: WaitId, span: Span, via: Option<&Hold>, depth: u32) {
+        let stack = self.model.wakeup(id).and_then(|wakeup| wakeup.stack);
+        let of_futex = stack.is_some_and(|stack| release::wakes_futex(self.model.capture, stack));
+        if of_futex {
+            self.by_waker(id, span, via, depth);
+        } else {
+            self.unseen(span, via);
         }
     }
 
@@ -223,7 +239,8 @@ impl<'m, 'a> Blamer<'m, 'a> {
         })
     }
 
-    /// Nobody is known to have held the lock in this piece: a memory call of the same process may explain it.
+    /// Nobody is known to have held the lock in this piece: a memory call of the same process may explain it. Only
+    /// what is not in the capture speaks for that (the caller does not wait), so it counts where nothing was lost.
     fn without_holder(
         &mut self,
         id: WaitId,
@@ -233,6 +250,7 @@ impl<'m, 'a> Blamer<'m, 'a> {
         depth: u32,
     ) {
         if let LockKey::Mmap(process) = key
+            && !losses::any(self.model.capture, piece)
             && let Some(hold) =
                 self.overlapping(id, process, piece).or_else(|| self.witnessed(id, process, piece))
         {

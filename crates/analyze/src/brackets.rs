@@ -11,10 +11,12 @@ pub(crate) struct Bracket {
     pub syscall: Syscall,
     /// `None` if it began before the recording.
     pub enter: Option<Timestamp>,
-    /// `None` if it had not ended when the recording did.
+    /// `None` if it had not ended when the recording did. Where its exit was lost, the thread's next call says
+    /// by when it had ended.
     pub exit: Option<Timestamp>,
     /// The raw arguments; `None` without the entry.
     pub args: Option<[u64; 6]>,
+    /// `None` if the exit was not recorded.
     pub result: Option<i64>,
     pub stack: Option<StackId>,
 }
@@ -27,6 +29,7 @@ impl Bracket {
 
     /// How long it took, if both ends were recorded.
     pub fn duration(&self) -> Option<Nanos> {
+        self.result?;
         Some(self.exit?.since(self.enter?))
     }
 }
@@ -44,10 +47,13 @@ impl Brackets {
             let brackets = &mut by_thread[event.thread.index()];
             let (thread, syscall, stack) = (event.thread, event.syscall, event.stack);
             let first = brackets.is_empty();
-            let open =
-                brackets.last_mut().filter(|last| last.exit.is_none() && last.syscall == syscall);
+            let open = brackets.last_mut().filter(|last| last.exit.is_none());
+            let same = |open: &&mut Bracket| open.syscall == syscall;
             match (event.phase, open) {
-                (SyscallPhase::Enter { args }, _) => {
+                (SyscallPhase::Enter { args }, open) => {
+                    if let Some(lost) = open {
+                        lost.exit = Some(event.time);
+                    }
                     let (enter, args) = (Some(event.time), Some(args));
                     brackets.push(Bracket {
                         thread,
@@ -59,14 +65,14 @@ impl Brackets {
                         stack,
                     });
                 }
-                (SyscallPhase::Exit { result }, Some(open)) => {
+                (SyscallPhase::Exit { result }, Some(open)) if same(&open) => {
                     open.exit = Some(event.time);
                     open.result = Some(result);
                 }
                 // A thread born in the recording comes out of its parent's clone without having gone in.
-                (SyscallPhase::Exit { .. }, None)
+                (SyscallPhase::Exit { .. }, _)
                     if !first || capture.threads.get(thread).born.is_some() => {}
-                (SyscallPhase::Exit { result }, None) => {
+                (SyscallPhase::Exit { result }, _) => {
                     let (exit, result) = (Some(event.time), Some(result));
                     let enter = None;
                     brackets.push(Bracket {

@@ -1,6 +1,7 @@
 //! Whether threads that wanted to run found no CPU, or were not allowed to use one.
 
-use coldcase_ingest::capture::{Capture, Nanos, Span, StackId, Timestamp};
+use coldcase_ingest::capture::{Capture, Nanos, Span, StackId, ThreadId, Timestamp};
+use rustc_hash::FxHashMap;
 
 use crate::findings::Cause;
 use crate::model::Model;
@@ -22,6 +23,8 @@ pub(crate) struct Load {
     /// Time run by all threads before each of these moments, in nanoseconds.
     run_before: Vec<u64>,
     cpus: u64,
+    /// Some CPU is never seen to wake from idling, so a thread that seems to wait may run there.
+    blind: bool,
 }
 
 impl Load {
@@ -37,8 +40,9 @@ impl Load {
         let seen = capture.switches.iter().filter_map(|switch| switch.cpu).max();
         let cpus = u64::from(capture.origin.cpus.unwrap_or(0))
             .max(seen.map_or(0, |cpu| u64::from(cpu) + 1));
+        let blind = is_blind(capture);
         let mut load =
-            Self { times: Vec::new(), running: Vec::new(), run_before: Vec::new(), cpus };
+            Self { times: Vec::new(), running: Vec::new(), run_before: Vec::new(), cpus, blind };
         let (mut now, mut running, mut run) = (Timestamp(0), 0_u64, 0_u64);
         for (time, begins) in changes {
             run = run.saturating_add(time.since(now).0.saturating_mul(running));
@@ -72,6 +76,22 @@ impl Load {
     }
 }
 
+/// Whether some CPU went idle time and again, and never came back. In some virtual machines perf records nothing on
+/// the idle task of a CPU.
+fn is_blind(capture: &Capture) -> bool {
+    const TIMES: u64 = 2;
+    let is_idle =
+        |thread: Option<ThreadId>| thread.is_some_and(|id| capture.threads.get(id).is_idle_task());
+    let mut went: FxHashMap<u32, (u64, u64)> = FxHashMap::default();
+    for switch in &capture.switches {
+        let Some(cpu) = switch.cpu else { continue };
+        let (idled, woke) = went.entry(cpu).or_default();
+        *idled += u64::from(is_idle(switch.into));
+        *woke += u64::from(is_idle(switch.out));
+    }
+    went.values().any(|&(idled, woke)| idled >= TIMES && woke == 0)
+}
+
 /// Whether a thread that wants to run is kept from it by its cgroup's quota. Since Linux 6.18 a thread is taken
 /// off in a task work on its way to user space (`throttle_cfs_rq_work`, `kernel/sched/fair.c`), which its
 /// stack shows; before, only idle CPUs do.
@@ -82,7 +102,8 @@ pub(crate) fn is_throttled(model: &Model<'_>, stack: Option<StackId>, span: Span
             .find(|name| !rules::is_scheduler(name))
             .is_some_and(|name| matches!(name, "task_work_run" | "throttle_cfs_rq_work"))
     });
-    by_stack || model.load.idle_share(span).is_some_and(|idle| idle > IDLE_SHARE)
+    let idle = || model.load.idle_share(span).is_some_and(|idle| idle > IDLE_SHARE);
+    by_stack || !model.load.blind && idle()
 }
 
 /// The figure that tells a throttled process from a starved one.

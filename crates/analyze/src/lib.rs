@@ -17,6 +17,7 @@ mod counterfactual;
 mod cpu;
 pub mod findings;
 mod holds;
+mod losses;
 mod memory;
 mod mm;
 mod model;

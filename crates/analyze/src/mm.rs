@@ -1,7 +1,7 @@
 //! `mmap_lock` holds from the lock's own events, and which process each lock belongs to.
 
 use coldcase_ingest::capture::{
-    Capture, MmapLock, MmapLockPhase, ProcessId, Span, StackId, ThreadId, Timestamp,
+    Capture, MmapLock, MmapLockPhase, Nanos, ProcessId, Span, StackId, ThreadId, Timestamp,
 };
 use rustc_hash::FxHashMap;
 
@@ -19,6 +19,8 @@ pub(crate) struct MmapHold {
     pub open_start: bool,
     /// How it was taken; a later downgrade does not change this.
     pub mode: LockMode,
+    /// When a writer let readers in.
+    downgraded: Option<Timestamp>,
     pub stack: Option<StackId>,
 }
 
@@ -45,6 +47,7 @@ impl AddressSpaces {
         }
         for holds in spaces.holds.values_mut() {
             holds.sort_by_key(|hold| (hold.span.start, hold.span.end, hold.thread));
+            drop_contradicted(holds);
         }
         spaces
     }
@@ -60,14 +63,19 @@ impl AddressSpaces {
         match row.phase {
             MmapLockPhase::Acquired { success: true } => {
                 let span = Span::new(row.time, row.time);
-                let hold = MmapHold { thread, span, open_start: false, mode, stack: row.stack };
+                let (open_start, downgraded, stack) = (false, None, row.stack);
+                let hold = MmapHold { thread, span, open_start, mode, downgraded, stack };
                 // An acquisition by somebody who has the lock is a downgrade: the same hold goes on.
-                open.entry(key).or_insert(hold);
+                let known = open.entry(key).or_insert(hold);
+                if known.span.start < row.time {
+                    known.downgraded = Some(row.time);
+                }
             }
             MmapLockPhase::Released => {
                 let start = capture.map_or(row.time, |span| span.start);
                 let span = Span::new(start, row.time);
-                let unknown = MmapHold { thread, span, open_start: true, mode, stack: row.stack };
+                let (open_start, downgraded, stack) = (true, None, row.stack);
+                let unknown = MmapHold { thread, span, open_start, mode, downgraded, stack };
                 let hold = open.remove(&key).unwrap_or(unknown);
                 self.keep(row.mm, hold, row.time);
             }
@@ -93,6 +101,28 @@ impl AddressSpaces {
         let mm = asked.get(after).or_else(|| asked[..after].last())?.1;
         self.owner.get(&mm).copied()
     }
+}
+
+/// Drops holds during which somebody else got the lock: their release was lost, or their beginning, and who had
+/// the lock in between is unknown.
+fn drop_contradicted(holds: &mut Vec<MmapHold>) {
+    /// Clocks of two CPUs differ by less.
+    const SKEW: Nanos = Nanos(10_000);
+    let mut contradicted = vec![false; holds.len()];
+    let mut active: Vec<usize> = Vec::new();
+    for (index, next) in holds.iter().enumerate() {
+        let taken = next.span.start;
+        active.retain(|&earlier| holds[earlier].span.end > taken.plus(SKEW));
+        for &earlier in &active {
+            let hold = &holds[earlier];
+            let alone = hold.mode == LockMode::Write
+                && hold.downgraded.is_none_or(|downgraded| downgraded > taken.plus(SKEW));
+            contradicted[earlier] |= alone || next.mode == LockMode::Write;
+        }
+        active.push(index);
+    }
+    let mut contradicted = contradicted.into_iter();
+    holds.retain(|_| contradicted.next() != Some(true));
 }
 
 /// The process of each address space: the one that takes its lock most often, other than to look into

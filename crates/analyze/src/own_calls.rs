@@ -1,10 +1,11 @@
 //! Threads that stood still in a long memory call of their own, with nobody waiting for its lock: a
 //! single-threaded server that forks, or maps and fills gigabytes.
 
-use coldcase_ingest::capture::{Meaning, Mode, Nanos, Syscall};
+use coldcase_ingest::capture::{Meaning, Mode, Nanos, Span, Syscall, Timestamp};
 
 use crate::brackets::Bracket;
 use crate::findings::{ActivityShare, BlameRow, Cause, Culprit, Freeze, Grade, Operation, Window};
+use crate::losses;
 use crate::memory;
 use crate::model::Model;
 use crate::operation::is_memory;
@@ -52,7 +53,19 @@ fn is_own_affair(model: &Model<'_>, options: &Options, call: &Bracket) -> bool {
         && thread.born.is_none()
         && !process.kernel
         && call.duration().is_some_and(|duration| duration >= options.min_freeze)
+        && (!losses::any(model.capture, call.span(model.span)) || was_met_in(model, call))
         && on_cpu(model, call).share_of(call.span(model.span).duration()) > 0.5
+}
+
+/// Whether the thread was met in such a call in both halves of it. Where events were lost, an entry and an exit
+/// need not belong together.
+fn was_met_in(model: &Model<'_>, call: &Bracket) -> bool {
+    let span = call.span(model.span);
+    let middle = Timestamp(span.start.0 + span.duration().0 / 2);
+    [Span::new(span.start, middle), Span::new(middle, span.end)].into_iter().all(|half| {
+        let met = model.sightings.first(call.thread, half).map(|(_, operation)| operation);
+        met == Some(Operation::Syscall(call.syscall))
+    })
 }
 
 fn on_cpu(model: &Model<'_>, call: &Bracket) -> Nanos {
@@ -75,15 +88,20 @@ fn describe(model: &Model<'_>, call: &Bracket) -> (RawWindow, Window) {
     let running = on_cpu(model, call);
     let stacks =
         |mode| call.stack.map(|stack| view::frames(capture, stack, mode)).unwrap_or_default();
+    let mut evidence = vec![format!(
+        "{} was in {} from its entry to its exit, {:.0} % of the time on a CPU",
+        thread.comm,
+        operation.word(),
+        100.0 * running.share_of(duration)
+    )];
+    let others_seen = model.sites.any_named();
+    if !others_seen {
+        evidence.push("whether others waited for its lock, stacks without names do not say".into());
+    }
     let window = Window {
         cause: Some(Cause::MemorySyscall),
-        grade: Grade::Strong,
-        evidence: vec![format!(
-            "{} was in {} from its entry to its exit, {:.0} % of the time on a CPU",
-            thread.comm,
-            operation.word(),
-            100.0 * running.share_of(duration)
-        )],
+        grade: if others_seen { Grade::Strong } else { Grade::Circumstantial },
+        evidence,
         freeze: Freeze {
             pid: capture.threads.process(process).pid,
             comm: capture.threads.process_comm(process).to_owned(),

@@ -64,14 +64,21 @@ pub(crate) fn of_stack(capture: &Capture, stack: StackId) -> Option<Release> {
 }
 
 /// What the wakee must have waited for, if its own stack is not in the capture: a semaphore that a memory
-/// operation let go.
+/// operation let go. `execve` has another besides, `exec_update_lock` (`setup_new_exec`, `fs/exec.c`).
 pub(crate) fn released_lock(capture: &Capture, stack: StackId) -> Option<WaitKind> {
     match of_stack(capture, stack)? {
         Release::Other => return None,
         Release::Read | Release::Write | Release::Downgrade => {}
     }
     let operation = operation::of_stack(capture, stack)?;
-    operation::is_memory(operation).then_some(WaitKind::Harm(Cause::MmapLock, None))
+    let ambiguous = matches!(operation, Operation::Syscall(Syscall::Execve | Syscall::Execveat));
+    (operation::is_memory(operation) && !ambiguous).then_some(WaitKind::Harm(Cause::MmapLock, None))
+}
+
+/// Whether a waker's stack lets go of a futex.
+pub(crate) fn wakes_futex(capture: &Capture, stack: StackId) -> bool {
+    const FUNCTIONS: &[&str] = &["do_futex", "futex_wake", "futex_wake_op", "futex_unlock_pi"];
+    names::kernel(capture, stack).any(|name| FUNCTIONS.contains(&name))
 }
 
 /// How the lock had been taken that was let go like this: what unmaps takes it for writing and ends as a

@@ -1,6 +1,6 @@
 //! Where each wait happened and, if it was for a lock, for which one.
 
-use coldcase_ingest::capture::{Capture, ContentionFlags, ProcessId, StackId, Syscall};
+use coldcase_ingest::capture::{Capture, ContentionFlags, Context, ProcessId, StackId, Syscall};
 use rustc_hash::FxHashMap;
 
 use crate::brackets::Brackets;
@@ -52,10 +52,10 @@ impl Sites {
         contentions: &Contentions,
         spaces: &AddressSpaces,
     ) -> Self {
-        let context = Context { capture, brackets, contentions, spaces };
+        let tables = Tables { capture, brackets, contentions, spaces };
         let mut matcher = Matcher::new(capture, rules);
         let mut names = Names::default();
-        let sites = states.waits.iter().map(|wait| context.site(wait, &mut matcher, &mut names));
+        let sites = states.waits.iter().map(|wait| tables.site(wait, &mut matcher, &mut names));
         let sites = sites.collect();
         let mut sites = Self { sites, names: names.names };
         sites.unite_by_address(states, capture);
@@ -64,6 +64,11 @@ impl Sites {
 
     pub fn of(&self, wait: WaitId) -> &Site {
         &self.sites[wait.0 as usize]
+    }
+
+    /// Whether any wait could be told from others: without callchains or their names none can.
+    pub fn any_named(&self) -> bool {
+        self.sites.iter().any(|site| site.kind != WaitKind::Other)
     }
 
     pub fn name(&self, site: &Site) -> &str {
@@ -128,14 +133,14 @@ impl Names {
     }
 }
 
-struct Context<'a> {
+struct Tables<'a> {
     capture: &'a Capture,
     brackets: &'a Brackets,
     contentions: &'a Contentions,
     spaces: &'a AddressSpaces,
 }
 
-impl Context<'_> {
+impl Tables<'_> {
     fn site(&self, wait: &Wait, matcher: &mut Matcher<'_>, names: &mut Names) -> Site {
         let contention = self.contentions.of_sleep(wait.thread, wait.span);
         // A wait that was under way has no stack of its own; the end of its contention gives it back.
@@ -174,9 +179,13 @@ impl Context<'_> {
                 kind => ("kernel lock".to_owned(), kind),
             };
         }
-        let waker = wait.wakeup.and_then(|index| self.capture.wakeups[index].stack);
+        // An interrupt's stack is on top of that of a bystander.
+        let wakeup = wait.wakeup.map(|index| &self.capture.wakeups[index]);
+        let by_task = wakeup.filter(|wakeup| wakeup.context == Context::Task);
+        let release = by_task.and_then(|wakeup| wakeup.stack);
         if stack.is_none()
-            && let Some(kind) = waker.and_then(|waker| release::released_lock(self.capture, waker))
+            && let Some(kind) =
+                release.and_then(|waker| release::released_lock(self.capture, waker))
         {
             return ("mmap_lock".to_owned(), kind);
         }

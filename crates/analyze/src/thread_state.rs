@@ -11,7 +11,7 @@
 //! before the switch-out that it cancels (then `prev_state` already says runnable).
 
 use coldcase_ingest::capture::{
-    Capture, Context, Nanos, Span, StackId, Switch, TaskState, ThreadId, Timestamp, WakeupKind,
+    Capture, Nanos, Span, StackId, Switch, TaskState, ThreadId, Timestamp, WakeupKind,
 };
 use rustc_hash::FxHashMap;
 
@@ -152,9 +152,8 @@ fn comings_recorded(capture: &Capture) -> bool {
 fn own_events(capture: &Capture) -> Vec<(Timestamp, ThreadId, Option<u32>)> {
     let samples = capture.samples.iter().map(|row| (row.time, row.thread, row.cpu));
     let syscalls = capture.syscalls.iter().map(|row| (row.time, row.thread, None));
-    let wakers = capture.wakeups.iter().filter(|row| row.context == Context::Task);
-    let wakers = wakers.filter(|row| row.kind == WakeupKind::Waking);
-    let wakers = wakers.filter_map(|row| Some((row.time, row.waker?, None)));
+    // Who is interrupted is on a CPU as well.
+    let wakers = capture.wakeups.iter().filter_map(|row| Some((row.time, row.waker?, None)));
     let mut events: Vec<_> = samples.chain(syscalls).chain(wakers).collect();
     events.sort_by_key(|event| event.0);
     events
@@ -179,6 +178,8 @@ enum Now {
 struct Machine<'a> {
     capture: &'a Capture,
     now: Vec<Now>,
+    /// When each thread last did something of its own.
+    seen: Vec<Timestamp>,
     slices: Vec<Vec<Slice>>,
     waits: Vec<Wait>,
     /// When each CPU last changed hands, and to whom.
@@ -195,6 +196,7 @@ impl<'a> Machine<'a> {
         Self {
             capture,
             now: vec![Now::Unseen; threads],
+            seen: vec![Timestamp(0); threads],
             slices: vec![Vec::new(); threads],
             waits: Vec::new(),
             last_switch_on: FxHashMap::default(),
@@ -205,6 +207,7 @@ impl<'a> Machine<'a> {
     }
 
     fn switch(&mut self, switch: &Switch) {
+        self.note_lost_leave(switch);
         if let Some(out) = switch.out.filter(|&out| !self.is_idle_task(out)) {
             self.leave(out, switch);
         }
@@ -213,6 +216,24 @@ impl<'a> Machine<'a> {
         }
         if let Some(cpu) = switch.cpu {
             self.last_switch_on.insert(cpu, (switch.time, switch.into));
+        }
+    }
+
+    /// A CPU runs one thread at a time: if another leaves than the one that came, the leaving of that one was lost.
+    /// It ran at least until it was last seen to; what it did then is unknown.
+    fn note_lost_leave(&mut self, switch: &Switch) {
+        let before = switch.cpu.and_then(|cpu| self.last_switch_on.get(&cpu));
+        let Some(&(came, Some(gone))) = before else { return };
+        if switch.out.is_none_or(|out| out == gone) || self.is_idle_task(gone) {
+            return;
+        }
+        if let Now::Running { since } = self.now[gone.index()]
+            && since == came
+        {
+            let seen = self.seen[gone.index()].max(since);
+            self.push(gone, Span::new(since, seen), Doing::Running);
+            let (state, stack, woken) = (TaskState::Unknown, None, None);
+            self.now[gone.index()] = Now::Off { since: seen, state, stack, woken };
         }
     }
 
@@ -311,13 +332,24 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// A thread did something of its own while it was thought to be off its CPU.
+    /// A thread did something of its own, so it runs, whatever it was thought to do.
     fn prove_running(&mut self, thread: ThreadId, time: Timestamp, cpu: Option<u32>) {
-        let Now::Off { since, .. } = self.now[thread.index()] else { return };
+        self.seen[thread.index()] = time;
+        let on_cpu = cpu.and_then(|cpu| self.last_switch_on.get(&cpu));
+        let since = match self.now[thread.index()] {
+            Now::Off { since, .. } => since,
+            // What it did before is unknown, unless the CPU has not changed hands since the beginning.
+            Now::Unseen => {
+                let from_the_beginning = cpu.is_some() && on_cpu.is_none();
+                let since = if from_the_beginning { self.beginning_of(thread) } else { time };
+                self.now[thread.index()] = Now::Running { since };
+                return;
+            }
+            Now::Running { .. } | Now::Ended => return,
+        };
         if time <= since {
             return;
         }
-        let on_cpu = cpu.and_then(|cpu| self.last_switch_on.get(&cpu));
         let to_it =
             on_cpu.filter(|(came, into)| *came >= since && into.is_none_or(|into| into == thread));
         let came = to_it.map_or(time, |(came, _)| *came);
@@ -351,7 +383,8 @@ impl<'a> Machine<'a> {
     fn close_unseen(&mut self, thread: ThreadId, time: Timestamp) {
         let since = self.beginning_of(thread);
         let span = Span::new(since, time);
-        if self.capture.threads.get(thread).born.is_some() {
+        let born = self.capture.threads.get(thread).born;
+        if born.is_some_and(|born| self.span.contains(born)) {
             // A new thread waits for its first turn; if that seems to take long, an earlier turn is missing.
             const FIRST_TURN: Nanos = Nanos(100_000_000);
             if span.duration() <= FIRST_TURN {
@@ -431,7 +464,7 @@ impl<'a> Machine<'a> {
 
 #[cfg(test)]
 mod tests {
-    use coldcase_ingest::capture::Wakeup;
+    use coldcase_ingest::capture::{Context, Wakeup};
 
     use super::*;
 

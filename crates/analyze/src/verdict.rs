@@ -16,7 +16,7 @@ use crate::tally::Tally;
 use crate::thread_state::Doing;
 use crate::view;
 use crate::windows::{self, RawWindow};
-use crate::{chain, counterfactual, cpu, rhythm, stopped, work};
+use crate::{chain, counterfactual, cpu, losses, rhythm, stopped, work};
 
 /// A thread is a culprit if at least so much of the waiting ends at it ...
 const CULPRIT_SHARE: f64 = 0.5;
@@ -43,6 +43,9 @@ pub(crate) fn judge(model: &Model<'_>, raw: &RawWindow) -> Option<Window> {
         _ => raw.cause.is_lock() && (raw.cause != Cause::Futex || cause == Cause::Futex),
     };
     let culprit = if held { find_culprit(&leaves, total) } else { None };
+    let culprit = culprit.filter(|suspect| {
+        !losses::many(model.capture, raw.span) || is_vouched_for(model, suspect, raw.span)
+    });
     let lock = raw.cause.is_lock().then(|| lock(model, raw, culprit.as_ref()));
     let grade = grade(model, raw, cause, culprit.as_ref(), &leaves, total);
     let mut evidence: Vec<String> = cpu::evidence(model, raw).into_iter().collect();
@@ -115,6 +118,15 @@ fn find_culprit(leaves: &[Leaf], total: Nanos) -> Option<Suspect> {
         first.hold = hold;
     }
     Some(first)
+}
+
+/// Whether more than the lack of events speaks for a suspect: the lock's own events, or samples that met it on a
+/// CPU time and again. Where many events were lost, a victim that is not seen to wait looks like the one who ran.
+fn is_vouched_for(model: &Model<'_>, suspect: &Suspect, span: Span) -> bool {
+    const TIMES: usize = 3;
+    let samples = model.capture.samples.iter();
+    let met = samples.filter(|row| row.thread == suspect.thread && span.contains(row.time));
+    suspect.hold.evidence == Evidence::LockEvents || met.take(TIMES).count() == TIMES
 }
 
 /// Time that ends at threads which themselves wait for work from outside, or which bring work now and then: who
@@ -318,7 +330,7 @@ fn grade(
     let may_be_a_pause = raw.cause == Cause::Futex
         && culprit.is_some_and(|suspect| rhythm::slept(model, raw, suspect.thread))
         && wait_for_a_signal(model, raw);
-    if unknown.share_of(total) > 0.5 || lost_inside(model, raw.span) || may_be_a_pause {
+    if unknown.share_of(total) > 0.5 || losses::any(model.capture, raw.span) || may_be_a_pause {
         grade = grade.max(Grade::Circumstantial);
     }
     if sampled {
@@ -343,13 +355,6 @@ fn grade_of_holds(raw: &RawWindow, suspect: &Suspect, leaves: &[Leaf]) -> Grade 
     } else {
         Grade::Circumstantial
     }
-}
-
-fn lost_inside(model: &Model<'_>, span: Span) -> bool {
-    let lost = model.capture.losses.iter().filter(|loss| loss.count > 0);
-    // A loss is reported when there is room again, so one soon after the window may lie in it.
-    lost.filter_map(|loss| loss.time)
-        .any(|time| span.start <= time && time <= span.end.plus(Nanos::from_millis(1000)))
 }
 
 fn evidence_of(
@@ -396,7 +401,7 @@ fn evidence_of(
             100.0 * unknown.share_of(total)
         ));
     }
-    if lost_inside(model, raw.span) {
+    if losses::any(model.capture, raw.span) {
         evidence.push("events were lost in or near the window".into());
     }
     evidence

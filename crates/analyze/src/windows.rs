@@ -311,7 +311,8 @@ impl Habits {
         for (_, list) in &mut lengths {
             list.sort_unstable();
         }
-        let born_here = model.capture.threads.get(thread).born.is_some();
+        let born = model.capture.threads.get(thread).born;
+        let born_here = born.is_some_and(|born| model.span.contains(born));
         Self { lengths, born_here }
     }
 
