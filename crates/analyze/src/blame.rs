@@ -161,7 +161,11 @@ impl<'m, 'a> Blamer<'m, 'a> {
     fn waker(&self, id: WaitId, via: Option<&Hold>) -> Result<(ThreadId, Hold), Why> {
         const SLICES: usize = 64;
         let model = self.model;
-        let mut id = id;
+        let known_lock = model.sites.of(id).by_program;
+        let last = Some(model.series.last(id)).filter(|&last| {
+            via.is_none_or(|hold| model.states.wait(last).span.start < hold.span.end)
+        });
+        let mut id = last.unwrap_or(id);
         for _ in 0..SLICES {
             let wait = model.states.wait(id);
             if wait.open_end {
@@ -172,7 +176,7 @@ impl<'m, 'a> Blamer<'m, 'a> {
             if let (Context::Task, Some(waker)) = (wakeup.context, by)
                 && !model.capture.threads.get(waker).is_idle_task()
             {
-                if self.is_job(waker, wait.span) {
+                if !known_lock && self.is_job(waker, wait.span) {
                     return Err(Why::Job);
                 }
                 let call = model.brackets.at(waker, wakeup.time).copied();
@@ -192,7 +196,7 @@ impl<'m, 'a> Blamer<'m, 'a> {
                 return Ok((waker, hold));
             }
             // What a holder waits for after it has let go is its own affair.
-            let next = self.taken_up_again(id).filter(|&next| {
+            let next = model.states.taken_up_again(id).filter(|&next| {
                 via.is_none_or(|hold| model.states.wait(next).span.start < hold.span.end)
             });
             id = next.ok_or(Why::Interrupt)?;
@@ -207,21 +211,6 @@ impl<'m, 'a> Blamer<'m, 'a> {
         let around = Span::new(wait.end, wait.end.plus(WITH_IT));
         thread.born.is_some_and(|born| wait.contains(born))
             || thread.ended.is_some_and(|ended| around.contains(ended))
-    }
-
-    /// The wait that a thread begins at once after this one, at the same place.
-    fn taken_up_again(&self, id: WaitId) -> Option<WaitId> {
-        let states = &self.model.states;
-        let wait = states.wait(id);
-        /// A switch or two, and the way out of the kernel and back.
-        const AT_ONCE: Nanos = Nanos(2_000_000);
-        let soon = Span::new(wait.span.end, wait.span.end.plus(AT_ONCE));
-        states.within(wait.thread, soon).find_map(|slice| match slice.doing {
-            Doing::Blocked(next) if next != id => {
-                (states.wait(next).stack == wait.stack).then_some(next)
-            }
-            _ => None,
-        })
     }
 
     /// Nobody is known to have held the lock in this piece: a memory call of the same process may explain it.

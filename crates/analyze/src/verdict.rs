@@ -35,11 +35,12 @@ pub(crate) fn judge(model: &Model<'_>, raw: &RawWindow) -> Option<Window> {
     }
     let leaves = blamer.leaves();
     let total: Nanos = raw.harms.iter().map(|harm| harm.span.duration()).sum();
-    if raw.cause == Cause::Futex && waits_for_work(model, raw, &leaves).share_of(total) > 0.5 {
+    let queue = raw.cause == Cause::Futex && !raw.known_lock;
+    if queue && waits_for_work(model, raw, &leaves).share_of(total) > 0.5 {
         return None;
     }
     let cause = cause(model, raw, &leaves, total);
-    if cause == Cause::Futex && windows::comes_and_goes(model, raw) {
+    if queue && cause == Cause::Futex && windows::comes_and_goes(model, raw) {
         return None;
     }
     // A holder that found no CPU is a victim itself, and so is the one who does the others' I/O.
@@ -316,6 +317,7 @@ fn grade(
     let sampled =
         [Meaning::Switches, Meaning::Waking].iter().any(|&event| model.capture.sampled(event));
     let may_be_a_pause = raw.cause == Cause::Futex
+        && !raw.known_lock
         && culprit.is_some_and(|suspect| rhythm::slept(model, raw, suspect.thread))
         && wait_for_a_signal(model, raw);
     if unknown.share_of(total) > 0.5 || lost_inside(model, raw.span) || may_be_a_pause {
