@@ -157,51 +157,44 @@ impl<'m, 'a> Blamer<'m, 'a> {
         }
     }
 
-    /// Who ended a futex wait. A timed wait that runs out is taken up again at once: then the next one counts.
+    /// Who ended a futex wait. A timed wait that runs out is taken up again at once: then the last of them counts.
     fn waker(&self, id: WaitId, via: Option<&Hold>) -> Result<(ThreadId, Hold), Why> {
-        const SLICES: usize = 64;
         let model = self.model;
         let known_lock = model.sites.of(id).by_program;
-        let last = Some(model.series.last(id)).filter(|&last| {
+        let last = model.series.of(id).and_then(|series| series.waits.last().copied());
+        // What a holder waits for after it has let go is its own affair.
+        let last = last.filter(|&last| {
             via.is_none_or(|hold| model.states.wait(last).span.start < hold.span.end)
         });
-        let mut id = last.unwrap_or(id);
-        for _ in 0..SLICES {
-            let wait = model.states.wait(id);
-            if wait.open_end {
-                return Err(Why::NotEnded);
-            }
-            let wakeup = model.wakeup(id).ok_or(Why::NoWakeup)?;
-            let by = wakeup.waker.filter(|&waker| waker != wait.thread);
-            if let (Context::Task, Some(waker)) = (wakeup.context, by)
-                && !model.capture.threads.get(waker).is_idle_task()
-            {
-                if !known_lock && self.is_job(waker, wait.span) {
-                    return Err(Why::Job);
-                }
-                let call = model.brackets.at(waker, wakeup.time).copied();
-                let hold = Hold {
-                    thread: waker,
-                    span: Span::new(wait.span.start, wakeup.time),
-                    open_start: wait.open_start,
-                    mode: None,
-                    evidence: match wakeup.stack {
-                        Some(_) => Evidence::ReleaseStack,
-                        None => Evidence::Waker,
-                    },
-                    operation: None,
-                    call,
-                    stack: wakeup.stack,
-                };
-                return Ok((waker, hold));
-            }
-            // What a holder waits for after it has let go is its own affair.
-            let next = model.states.taken_up_again(id).filter(|&next| {
-                via.is_none_or(|hold| model.states.wait(next).span.start < hold.span.end)
-            });
-            id = next.ok_or(Why::Interrupt)?;
+        let id = last.unwrap_or(id);
+        let wait = model.states.wait(id);
+        if wait.open_end {
+            return Err(Why::NotEnded);
         }
-        Err(Why::Interrupt)
+        let wakeup = model.wakeup(id).ok_or(Why::NoWakeup)?;
+        let waker = wakeup.waker.filter(|&waker| {
+            waker != wait.thread
+                && wakeup.context == Context::Task
+                && !model.capture.threads.get(waker).is_idle_task()
+        });
+        let waker = waker.ok_or(Why::Interrupt)?;
+        if !known_lock && self.is_job(waker, wait.span) {
+            return Err(Why::Job);
+        }
+        let hold = Hold {
+            thread: waker,
+            span: Span::new(wait.span.start, wakeup.time),
+            open_start: wait.open_start,
+            mode: None,
+            evidence: match wakeup.stack {
+                Some(_) => Evidence::ReleaseStack,
+                None => Evidence::Waker,
+            },
+            operation: None,
+            call: model.brackets.at(waker, wakeup.time).copied(),
+            stack: wakeup.stack,
+        };
+        Ok((waker, hold))
     }
 
     /// Whether a thread lived for what another waited for: born during the wait, or ended with it.

@@ -34,9 +34,8 @@ impl<'a> Model<'a> {
         let brackets = Brackets::new(capture);
         let contentions = Contentions::new(capture);
         let spaces = AddressSpaces::new(capture);
-        let sites = Sites::new(capture, rules, &states, &brackets, &contentions, &spaces);
-        let threads = capture.threads.iter().map(|(id, _)| id);
-        let series = Series::new(threads, &states, &sites);
+        let mut sites = Sites::new(capture, rules, &states, &brackets, &contentions, &spaces);
+        let series = Series::new(capture, &states, &mut sites);
         let holds = Holds::new(capture, &states, &sites, &brackets, &spaces);
         let load = Load::new(capture, &states);
         let sightings = Sightings::new(capture, &states);

@@ -9,7 +9,9 @@ use crate::memory;
 use crate::model::Model;
 use crate::operation::is_memory;
 use crate::options::Options;
+use crate::sliced;
 use crate::thread_state::Doing;
+use crate::verdict;
 use crate::view;
 use crate::windows::{self, RawWindow};
 
@@ -32,7 +34,16 @@ pub(crate) fn find(
                 raw.crew.contains(&call.thread) && raw.span.intersect(span).is_some()
             })
     });
-    calls.map(|call| describe(model, call)).collect()
+    let behind = |call| {
+        let raw = sliced::behind(model, call)?;
+        Some((verdict::judge(model, &raw)?, raw))
+    };
+    calls
+        .map(|call| match behind(call) {
+            Some((window, raw)) => (raw, window),
+            None => describe(model, call),
+        })
+        .collect()
 }
 
 fn is_own_affair(model: &Model<'_>, options: &Options, call: &Bracket) -> bool {

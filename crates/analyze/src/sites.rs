@@ -72,6 +72,19 @@ impl Sites {
         &self.names[site.name as usize]
     }
 
+    /// Names waits that are known by more than their own stacks to be for a lock of the program.
+    pub fn know(&mut self, waits: &[WaitId], name: &str) {
+        let known = self.names.iter().position(|other| other == name).unwrap_or_else(|| {
+            self.names.push(name.to_owned());
+            self.names.len() - 1
+        });
+        let known = u32::try_from(known).unwrap_or(u32::MAX);
+        for wait in waits {
+            let site = &mut self.sites[wait.0 as usize];
+            (site.name, site.by_program) = (known, true);
+        }
+    }
+
     /// An rwsem whose caller no rule knows is the `mmap_lock` if other waits for the same address are.
     fn unite_by_address(&mut self, states: &ThreadStates, capture: &Capture) {
         let mut owners: FxHashMap<u64, FxHashMap<ProcessId, u32>> = FxHashMap::default();

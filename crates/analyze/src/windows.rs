@@ -301,8 +301,8 @@ fn of_thread(model: &Model<'_>, thread: ThreadId, options: &Options) -> Vec<Harm
                     WaitKind::Idle | WaitKind::Other => return None,
                 },
             };
-            let length = wait.and_then(|id| model.series.length(id));
-            let length = length.unwrap_or(slice.span.duration());
+            let series = wait.and_then(|id| model.series.of_known_lock(id));
+            let length = series.map_or(slice.span, |series| series.span).duration();
             let makes_window = length >= long && habits.is_unusual(model, length, cause, wait);
             if !makes_window && (wait.is_none() || cause == Cause::Futex) {
                 return None;
@@ -336,9 +336,12 @@ impl Habits {
             match slice.doing {
                 Doing::Running => {}
                 Doing::Runnable(_) => add(Some(Cause::CpuStarvation), length),
-                Doing::Blocked(id) if model.series.continues(id) => {}
                 Doing::Blocked(id) => {
-                    let length = model.series.length(id).map_or(length, |length| length.0);
+                    let length = match model.series.of_known_lock(id) {
+                        Some(series) if series.waits.first() != Some(&id) => continue,
+                        Some(series) => series.span.duration().0,
+                        None => length,
+                    };
                     add(None, length);
                     if let WaitKind::Harm(cause, _) = model.sites.of(id).kind {
                         add(Some(cause), length);
