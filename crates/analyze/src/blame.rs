@@ -22,6 +22,7 @@ use crate::holds::{Evidence, Hold};
 use crate::model::Model;
 use crate::operation::is_memory;
 use crate::rules::WaitKind;
+use crate::runtime;
 use crate::sites::LockKey;
 use crate::thread_state::{Doing, WaitId};
 
@@ -41,6 +42,8 @@ pub(crate) enum Root {
     Running(ThreadId),
     /// A thread wanted to run.
     NeedsCpu(ThreadId),
+    /// A thread of the program's runtime kept the others from running until it was done, whatever it did meanwhile.
+    Paused(ThreadId),
     /// A thread was blocked on something that is no lock; the wait's site says on what.
     Blocked(ThreadId, WaitId),
     /// The waiting thread's own wait is for no lock: a device, a signal, a limit.
@@ -150,6 +153,15 @@ impl<'m, 'a> Blamer<'m, 'a> {
     /// Locks of programs have no events: whoever woke the waiter had, or came by way of, the lock.
     fn by_waker(&mut self, id: WaitId, span: Span, via: Option<&Hold>, depth: u32) {
         match self.waker(id, via) {
+            Ok((waker, hold)) if runtime::is_collector(self.model, waker) => {
+                let hold = Hold { operation: Some(Operation::RuntimePause), ..hold };
+                self.leaf(Root::Paused(waker), Some(&hold), span);
+            }
+            // What workers do, they do for the one who waits for them.
+            Ok((waker, _)) if runtime::is_worker(self.model, waker) => match via {
+                Some(_) => self.own(id, span, via),
+                None => self.leaf(Root::Unknown(Why::Job), via, span),
+            },
             Ok((waker, hold)) => self.thread(waker, span, Some(&hold), depth + 1),
             // The last in the chain waits for nobody that is known: a timed wait is its own root.
             Err(Why::Interrupt) if via.is_some() => self.own(id, span, via),

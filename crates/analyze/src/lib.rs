@@ -30,6 +30,7 @@ mod release;
 mod remedies;
 mod rhythm;
 pub mod rules;
+mod runtime;
 mod series;
 mod sightings;
 mod sites;

@@ -12,6 +12,7 @@ use crate::findings::Cause;
 use crate::model::Model;
 use crate::options::{Options, ProcessFilter};
 use crate::rules::WaitKind;
+use crate::runtime;
 use crate::tally::Tally;
 use crate::thread_state::{Doing, WaitId};
 
@@ -283,6 +284,7 @@ fn is_working(model: &Model<'_>, thread: ThreadId) -> bool {
 /// Every time that a thread was kept from running.
 fn of_thread(model: &Model<'_>, thread: ThreadId, options: &Options) -> Vec<Harm> {
     let habits = Habits::new(model, thread);
+    let is_helper = runtime::is_helper(model, thread);
     let long = Nanos(options.min_freeze.0 / 2);
     let slices = model.states.of(thread).iter();
     slices
@@ -297,6 +299,7 @@ fn of_thread(model: &Model<'_>, thread: ThreadId, options: &Options) -> Vec<Harm
                 }
                 Doing::Runnable(_) => (Cause::CpuStarvation, None),
                 Doing::Blocked(id) => match model.sites.of(id).kind {
+                    WaitKind::Harm(Cause::Futex, _) if is_helper => return None,
                     WaitKind::Harm(cause, _) => (cause, Some(id)),
                     WaitKind::Idle | WaitKind::Other => return None,
                 },
