@@ -24,6 +24,7 @@ use crate::model::Model;
 use crate::operation::is_memory;
 use crate::release;
 use crate::rules::WaitKind;
+use crate::runtime;
 use crate::sites::LockKey;
 use crate::thread_state::{Doing, WaitId};
 use crate::windows::Harm;
@@ -44,6 +45,8 @@ pub(crate) enum Root {
     Running(ThreadId),
     /// A thread wanted to run.
     NeedsCpu(ThreadId),
+    /// A thread of the program's runtime kept the others from running until it was done, whatever it did meanwhile.
+    Paused(ThreadId),
     /// A thread was blocked on something that is no lock; the wait's site says on what.
     Blocked(ThreadId, WaitId),
     /// The waiting thread's own wait is for no lock: a device, a signal, a limit.
@@ -165,6 +168,15 @@ impl<'m, 'a> Blamer<'m, 'a> {
     /// Locks of programs have no events: whoever woke the waiter had, or came by way of, the lock.
     fn by_waker(&mut self, id: WaitId, span: Span, via: Option<&Hold>, depth: u32) {
         match self.waker(id, via) {
+            Ok((waker, hold)) if runtime::is_collector(self.model, waker) => {
+                let hold = Hold { operation: Some(Operation::RuntimePause), ..hold };
+                self.leaf(Root::Paused(waker), Some(&hold), span);
+            }
+            // What workers do, they do for the one who waits for them.
+            Ok((waker, _)) if runtime::is_worker(self.model, waker) => match via {
+                Some(_) => self.own(id, span, via),
+                None => self.leaf(Root::Unknown(Why::Job), via, span),
+            },
             Ok((waker, hold)) => self.thread(waker, span, Some(&hold), depth + 1),
             // The last in the chain waits for nobody that is known: a timed wait is its own root.
             Err(Why::Interrupt) if via.is_some() => self.own(id, span, via),
@@ -172,47 +184,44 @@ impl<'m, 'a> Blamer<'m, 'a> {
         }
     }
 
-    /// Who ended a futex wait. A timed wait that runs out is taken up again at once: then the next one counts.
+    /// Who ended a futex wait. A timed wait that runs out is taken up again at once: then the last of them counts.
     fn waker(&self, id: WaitId, via: Option<&Hold>) -> Result<(ThreadId, Hold), Why> {
-        const SLICES: usize = 64;
         let model = self.model;
-        let mut id = id;
-        for _ in 0..SLICES {
-            let wait = model.states.wait(id);
-            if wait.open_end {
-                return Err(Why::NotEnded);
-            }
-            let wakeup = model.wakeup(id).ok_or(Why::NoWakeup)?;
-            let by = wakeup.waker.filter(|&waker| waker != wait.thread);
-            if let (Context::Task, Some(waker)) = (wakeup.context, by)
-                && !model.capture.threads.get(waker).is_idle_task()
-            {
-                if self.is_job(waker, wait.span) {
-                    return Err(Why::Job);
-                }
-                let call = model.brackets.at(waker, wakeup.time).copied();
-                let hold = Hold {
-                    thread: waker,
-                    span: Span::new(wait.span.start, wakeup.time),
-                    open_start: wait.open_start,
-                    mode: None,
-                    evidence: match wakeup.stack {
-                        Some(_) => Evidence::ReleaseStack,
-                        None => Evidence::Waker,
-                    },
-                    operation: None,
-                    call,
-                    stack: wakeup.stack,
-                };
-                return Ok((waker, hold));
-            }
-            // What a holder waits for after it has let go is its own affair.
-            let next = self.taken_up_again(id).filter(|&next| {
-                via.is_none_or(|hold| model.states.wait(next).span.start < hold.span.end)
-            });
-            id = next.ok_or(Why::Interrupt)?;
+        let known_lock = model.sites.of(id).by_program;
+        let last = model.series.of(id).and_then(|series| series.waits.last().copied());
+        // What a holder waits for after it has let go is its own affair.
+        let last = last.filter(|&last| {
+            via.is_none_or(|hold| model.states.wait(last).span.start < hold.span.end)
+        });
+        let id = last.unwrap_or(id);
+        let wait = model.states.wait(id);
+        if wait.open_end {
+            return Err(Why::NotEnded);
         }
-        Err(Why::Interrupt)
+        let wakeup = model.wakeup(id).ok_or(Why::NoWakeup)?;
+        let waker = wakeup.waker.filter(|&waker| {
+            waker != wait.thread
+                && wakeup.context == Context::Task
+                && !model.capture.threads.get(waker).is_idle_task()
+        });
+        let waker = waker.ok_or(Why::Interrupt)?;
+        if !known_lock && self.is_job(waker, wait.span) {
+            return Err(Why::Job);
+        }
+        let hold = Hold {
+            thread: waker,
+            span: Span::new(wait.span.start, wakeup.time),
+            open_start: wait.open_start,
+            mode: None,
+            evidence: match wakeup.stack {
+                Some(_) => Evidence::ReleaseStack,
+                None => Evidence::Waker,
+            },
+            operation: None,
+            call: model.brackets.at(waker, wakeup.time).copied(),
+            stack: wakeup.stack,
+        };
+        Ok((waker, hold))
     }
 
     /// Whether a thread lived for what another waited for: born during the wait, or ended with it.
@@ -222,21 +231,6 @@ impl<'m, 'a> Blamer<'m, 'a> {
         let around = Span::new(wait.end, wait.end.plus(WITH_IT));
         thread.born.is_some_and(|born| wait.contains(born))
             || thread.ended.is_some_and(|ended| around.contains(ended))
-    }
-
-    /// The wait that a thread begins at once after this one, at the same place.
-    fn taken_up_again(&self, id: WaitId) -> Option<WaitId> {
-        let states = &self.model.states;
-        let wait = states.wait(id);
-        /// A switch or two, and the way out of the kernel and back.
-        const AT_ONCE: Nanos = Nanos(2_000_000);
-        let soon = Span::new(wait.span.end, wait.span.end.plus(AT_ONCE));
-        states.within(wait.thread, soon).find_map(|slice| match slice.doing {
-            Doing::Blocked(next) if next != id => {
-                (states.wait(next).stack == wait.stack).then_some(next)
-            }
-            _ => None,
-        })
     }
 
     /// Nobody is known to have held the lock in this piece: a memory call of the same process may explain it. Only

@@ -524,6 +524,8 @@ pub enum Operation {
     NumaBalancing,
     /// Inside a lock of the program's own.
     UserLock,
+    /// A pause that the program's runtime makes: a safepoint, a collection of garbage.
+    RuntimePause,
     /// Sending or handling a signal.
     Signal,
 }
@@ -547,6 +549,7 @@ impl Operation {
             Self::Khugepaged => "khugepaged",
             Self::NumaBalancing => "numa_balancing",
             Self::UserLock => "user_lock",
+            Self::RuntimePause => "runtime_pause",
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::holds::Holds;
 use crate::memory::BrkSizes;
 use crate::mm::AddressSpaces;
 use crate::rules::Rules;
+use crate::series::Series;
 use crate::sightings::Sightings;
 use crate::sites::Sites;
 use crate::thread_state::{ThreadStates, WaitId};
@@ -20,6 +21,7 @@ pub(crate) struct Model<'a> {
     pub states: ThreadStates,
     pub brackets: Brackets,
     pub sites: Sites,
+    pub series: Series,
     pub holds: Holds,
     pub brk: BrkSizes,
     pub sightings: Sightings,
@@ -32,13 +34,14 @@ impl<'a> Model<'a> {
         let brackets = Brackets::new(capture);
         let contentions = Contentions::new(capture);
         let spaces = AddressSpaces::new(capture);
-        let sites = Sites::new(capture, rules, &states, &brackets, &contentions, &spaces);
+        let mut sites = Sites::new(capture, rules, &states, &brackets, &contentions, &spaces);
+        let series = Series::new(capture, &states, &mut sites);
         let holds = Holds::new(capture, &states, &sites, &brackets, &spaces);
         let load = Load::new(capture, &states);
         let sightings = Sightings::new(capture, &states);
         let brk = BrkSizes::new(capture, &brackets);
         let span = capture.whole();
-        Self { capture, span, states, brackets, sites, holds, brk, sightings, load }
+        Self { capture, span, states, brackets, sites, series, holds, brk, sightings, load }
     }
 
     /// The wakeup that ended a wait.

@@ -128,6 +128,6 @@ pub(crate) fn is_memory(operation: Operation) -> bool {
         | Operation::ProcRead
         | Operation::Khugepaged
         | Operation::NumaBalancing => true,
-        Operation::UserLock | Operation::Signal => false,
+        Operation::UserLock | Operation::RuntimePause | Operation::Signal => false,
     }
 }

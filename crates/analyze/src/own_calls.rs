@@ -10,7 +10,9 @@ use crate::memory;
 use crate::model::Model;
 use crate::operation::is_memory;
 use crate::options::Options;
+use crate::sliced;
 use crate::thread_state::Doing;
+use crate::verdict;
 use crate::view;
 use crate::windows::{self, RawWindow};
 use crate::work;
@@ -27,15 +29,23 @@ pub(crate) fn find(
     }
     let calls = model.brackets.iter().filter(|call| is_own_affair(model, options, call));
     let calls = calls.filter(|call| {
-        let process = model.capture.threads.get(call.thread).process;
         let span = call.span(model.span);
         let inside = options.window.is_none_or(|window| window.intersect(span) == Some(span));
         inside
-            && !known
-                .iter()
-                .any(|(raw, _)| raw.process == process && raw.span.intersect(span).is_some())
+            && !known.iter().any(|(raw, _)| {
+                raw.crew.contains(&call.thread) && raw.span.intersect(span).is_some()
+            })
     });
-    calls.map(|call| describe(model, call)).collect()
+    let behind = |call| {
+        let raw = sliced::behind(model, call)?;
+        Some((verdict::judge(model, &raw)?, raw))
+    };
+    calls
+        .map(|call| match behind(call) {
+            Some((window, raw)) => (raw, window),
+            None => describe(model, call),
+        })
+        .collect()
 }
 
 fn is_own_affair(model: &Model<'_>, options: &Options, call: &Bracket) -> bool {
@@ -79,10 +89,12 @@ fn describe(model: &Model<'_>, call: &Bracket) -> (RawWindow, Window) {
     let duration = span.duration();
     let raw = RawWindow {
         process,
+        crew: capture.threads.process(process).threads.clone(),
         span,
         harms: Vec::new(),
         cause: Cause::MemorySyscall,
         threads: vec![call.thread],
+        known_lock: false,
     };
     let operation = Operation::Syscall(call.syscall);
     let running = on_cpu(model, call);

@@ -68,6 +68,12 @@ pub(crate) fn of(window: &Window, container: Option<&Container>) -> Vec<Remedy> 
             "Make the call smaller, or keep it off the path of requests".to_owned(),
             "a change of the program",
         ),
+        (Some(Cause::Futex), Some(Operation::RuntimePause)) => add(
+            "Look up the pause in the runtime's own log (-Xlog:gc,safepoint), and give the collector less to do at \
+             once: a heap that fits, a concurrent collector, no System.gc()"
+                .to_owned(),
+            "memory, or CPU time while the program runs",
+        ),
         (Some(Cause::Futex), _) => add(
             "Shorten what is done under the lock: no I/O, no sleeping, no large allocation while it is held"
                 .to_owned(),

@@ -45,7 +45,7 @@ fn same_length(a: Nanos, b: Nanos) -> bool {
 }
 
 fn is_handed_out(model: &Model<'_>, raw: &RawWindow, window: &Window) -> bool {
-    if window.cause != Some(Cause::Futex) {
+    if window.cause != Some(Cause::Futex) || raw.known_lock {
         return false;
     }
     let tid = window.culprit.as_ref().and_then(|culprit| culprit.thread.tid);

@@ -9,7 +9,7 @@ use crate::findings::{Cause, LockMode, Operation};
 use crate::mm::AddressSpaces;
 use crate::operation;
 use crate::release;
-use crate::rules::{Matcher, Rules, WaitKind};
+use crate::rules::{Matcher, Rule, Rules, WaitKind};
 use crate::thread_state::{ThreadStates, Wait, WaitId};
 
 /// What each wait was for, by the wait's number.
@@ -23,6 +23,8 @@ pub(crate) struct Sites {
 pub(crate) struct Site {
     name: u32,
     pub kind: WaitKind,
+    /// A function of the program tells what is waited for.
+    pub by_program: bool,
     pub lock: Option<LockKey>,
     /// The lock's address, where the capture has it.
     pub address: Option<u64>,
@@ -73,6 +75,19 @@ impl Sites {
 
     pub fn name(&self, site: &Site) -> &str {
         &self.names[site.name as usize]
+    }
+
+    /// Names waits that are known by more than their own stacks to be for a lock of the program.
+    pub fn know(&mut self, waits: &[WaitId], name: &str) {
+        let known = self.names.iter().position(|other| other == name).unwrap_or_else(|| {
+            self.names.push(name.to_owned());
+            self.names.len() - 1
+        });
+        let known = u32::try_from(known).unwrap_or(u32::MAX);
+        for wait in waits {
+            let site = &mut self.sites[wait.0 as usize];
+            (site.name, site.by_program) = (known, true);
+        }
     }
 
     /// An rwsem whose caller no rule knows is the `mmap_lock` if other waits for the same address are.
@@ -147,7 +162,8 @@ impl Tables<'_> {
         let stack = wait.stack.or(contention.and_then(|contention| contention.stack));
         let operation = stack.and_then(|stack| operation::of_stack(self.capture, stack));
         let operation = operation.or_else(|| self.call(wait));
-        let (name, kind) = match matcher.rule(stack, wait.state) {
+        let rule = matcher.rule(stack, wait.state);
+        let (name, kind) = match rule {
             Some(rule) => (rule.site.clone(), rule.kind),
             None => self.without_rule(wait, stack, contention),
         };
@@ -156,6 +172,7 @@ impl Tables<'_> {
         Site {
             name: names.id(&full_name),
             kind,
+            by_program: rule.is_some_and(Rule::by_program),
             lock: self.lock(wait, kind, address),
             address,
             operation,

@@ -48,7 +48,7 @@ type Sent = (Timestamp, ThreadId, Option<StackId>, String);
 
 fn by_event(model: &Model<'_>, raw: &RawWindow, around: Span) -> Option<Sent> {
     let capture = model.capture;
-    let threads = &capture.threads.process(raw.process).threads;
+    let threads = &raw.crew;
     let mut sent = capture.activities.iter().filter(|row| {
         let (target, signal) = (row.value >> 32, row.value & 0xffff_ffff);
         row.kind == ActivityKind::SignalGenerate

@@ -119,8 +119,7 @@ fn finding(model: &Model<'_>, raw: &RawWindow, window: &Window, cause: Cause) ->
 
 /// How long the frozen process's threads waited for something inside the window.
 fn waited_for(model: &Model<'_>, raw: &RawWindow, cause: Cause) -> Nanos {
-    let threads = &model.capture.threads.process(raw.process).threads;
-    let slices = threads.iter().flat_map(|&thread| model.states.within(thread, raw.span));
+    let slices = raw.crew.iter().flat_map(|&thread| model.states.within(thread, raw.span));
     slices
         .filter(|slice| match slice.doing {
             Doing::Running => false,

@@ -112,6 +112,29 @@ impl ThreadStates {
         slices.map(|slice| slice.span.duration()).sum()
     }
 
+    /// The wait that a thread begins at once after this one, at the same place: it looked up and went on waiting.
+    pub fn taken_up_again(&self, id: WaitId) -> Option<WaitId> {
+        /// A switch or two, and the way out of the kernel and back.
+        const AT_ONCE: Nanos = Nanos(2_000_000);
+        let wait = self.wait(id);
+        let slices = self.of(wait.thread);
+        let from = slices.partition_point(|slice| slice.span.end <= wait.span.end);
+        let mut ran = Nanos::ZERO;
+        for slice in &slices[from..] {
+            match slice.doing {
+                Doing::Running => ran += slice.span.duration(),
+                Doing::Runnable(_) => {}
+                Doing::Blocked(next) => {
+                    return Some(next).filter(|&next| self.wait(next).stack == wait.stack);
+                }
+            }
+            if ran > AT_ONCE {
+                return None;
+            }
+        }
+        None
+    }
+
     /// Every wait with its number.
     pub fn waits(&self) -> impl Iterator<Item = (WaitId, &Wait)> {
         self.waits.iter().enumerate().map(|(index, wait)| (WaitId::from_index(index), wait))

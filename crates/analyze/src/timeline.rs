@@ -26,9 +26,8 @@ pub(crate) fn around(
     let span = wide.intersect(model.span).unwrap_or(raw.span);
     let culprit = window.culprit.as_ref().and_then(|culprit| culprit.thread.tid);
     let threads = &model.capture.threads;
-    let mut order: Vec<(Role, Nanos, ThreadId)> = threads
-        .process(raw.process)
-        .threads
+    let mut order: Vec<(Role, Nanos, ThreadId)> = raw
+        .crew
         .iter()
         .map(|&thread| {
             let role = match threads.get(thread).tid {
@@ -110,7 +109,7 @@ pub(crate) fn off_cpu(model: &Model<'_>, window: Option<&RawWindow>) -> Vec<Fold
     for (id, wait) in model.states.waits() {
         let thread = threads.get(wait.thread);
         let time = match window {
-            Some(window) if thread.process != window.process => continue,
+            Some(window) if !window.crew.contains(&wait.thread) => continue,
             Some(window) => wait.span.overlap(window.span),
             None if threads.process(thread.process).kernel => continue,
             None if model.sites.of(id).kind == WaitKind::Idle => continue,

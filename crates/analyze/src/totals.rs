@@ -27,7 +27,7 @@ pub(crate) fn by_site(model: &Model<'_>, window: Option<&RawWindow>) -> Vec<Site
     for (id, wait) in model.states.waits() {
         let thread = threads.get(wait.thread);
         let (inside, blocked) = match window {
-            Some(window) => (thread.process == window.process, wait.span.overlap(window.span)),
+            Some(window) => (window.crew.contains(&wait.thread), wait.span.overlap(window.span)),
             None => (!threads.process(thread.process).kernel, wait.span.duration()),
         };
         if !inside || blocked == Nanos::ZERO {

@@ -16,7 +16,7 @@ use crate::tally::Tally;
 use crate::thread_state::Doing;
 use crate::view;
 use crate::windows::{self, RawWindow};
-use crate::{chain, counterfactual, cpu, losses, rhythm, stopped, work};
+use crate::{chain, counterfactual, cpu, losses, rhythm, runtime, stopped, work};
 
 /// A thread is a culprit if at least so much of the waiting ends at it ...
 const CULPRIT_SHARE: f64 = 0.5;
@@ -30,23 +30,25 @@ pub(crate) fn judge(model: &Model<'_>, raw: &RawWindow) -> Option<Window> {
     raw.harms.iter().for_each(|harm| blamer.add(harm));
     let leaves = blamer.leaves();
     let total: Nanos = raw.harms.iter().map(|harm| harm.span.duration()).sum();
-    if raw.cause == Cause::Futex && waits_for_work(model, raw, &leaves).share_of(total) > 0.5 {
+    let queue = raw.cause == Cause::Futex && !raw.known_lock;
+    if queue && waits_for_work(model, raw, &leaves).share_of(total) > 0.5 {
         return None;
     }
     let cause = cause(model, raw, &leaves, total);
-    if cause == Cause::Futex && windows::comes_and_goes(model, raw) {
+    if queue && cause == Cause::Futex && windows::comes_and_goes(model, raw) {
         return None;
     }
     // A holder that found no CPU is a victim itself, and so is the one who does the others' I/O.
     let held = match cause {
         Cause::CpuStarvation | Cause::CpuThrottle => false,
-        _ => raw.cause.is_lock() && (raw.cause != Cause::Futex || cause == Cause::Futex),
+        _ => raw.cause.is_lock() && (raw.cause != Cause::Futex || cause.is_lock()),
     };
     let culprit = if held { find_culprit(&leaves, total) } else { None };
     let culprit = culprit.filter(|suspect| {
         !losses::many(model.capture, raw.span) || is_vouched_for(model, suspect, raw.span)
     });
-    let lock = raw.cause.is_lock().then(|| lock(model, raw, culprit.as_ref()));
+    let kind = if cause.is_lock() { cause } else { raw.cause };
+    let lock = raw.cause.is_lock().then(|| lock(model, raw, kind, culprit.as_ref()));
     let grade = grade(model, raw, cause, culprit.as_ref(), &leaves, total);
     let mut evidence: Vec<String> = cpu::evidence(model, raw).into_iter().collect();
     evidence.extend(evidence_of(model, raw, culprit.as_ref(), &leaves, total));
@@ -78,7 +80,10 @@ struct Suspect {
 
 pub(crate) fn root_thread(root: Root) -> Option<ThreadId> {
     match root {
-        Root::Running(thread) | Root::NeedsCpu(thread) | Root::Blocked(thread, _) => Some(thread),
+        Root::Running(thread)
+        | Root::NeedsCpu(thread)
+        | Root::Paused(thread)
+        | Root::Blocked(thread, _) => Some(thread),
         Root::Own(_) | Root::Unknown(_) => None,
     }
 }
@@ -145,22 +150,6 @@ fn waits_for_work(model: &Model<'_>, raw: &RawWindow, leaves: &[Leaf]) -> Nanos 
     resting.map(|leaf| leaf.time).sum()
 }
 
-/// Whether a thread is one of those that HotSpot collects garbage with, by the names that it gives them
-/// (`src/hotspot/share/gc/`, JDK 17).
-fn is_collector(comm: &str) -> bool {
-    const NAMES: &[&str] = &[
-        "VM Thread",
-        "GC Thread#",
-        "G1 ",
-        "ZWorker",
-        "ZDriver",
-        "ZDirector",
-        "Shenandoah ",
-        "ParGC",
-    ];
-    NAMES.iter().any(|name| comm.starts_with(name))
-}
-
 /// Whether most waits of a window are for a condition or a semaphore, as far as the C library's functions have
 /// names. With somebody asleep at the other end, that is a lock or a queue with a pause.
 fn wait_for_a_signal(model: &Model<'_>, raw: &RawWindow) -> bool {
@@ -205,14 +194,44 @@ fn cause(model: &Model<'_>, raw: &RawWindow, leaves: &[Leaf], total: Nanos) -> C
             WaitKind::Harm(cause, _) => Some(cause),
             WaitKind::Idle | WaitKind::Other => None,
         },
-        Root::Running(_) | Root::Unknown(_) => None,
+        Root::Running(_) | Root::Paused(_) | Root::Unknown(_) => None,
     };
     let causes: Tally<Cause> =
         leaves.iter().filter_map(|leaf| Some((of_leaf(leaf)?, leaf.time))).collect();
     match causes.largest() {
         Some((cause, time)) if time.share_of(total) > decisive(cause) && !cause.is_lock() => cause,
+        _ if raw.cause == Cause::Futex && behind_mmap_lock(leaves).share_of(total) > 0.5 => {
+            Cause::MmapLock
+        }
         _ => raw.cause,
     }
+}
+
+/// Waiting for a lock of the program that ends at a hold of `mmap_lock`: its holder waited for that.
+fn behind_mmap_lock(leaves: &[Leaf]) -> Nanos {
+    let held = leaves.iter().filter(|leaf| {
+        let operation = leaf.hold.and_then(|hold| hold.operation);
+        operation.is_some_and(is_memory)
+    });
+    held.map(|leaf| leaf.time).sum()
+}
+
+/// What the threads that make a runtime's pause did in a window.
+fn paused(model: &Model<'_>, raw: &RawWindow, thread: ThreadId) -> String {
+    let threads = raw
+        .crew
+        .iter()
+        .filter(|&&other| runtime::is_collector(model, other) || runtime::is_worker(model, other));
+    let time = |counts: fn(Doing) -> bool| -> Nanos {
+        threads.clone().map(|&other| model.states.time(other, raw.span, counts)).sum()
+    };
+    let ran = time(|doing| doing == Doing::Running).as_millis_f64();
+    let wanted = time(|doing| matches!(doing, Doing::Runnable(_))).as_millis_f64();
+    format!(
+        "{} is a thread of the Java VM: the others stood at a safepoint or waited for its collector, at no lock of \
+         the program; the VM's threads ran for {ran:.0} ms in sum and waited {wanted:.0} ms for a CPU",
+        view::thread_name(model.capture, thread).comm
+    )
 }
 
 fn freeze(model: &Model<'_>, raw: &RawWindow, blocked: Nanos) -> Freeze {
@@ -231,11 +250,11 @@ fn freeze(model: &Model<'_>, raw: &RawWindow, blocked: Nanos) -> Freeze {
     }
 }
 
-fn lock(model: &Model<'_>, raw: &RawWindow, culprit: Option<&Suspect>) -> Lock {
-    let of_lock = raw.harms.iter().filter(|harm| harm.cause == raw.cause);
+fn lock(model: &Model<'_>, raw: &RawWindow, kind: Cause, culprit: Option<&Suspect>) -> Lock {
+    let of_lock = raw.harms.iter().filter(|harm| harm.cause == kind);
     let sites = of_lock.filter_map(|harm| harm.wait).map(|wait| model.sites.of(wait));
     let address = sites.filter_map(|site| site.address).next();
-    Lock { kind: raw.cause, mode: culprit.and_then(|suspect| suspect.hold.mode), address }
+    Lock { kind, mode: culprit.and_then(|suspect| suspect.hold.mode), address }
 }
 
 fn describe(model: &Model<'_>, raw: &RawWindow, suspect: &Suspect) -> Culprit {
@@ -244,7 +263,7 @@ fn describe(model: &Model<'_>, raw: &RawWindow, suspect: &Suspect) -> Culprit {
     let long_call = long_call(model, suspect.thread, raw.span);
     let call = if raw.cause == Cause::Futex { long_call } else { hold.call };
     let operation = match (raw.cause, call) {
-        (Cause::Futex, None) => Some(Operation::UserLock),
+        (Cause::Futex, None) => Some(hold.operation.unwrap_or(Operation::UserLock)),
         (Cause::Futex, Some(call)) => Some(Operation::Syscall(call.syscall)),
         _ => hold.operation,
     };
@@ -328,6 +347,7 @@ fn grade(
     let sampled =
         [Meaning::Switches, Meaning::Waking].iter().any(|&event| model.capture.sampled(event));
     let may_be_a_pause = raw.cause == Cause::Futex
+        && !raw.known_lock
         && culprit.is_some_and(|suspect| rhythm::slept(model, raw, suspect.thread))
         && wait_for_a_signal(model, raw);
     if unknown.share_of(total) > 0.5 || losses::any(model.capture, raw.span) || may_be_a_pause {
@@ -382,11 +402,8 @@ fn evidence_of(
                 format!("a call of {comm} spans the waiting; nothing else points to it")
             }
         });
-        if raw.cause == Cause::Futex && is_collector(comm) {
-            evidence.push(format!(
-                "{comm} works for the Java VM's garbage collector: the others stood at a safepoint, at no lock of \
-                 the program"
-            ));
+        if suspect.hold.operation == Some(Operation::RuntimePause) {
+            evidence.push(paused(model, raw, suspect.thread));
         }
         if suspect.hold.mode == Some(LockMode::Read) && raw.cause == Cause::MmapLock {
             evidence.push(
@@ -430,6 +447,7 @@ fn blame_row(model: &Model<'_>, leaf: &Leaf) -> BlameRow {
     let thread = root_thread(leaf.root).map(|thread| view::thread_name(capture, thread));
     let (doing, unknown) = match leaf.root {
         Root::Running(_) => (format!("on a CPU{}", holding(&leaf.hold)), false),
+        Root::Paused(_) => ("paused the others for its runtime".to_owned(), false),
         Root::NeedsCpu(_) => (format!("waiting for a CPU{}", holding(&leaf.hold)), false),
         Root::Blocked(_, wait) | Root::Own(wait) => {
             let site = model.sites.name(model.sites.of(wait));

@@ -7,22 +7,29 @@
 use coldcase_ingest::capture::{Context, Nanos, ProcessId, Span, ThreadId, Timestamp};
 
 use crate::cpu;
+use crate::family;
 use crate::findings::Cause;
 use crate::model::Model;
 use crate::options::{Options, ProcessFilter};
 use crate::rules::WaitKind;
+use crate::runtime;
 use crate::tally::Tally;
 use crate::thread_state::{Doing, WaitId};
 
 /// One freeze of one process.
 #[derive(Clone, Debug)]
 pub(crate) struct RawWindow {
+    /// What froze; for a family of processes, their master.
     pub process: ProcessId,
+    /// All threads of the process, or of the master's children.
+    pub crew: Vec<ThreadId>,
     pub span: Span,
     pub harms: Vec<Harm>,
     /// By what most of the time was lost.
     pub cause: Cause,
     pub threads: Vec<ThreadId>,
+    /// Functions of the program say that most of its waits were for a lock; a futex alone does not.
+    pub known_lock: bool,
 }
 
 impl RawWindow {
@@ -54,7 +61,7 @@ pub(crate) struct Harm {
 }
 
 /// Two threads that wait for a third are a pipeline at work; a lock that stops a service stops more.
-const SEVERAL: usize = 3;
+pub(crate) const SEVERAL: usize = 3;
 /// So many threads whose futex waits had not ended when the recording did are hardly all at rest.
 const MANY: usize = 4;
 /// Waits of a process closer than this belong to one freeze: what lies between is the hand-over.
@@ -62,13 +69,26 @@ const JOIN: Nanos = Nanos(10_000_000);
 
 /// Every freeze, in order of time.
 pub(crate) fn find(model: &Model<'_>, options: &Options) -> Vec<RawWindow> {
-    let mut windows: Vec<RawWindow> = model
-        .capture
-        .threads
-        .processes()
-        .filter(|(id, process)| !process.kernel && wanted(model, *id, options.process.as_ref()))
-        .flat_map(|(id, _)| of_process(model, id, options))
+    let threads = &model.capture.threads;
+    let wanted = |id| wanted(model, id, options.process.as_ref());
+    let families = family::all(model).into_iter().filter(|family| wanted(family.master));
+    let mut windows: Vec<RawWindow> = families
+        .flat_map(|family| {
+            let harms = harms(model, &family.threads, options);
+            let common = harms.into_iter().filter(|harm| family::is_common(model, harm)).collect();
+            of_crew(model, (family.master, &family.threads), common, options)
+        })
+        .filter(|window| window.stood_still().count() >= SEVERAL)
         .collect();
+    let processes = threads.processes().filter(|(id, process)| !process.kernel && wanted(*id));
+    let of_processes: Vec<RawWindow> = processes
+        .flat_map(|(id, process)| {
+            let harms = harms(model, &process.threads, options);
+            of_crew(model, (id, &process.threads), harms, options)
+        })
+        .filter(|window| !windows.iter().any(|family| family::is_part_of(window, family)))
+        .collect();
+    windows.extend(of_processes);
     windows.sort_by_key(|window| (window.span.start, window.process));
     windows
 }
@@ -85,18 +105,27 @@ pub(crate) fn wanted(model: &Model<'_>, id: ProcessId, filter: Option<&ProcessFi
     }
 }
 
-fn of_process(model: &Model<'_>, process: ProcessId, options: &Options) -> Vec<RawWindow> {
-    let threads = &model.capture.threads.process(process).threads;
+fn harms(model: &Model<'_>, threads: &[ThreadId], options: &Options) -> Vec<Harm> {
     let mut harms: Vec<Harm> =
         threads.iter().flat_map(|&thread| of_thread(model, thread, options)).collect();
     harms.sort_by_key(|harm| (harm.span.start, harm.thread));
+    harms
+}
+
+/// The freezes of a process, or of a master's children, with all their threads.
+fn of_crew(
+    model: &Model<'_>,
+    crew: (ProcessId, &[ThreadId]),
+    harms: Vec<Harm>,
+    options: &Options,
+) -> Vec<RawWindow> {
     let windows = join(model, &harms);
     windows
         .into_iter()
         .filter_map(|span| options.window.map_or(Some(span), |limits| span.intersect(limits)))
         .flat_map(|span| together(span, &harms))
         .filter(|span| span.duration() >= options.min_freeze)
-        .filter_map(|span| window(model, process, span, &harms))
+        .filter_map(|span| window(model, crew, span, &harms))
         .collect()
 }
 
@@ -156,7 +185,12 @@ fn together(span: Span, harms: &[Harm]) -> Vec<Span> {
     stretches
 }
 
-fn window(model: &Model<'_>, process: ProcessId, span: Span, harms: &[Harm]) -> Option<RawWindow> {
+fn window(
+    model: &Model<'_>,
+    (process, crew): (ProcessId, &[ThreadId]),
+    span: Span,
+    harms: &[Harm],
+) -> Option<RawWindow> {
     let inside: Vec<Harm> = harms
         .iter()
         .filter_map(|harm| harm.span.intersect(span).map(|cut| Harm { span: cut, ..*harm }))
@@ -167,13 +201,16 @@ fn window(model: &Model<'_>, process: ProcessId, span: Span, harms: &[Harm]) -> 
     let mut threads: Vec<ThreadId> = making().map(|harm| harm.thread).collect();
     threads.sort_unstable();
     threads.dedup();
-    let window = RawWindow { process, span, harms: inside, cause, threads };
+    let known = making().filter(|harm| harm.wait.is_some_and(|id| model.sites.of(id).by_program));
+    let known_lock = known.count() * 2 > making().count();
+    let crew = crew.to_vec();
+    let window = RawWindow { process, crew, span, harms: inside, cause, threads, known_lock };
     concerns_the_process(model, &window).then_some(window)
 }
 
 /// One thread of many that waits is its own affair; a process freezes when a good part of its working threads do.
 fn concerns_the_process(model: &Model<'_>, window: &RawWindow) -> bool {
-    let all = &model.capture.threads.process(window.process).threads;
+    let all = &window.crew;
     let length = window.span.duration();
     let frozen = window.stood_still().count();
     let lively = all.iter().filter(|&&thread| {
@@ -181,7 +218,7 @@ fn concerns_the_process(model: &Model<'_>, window: &RawWindow) -> bool {
     });
     match window.cause {
         // An empty queue looks like a lock: only when most of those who normally run stand still is it one.
-        Cause::Futex => {
+        Cause::Futex if !window.known_lock => {
             // Who woke them tells a lock from a queue; where that was not recorded, many must agree.
             let blind = model.capture.wakeups.is_empty();
             let enough = if blind { MANY } else { SEVERAL };
@@ -204,8 +241,7 @@ fn concerns_the_process(model: &Model<'_>, window: &RawWindow) -> bool {
 
 /// Whether a thread of the process did something through half of a window, so that it can have held a lock.
 fn somebody_works(model: &Model<'_>, window: &RawWindow) -> bool {
-    let threads = &model.capture.threads.process(window.process).threads;
-    threads.iter().any(|&thread| {
+    window.crew.iter().any(|&thread| {
         let time = model.states.time(thread, window.span, |doing| match doing {
             Doing::Running | Doing::Runnable(_) => true,
             Doing::Blocked(id) => matches!(
@@ -248,6 +284,7 @@ fn is_working(model: &Model<'_>, thread: ThreadId) -> bool {
 /// Every time that a thread was kept from running.
 fn of_thread(model: &Model<'_>, thread: ThreadId, options: &Options) -> Vec<Harm> {
     let habits = Habits::new(model, thread);
+    let is_helper = runtime::is_helper(model, thread);
     let long = Nanos(options.min_freeze.0 / 2);
     let slices = model.states.of(thread).iter();
     slices
@@ -262,12 +299,14 @@ fn of_thread(model: &Model<'_>, thread: ThreadId, options: &Options) -> Vec<Harm
                 }
                 Doing::Runnable(_) => (Cause::CpuStarvation, None),
                 Doing::Blocked(id) => match model.sites.of(id).kind {
+                    WaitKind::Harm(Cause::Futex, _) if is_helper => return None,
                     WaitKind::Harm(cause, _) => (cause, Some(id)),
                     WaitKind::Idle | WaitKind::Other => return None,
                 },
             };
-            let enough = slice.span.duration() >= long;
-            let makes_window = enough && habits.is_unusual(model, slice.span, cause, wait);
+            let series = wait.and_then(|id| model.series.of_known_lock(id));
+            let length = series.map_or(slice.span, |series| series.span).duration();
+            let makes_window = length >= long && habits.is_unusual(model, length, cause, wait);
             if !makes_window && (wait.is_none() || cause == Cause::Futex) {
                 return None;
             }
@@ -301,6 +340,11 @@ impl Habits {
                 Doing::Running => {}
                 Doing::Runnable(_) => add(Some(Cause::CpuStarvation), length),
                 Doing::Blocked(id) => {
+                    let length = match model.series.of_known_lock(id) {
+                        Some(series) if series.waits.first() != Some(&id) => continue,
+                        Some(series) => series.span.duration().0,
+                        None => length,
+                    };
                     add(None, length);
                     if let WaitKind::Harm(cause, _) = model.sites.of(id).kind {
                         add(Some(cause), length);
@@ -330,9 +374,9 @@ impl Habits {
     }
 
     /// Whether a wait stands out against all others of its kind; `None` if there are too few to say.
-    fn stands_out(&self, span: Span, key: Option<Cause>) -> Option<bool> {
+    fn stands_out(&self, length: Nanos, key: Option<Cause>) -> Option<bool> {
         let known = self.lengths(key).len() >= HABIT;
-        known.then(|| span.duration().0 >= self.usual(key).saturating_mul(FACTOR))
+        known.then(|| length.0 >= self.usual(key).saturating_mul(FACTOR))
     }
 
     /// Whether the thread normally comes to a CPU several times in a span of this length.
@@ -344,10 +388,11 @@ impl Habits {
     fn is_unusual(
         &self,
         model: &Model<'_>,
-        span: Span,
+        length: Nanos,
         cause: Cause,
         wait: Option<WaitId>,
     ) -> bool {
+        let known_lock = wait.is_some_and(|id| model.sites.of(id).by_program);
         let wait = wait.map(|id| model.states.wait(id));
         if wait.is_some_and(|wait| wait.open_start && wait.open_end) {
             return false;
@@ -366,13 +411,14 @@ impl Habits {
             | Cause::Swap => true,
             // Reading its files is what a new process does.
             Cause::DiskIo | Cause::PageFaultIo | Cause::FsJournal | Cause::Network => {
-                !self.born_here && self.stands_out(span, Some(cause)) != Some(false)
+                !self.born_here && self.stands_out(length, Some(cause)) != Some(false)
             }
-            Cause::Futex => !self.born_here && self.stands_out(span, None) == Some(true),
+            Cause::Futex if known_lock => self.stands_out(length, Some(cause)) != Some(false),
+            Cause::Futex => !self.born_here && self.stands_out(length, None) == Some(true),
             Cause::CpuStarvation => {
                 !self.born_here
-                    && span.duration() >= LONG_FOR_A_CPU
-                    && self.stands_out(span, Some(cause)) == Some(true)
+                    && length >= LONG_FOR_A_CPU
+                    && self.stands_out(length, Some(cause)) == Some(true)
             }
             Cause::MemorySyscall | Cause::Unknown => false,
         }

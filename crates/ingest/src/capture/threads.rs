@@ -43,6 +43,8 @@ pub struct Process {
     pub pid: Option<i32>,
     /// Its threads.
     pub threads: Vec<ThreadId>,
+    /// The thread that made it, where the capture tells; after its end, whoever took it over is not told.
+    pub parent: Option<ThreadId>,
     /// A kernel thread has no memory of its own: seen by parentage (`kthreadd`) or by name.
     pub kernel: bool,
 }
@@ -99,6 +101,9 @@ impl ThreadTable {
         let thread = self.new_thread(tid, process, born);
         if let Some(parent) = parent {
             let parent = self.of_tid(parent);
+            if pid == tid {
+                self.processes[process.index()].parent = Some(parent);
+            }
             let name = self.threads[parent.index()].comm().to_owned();
             if !name.is_empty() {
                 self.threads[thread.index()].names.push((time, name));
@@ -216,7 +221,7 @@ impl ThreadTable {
 
     fn new_process(&mut self, pid: Option<i32>) -> ProcessId {
         let id = ProcessId::from_index(self.processes.len());
-        self.processes.push(Process { pid, threads: Vec::new(), kernel: false });
+        self.processes.push(Process { pid, threads: Vec::new(), parent: None, kernel: false });
         id
     }
 

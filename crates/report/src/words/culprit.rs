@@ -43,6 +43,7 @@ pub(crate) fn operation(operation: Operation) -> &'static str {
         Operation::Khugepaged => "khugepaged's making of a huge page",
         Operation::NumaBalancing => "NUMA balancing",
         Operation::UserLock => "a lock of the program's own",
+        Operation::RuntimePause => "a pause of the program's runtime",
         Operation::Signal => "the sending of a signal",
     }
 }
@@ -99,6 +100,7 @@ fn during(call: Operation) -> String {
         Operation::Khugepaged => "while making a huge page".to_owned(),
         Operation::NumaBalancing => "during NUMA balancing".to_owned(),
         Operation::UserLock => "inside a lock of the program's own".to_owned(),
+        Operation::RuntimePause => "for the program's runtime".to_owned(),
         Operation::Signal => "by sending a signal".to_owned(),
         Operation::Syscall(_) | Operation::PageFault | Operation::ProcRead => {
             format!("in {}", operation(call))

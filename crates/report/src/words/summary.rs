@@ -1,6 +1,8 @@
 //! The two sentences that a manager understands: what froze, and who did it, as sure as the grade is.
 
-use coldcase_analyze::findings::{Cause, Culprit, Findings, Freeze, Grade, Outcome, Window};
+use coldcase_analyze::findings::{
+    Cause, Culprit, Findings, Freeze, Grade, Operation, Outcome, Window,
+};
 use coldcase_ingest::capture::Nanos;
 
 use super::cause::{nobody_but, threads_did};
@@ -57,6 +59,7 @@ fn what_froze(window: &Window) -> String {
             let were = if freeze.threads_blocked == 1 { "was" } else { "were" };
             format!("{were} {}", names::name(&link.site))
         }
+        _ if is_pause(window) => "stood in a pause of the program's runtime".to_owned(),
         (cause, _) => threads_did(cause.unwrap_or(Cause::Unknown)).to_owned(),
     };
     match freeze.span {
@@ -70,6 +73,12 @@ fn what_froze(window: &Window) -> String {
             format!("{} {did} for at least {sum} in sum.", named_threads(freeze))
         }
     }
+}
+
+/// Whether the program's runtime stopped the others: no lock of the program.
+fn is_pause(window: &Window) -> bool {
+    let culprit = window.culprit.as_ref();
+    culprit.is_some_and(|culprit| culprit.operation == Some(Operation::RuntimePause))
 }
 
 /// Who was blocked, where names are all that is known of threads: the one that waited most, and how many others.
@@ -117,7 +126,12 @@ fn deed(window: &Window, culprit: &Culprit, cause: Cause) -> Deed {
     let did = call.as_ref().map_or_else(String::new, |call| format!(" {call}"));
     let was = call.as_deref().unwrap_or("there at the time");
     let during = culprit.duration.map_or_else(String::new, lasting);
-    if cause.is_lock() {
+    if is_pause(window) {
+        Deed {
+            known: format!("{who} made the pause"),
+            likely: format!("{who} may have made the pause"),
+        }
+    } else if cause.is_lock() {
         let held = culprit.held.map_or_else(|| took(culprit.duration), lasting);
         Deed {
             known: format!("{who} held it{did}{held}"),

@@ -1,0 +1,94 @@
+//! Waits that are taken in slices: a thread looks up now and then, finds the lock held, and waits on.
+//!
+//! Python's `take_gil` waits 5 ms at a time, and PostgreSQL's `ProcSleep` looks for deadlocks after a second. Of a
+//! futex that nobody knows such a series may be a pool that polls its queue: it counts as one wait only where
+//! something else tells.
+
+use rustc_hash::FxHashMap;
+
+use coldcase_ingest::capture::{Capture, Context, Span, ThreadId};
+
+use crate::findings::Cause;
+use crate::interpreter;
+use crate::rules::WaitKind;
+use crate::sites::Sites;
+use crate::thread_state::{Doing, ThreadStates, WaitId};
+
+/// Series of two waits and more.
+pub(crate) struct Series {
+    rows: Vec<Row>,
+    of_wait: FxHashMap<WaitId, usize>,
+}
+
+/// Several waits that are one.
+#[derive(Clone, Debug)]
+pub(crate) struct Row {
+    pub thread: ThreadId,
+    pub waits: Vec<WaitId>,
+    pub span: Span,
+    /// A function of the program says that they are for a lock.
+    pub known_lock: bool,
+}
+
+impl Series {
+    pub fn new(capture: &Capture, states: &ThreadStates, sites: &mut Sites) -> Self {
+        let mut series = Self { rows: Vec::new(), of_wait: FxHashMap::default() };
+        for (thread, _) in capture.threads.iter() {
+            let mut open: Vec<WaitId> = Vec::new();
+            for slice in states.of(thread) {
+                let Doing::Blocked(id) = slice.doing else { continue };
+                let follows = open.last().is_some_and(|&before| {
+                    goes_on(capture, states, sites, before)
+                        && states.taken_up_again(before) == Some(id)
+                });
+                if !follows {
+                    series.add(thread, std::mem::take(&mut open), states, sites);
+                }
+                open.push(id);
+            }
+            series.add(thread, open, states, sites);
+        }
+        for row in &mut series.rows {
+            if !row.known_lock && interpreter::is_its_lock(capture, states, row) {
+                row.known_lock = true;
+                sites.know(&row.waits, "Python's interpreter lock");
+            }
+        }
+        series
+    }
+
+    fn add(&mut self, thread: ThreadId, waits: Vec<WaitId>, states: &ThreadStates, sites: &Sites) {
+        let [first, .., last] = *waits else { return };
+        let span = Span::new(states.wait(first).span.start, states.wait(last).span.end);
+        let known_lock = sites.of(first).by_program;
+        self.of_wait.extend(waits.iter().map(|&wait| (wait, self.rows.len())));
+        self.rows.push(Row { thread, waits, span, known_lock });
+    }
+
+    /// The series that a wait is part of.
+    pub fn of(&self, wait: WaitId) -> Option<&Row> {
+        self.of_wait.get(&wait).map(|&row| &self.rows[row])
+    }
+
+    /// The series for a lock that is known as one.
+    pub fn of_known_lock(&self, wait: WaitId) -> Option<&Row> {
+        self.of(wait).filter(|row| row.known_lock)
+    }
+
+    /// Every series.
+    pub fn iter(&self) -> impl Iterator<Item = &Row> {
+        self.rows.iter()
+    }
+}
+
+/// Whether a wait can be continued by the next. Who was let on by another thread has got what it waited for, unless a
+/// known lock says otherwise.
+fn goes_on(capture: &Capture, states: &ThreadStates, sites: &Sites, id: WaitId) -> bool {
+    let site = sites.of(id);
+    // The wakings of a whole CPU can be missing: what matters is that no thread is seen to have let it on.
+    let timed_out = || {
+        let wakeup = states.wait(id).wakeup.map(|index| &capture.wakeups[index]);
+        wakeup.is_none_or(|wakeup| wakeup.context != Context::Task)
+    };
+    matches!(site.kind, WaitKind::Harm(Cause::Futex, _)) && (site.by_program || timed_out())
+}

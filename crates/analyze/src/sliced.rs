@@ -1,0 +1,68 @@
+//! Threads that wait in slices for a lock whose holder stands in a long call: an interpreter's lock, as a rule.
+//!
+//! ```text
+//! holder   |-- runs --|------------- munmap of 5 GB -------------|-- runs, wakes A
+//! A                     |-5 ms-|-5 ms-|-5 ms-| ... |-5 ms-|--2 ms--|
+//! ```
+//!
+//! A thread that polls a queue waits in slices too. Here the slices begin with the call, and it is the caller, or one whom
+//! it let on, that ends the last of them.
+
+use coldcase_ingest::capture::{Nanos, Span, ThreadId};
+
+use crate::brackets::Bracket;
+use crate::findings::Cause;
+use crate::model::Model;
+use crate::series::Row;
+use crate::windows::{Harm, RawWindow};
+
+/// The lock may have been taken, and the first have begun to wait, so long before the call.
+const BEFORE: Nanos = Nanos(10_000_000);
+/// Whoever gets the lock last has it so long after the call.
+const AFTER: Nanos = Nanos(50_000_000);
+
+/// The freeze of those who waited in slices while a thread of theirs stood in a call, if several did.
+pub(crate) fn behind(model: &Model<'_>, call: &Bracket) -> Option<RawWindow> {
+    const SEVERAL: usize = 2;
+    let process = model.capture.threads.get(call.thread).process;
+    let crew = &model.capture.threads.process(process).threads;
+    let during = call.span(model.span);
+    let around = Span::new(during.start.minus(BEFORE), during.end.plus(AFTER));
+    let candidates: Vec<&Row> = model
+        .series
+        .iter()
+        .filter(|row| row.thread != call.thread && crew.contains(&row.thread))
+        .filter(|row| around.contains(row.span.start) && around.contains(row.span.end))
+        .filter(|row| row.span.end >= during.end && row.span.overlap(during) > Nanos::ZERO)
+        .collect();
+    // The lock goes from hand to hand: the caller lets one on, and that one the next.
+    let mut let_on: Vec<ThreadId> = vec![call.thread];
+    let mut victims: Vec<&Row> = Vec::new();
+    while let Some(&next) = candidates.iter().find(|row| {
+        let waker = row.waits.last().and_then(|&last| model.wakeup(last)?.waker);
+        !let_on.contains(&row.thread) && waker.is_some_and(|waker| let_on.contains(&waker))
+    }) {
+        let_on.push(next.thread);
+        victims.push(next);
+    }
+    if victims.len() < SEVERAL {
+        return None;
+    }
+    let span = victims.iter().map(|row| row.span).reduce(Span::hull)?;
+    let mut harms: Vec<Harm> = victims
+        .iter()
+        .flat_map(|row| row.waits.iter().map(|&wait| (row.thread, wait)))
+        .map(|(thread, wait)| Harm {
+            thread,
+            span: model.states.wait(wait).span,
+            cause: Cause::Futex,
+            wait: Some(wait),
+            makes_window: true,
+        })
+        .collect();
+    harms.sort_by_key(|harm| (harm.span.start, harm.thread));
+    let mut threads: Vec<ThreadId> = victims.iter().map(|row| row.thread).collect();
+    threads.sort_unstable();
+    let (crew, cause) = (crew.clone(), Cause::Futex);
+    Some(RawWindow { process, crew, span, harms, cause, threads, known_lock: true })
+}
