@@ -49,6 +49,10 @@ pub(crate) fn judge(model: &Model<'_>, raw: &RawWindow) -> Option<Window> {
         _ => raw.cause.is_lock() && (raw.cause != Cause::Futex || cause.is_lock()),
     };
     let culprit = if held { find_culprit(&leaves, total) } else { None };
+    let feeder = culprit.as_ref().is_some_and(|suspect| rhythm::feeds(model, raw, suspect.thread));
+    if queue && cause == Cause::Futex && feeder {
+        return None;
+    }
     let kind = if cause.is_lock() { cause } else { raw.cause };
     let lock = raw.cause.is_lock().then(|| lock(model, raw, kind, culprit.as_ref()));
     let grade = grade(model, raw, cause, culprit.as_ref(), &leaves, total);
