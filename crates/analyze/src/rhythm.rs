@@ -4,10 +4,11 @@
 //! computes alone between two parallel parts lets its helpers rest as long each time. Whoever brings the work
 //! then sleeps, or wakes the others itself; whoever holds a lock does neither as a rule.
 
-use coldcase_ingest::capture::{Nanos, ThreadId};
+use coldcase_ingest::capture::{Context, Nanos, ThreadId};
 
 use crate::findings::{Cause, Window};
 use crate::model::Model;
+use crate::rules::WaitKind;
 use crate::thread_state::Doing;
 use crate::verdict;
 use crate::windows::RawWindow;
@@ -54,6 +55,29 @@ fn is_handed_out(model: &Model<'_>, raw: &RawWindow, window: &Window) -> bool {
     culprit.is_none_or(|culprit| {
         verdict::wakes_them_itself(model, raw, culprit) || slept(model, raw, culprit)
     })
+}
+
+/// Whether a thread is the one who brings the others their work: it ended most of their waits in a window itself, and most
+/// of their waits at other times too. A lock goes from hand to hand, and its holder of today is not everyone's waker.
+pub(crate) fn feeds(model: &Model<'_>, raw: &RawWindow, thread: ThreadId) -> bool {
+    /// Fewer wakings make no habit.
+    const HABIT: usize = 8;
+    if !verdict::wakes_them_itself(model, raw, thread) {
+        return false;
+    }
+    let others = model.states.waits().filter(|(id, wait)| {
+        let kind = model.sites.of(*id).kind;
+        raw.threads.contains(&wait.thread)
+            && matches!(kind, WaitKind::Harm(Cause::Futex, _))
+            && raw.span.intersect(wait.span).is_none()
+    });
+    let wakeups = others.filter_map(|(id, _)| model.wakeup(id));
+    let by_task: Vec<bool> = wakeups
+        .filter(|wakeup| wakeup.context == Context::Task)
+        .map(|wakeup| wakeup.waker == Some(thread))
+        .collect();
+    let by_it = by_task.iter().filter(|&&by_it| by_it).count();
+    by_task.len() >= HABIT && by_it * 2 > by_task.len()
 }
 
 /// Whether a thread slept by its own wish through most of a window.

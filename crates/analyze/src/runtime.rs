@@ -28,6 +28,19 @@ const HELPERS: &[&str] = &[
     "Attach Listener",
 ];
 
+/// Threads of Chromium, and of what embeds it, that rest until there is something to draw, to compute or to send.
+const CHROMIUM: &[&str] =
+    &["ThreadPool", "Chrome_", "Compositor", "VizCompositorTh", "HangWatcher", "PerfettoTrace"];
+
+/// Whether a thread is one of these, in a process that has the thread that every one of Chromium's has.
+fn is_chromiums(model: &Model<'_>, thread: ThreadId) -> bool {
+    let threads = &model.capture.threads;
+    let comm = threads.get(thread).comm();
+    let siblings = &threads.process_of(thread).threads;
+    CHROMIUM.iter().any(|name| comm.starts_with(name))
+        && siblings.iter().any(|&sibling| threads.get(sibling).comm().starts_with("Chrome_"))
+}
+
 fn is_java(model: &Model<'_>, thread: ThreadId) -> bool {
     let threads = &model.capture.threads;
     let siblings = &threads.process_of(thread).threads;
@@ -52,4 +65,5 @@ pub(crate) fn is_worker(model: &Model<'_>, thread: ThreadId) -> bool {
 /// Whether a thread serves its runtime and not the program: where it waits, it waits for work.
 pub(crate) fn is_helper(model: &Model<'_>, thread: ThreadId) -> bool {
     [COLLECTORS, WORKERS, HELPERS].iter().any(|names| has_name(model, thread, names))
+        || is_chromiums(model, thread)
 }

@@ -47,6 +47,10 @@ pub(crate) fn judge(model: &Model<'_>, raw: &RawWindow) -> Option<Window> {
     let culprit = culprit.filter(|suspect| {
         !losses::many(model.capture, raw.span) || is_vouched_for(model, suspect, raw.span)
     });
+    let feeder = culprit.as_ref().is_some_and(|suspect| rhythm::feeds(model, raw, suspect.thread));
+    if queue && cause == Cause::Futex && feeder {
+        return None;
+    }
     let kind = if cause.is_lock() { cause } else { raw.cause };
     let lock = raw.cause.is_lock().then(|| lock(model, raw, kind, culprit.as_ref()));
     let grade = grade(model, raw, cause, culprit.as_ref(), &leaves, total);
