@@ -1,57 +1,101 @@
-//! A capture's bytes: from a file or from standard input, unpacked if the whole file is compressed.
+//! A capture's bytes: from a file, from standard input or from a recording's folder, unpacked if the whole
+//! file is compressed.
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::error::{IngestError, Problem};
+use crate::unpack::{Packing, Stop};
 
-const ZSTD: &[u8] = &[0x28, 0xb5, 0x2f, 0xfd];
 /// A compressed file is unpacked to at most so many times its size: perf.data shrinks 20 to 100 times.
 const MAX_RATIO: u64 = 2000;
 /// And to at most so many bytes.
 const MAX_BYTES: u64 = 16 << 30;
 
-/// Reads a whole capture; `-` is standard input.
-pub(crate) fn load(path: &Path) -> Result<(Vec<u8>, Option<String>), IngestError> {
-    let fail = |problem: Problem| IngestError { path: path.to_owned(), problem };
-    let mut bytes = Vec::new();
-    if path.as_os_str() == "-" {
-        io::stdin().lock().read_to_end(&mut bytes).map_err(|error| fail(error.into()))?;
-    } else {
-        let mut file = File::open(path).map_err(|error| fail(error.into()))?;
-        if file.metadata().is_ok_and(|metadata| metadata.is_dir()) {
-            return Err(fail(Problem::Folder));
-        }
-        file.read_to_end(&mut bytes).map_err(|error| fail(error.into()))?;
-    }
-    if bytes.is_empty() {
-        return Err(fail(Problem::Empty));
-    }
-    if bytes.starts_with(ZSTD) { unpack(&bytes).map_err(fail) } else { Ok((bytes, None)) }
+/// All bytes of a capture.
+#[derive(Default)]
+pub(crate) struct Input {
+    /// The file, or a folder's main file.
+    pub main: Vec<u8>,
+    /// Further records, one file for each of perf's threads (`perf record --threads`).
+    pub parts: Vec<Vec<u8>>,
+    /// What is missing, for a person.
+    pub damage: Vec<String>,
 }
 
-/// Unpacks zstd; what follows damage is missing, and the second value says so.
-fn unpack(packed: &[u8]) -> Result<(Vec<u8>, Option<String>), Problem> {
-    let limit = (packed.len() as u64).saturating_mul(MAX_RATIO).min(MAX_BYTES);
-    let decoder = zstd::stream::read::Decoder::new(packed)?;
-    let mut bytes = Vec::new();
-    let outcome = decoder.take(limit).read_to_end(&mut bytes);
-    if bytes.is_empty() {
-        let reason =
-            outcome.err().map_or("nothing is packed in it".to_owned(), |error| error.to_string());
-        return Err(Problem::at(
-            0,
-            format!("the file is zstd-compressed and cannot be unpacked: {reason}"),
-        ));
+/// Reads a whole capture; `-` is standard input.
+pub(crate) fn load(path: &Path) -> Result<Input, IngestError> {
+    let mut input = Input::default();
+    if path.as_os_str() == "-" {
+        let mut bytes = Vec::new();
+        let read = io::stdin().lock().read_to_end(&mut bytes);
+        let unpacked = read.map_err(Problem::from).and_then(|_| input.unpack(bytes));
+        input.main = unpacked.map_err(|problem| IngestError { path: path.to_owned(), problem })?;
+    } else if path.is_dir() {
+        let Some((main, parts)) = recording_folder(path) else {
+            return Err(IngestError { path: path.to_owned(), problem: Problem::Folder });
+        };
+        input.main = input.read(&main)?;
+        for part in parts {
+            match input.read(&part) {
+                Ok(bytes) => input.parts.push(bytes),
+                // A thread that saw nothing leaves an empty file.
+                Err(IngestError { problem: Problem::Empty, .. }) => {}
+                Err(error) => input.damage.push(error.to_string()),
+            }
+        }
+    } else {
+        input.main = input.read(path)?;
     }
-    let length = bytes.len();
-    let damage = match outcome {
-        Err(error) => Some(format!("unpacking ended at byte {length} of the content: {error}")),
-        Ok(_) if length as u64 == limit => Some(format!(
-            "unpacking was stopped at {length} bytes, {MAX_RATIO} times the packed size"
-        )),
-        Ok(_) => None,
-    };
-    Ok((bytes, damage))
+    Ok(input)
+}
+
+/// The files of a folder that `perf record --threads` wrote: `data` with the header, and `data.0`, `data.1`, ...
+/// with the records of each of perf's threads.
+fn recording_folder(folder: &Path) -> Option<(PathBuf, Vec<PathBuf>)> {
+    let main = folder.join("data");
+    if !main.is_file() {
+        return None;
+    }
+    let mut numbers: Vec<u32> = folder
+        .read_dir()
+        .ok()?
+        .filter_map(|entry| entry.ok()?.file_name().to_str()?.strip_prefix("data.")?.parse().ok())
+        .collect();
+    numbers.sort_unstable();
+    Some((main, numbers.iter().map(|number| folder.join(format!("data.{number}"))).collect()))
+}
+
+impl Input {
+    fn read(&mut self, path: &Path) -> Result<Vec<u8>, IngestError> {
+        let mut bytes = Vec::new();
+        let read = File::open(path).and_then(|mut file| file.read_to_end(&mut bytes));
+        let unpacked = read.map_err(Problem::from).and_then(|_| self.unpack(bytes));
+        unpacked.map_err(|problem| IngestError { path: path.to_owned(), problem })
+    }
+
+    /// The bytes as they are, or unpacked; what follows damage is missing.
+    fn unpack(&mut self, bytes: Vec<u8>) -> Result<Vec<u8>, Problem> {
+        if bytes.is_empty() {
+            return Err(Problem::Empty);
+        }
+        let Some(packing) = Packing::of(&bytes) else { return Ok(bytes) };
+        let limit = (bytes.len() as u64).saturating_mul(MAX_RATIO).min(MAX_BYTES);
+        let unpacked = packing.unpack(&bytes, limit);
+        let length = unpacked.bytes.len();
+        let reason = match unpacked.stop {
+            None if length == 0 => "nothing is packed in it".to_owned(),
+            None => return Ok(unpacked.bytes),
+            Some(Stop::Damaged(error)) => error.to_string(),
+            Some(Stop::Limit) => format!("it unpacks to more than {limit} bytes"),
+        };
+        if length == 0 {
+            let name = packing.name();
+            let reason = format!("the file is {name}-compressed and cannot be unpacked: {reason}");
+            return Err(Problem::at(0, reason));
+        }
+        self.damage.push(format!("unpacking ended at byte {length} of the content: {reason}"));
+        Ok(unpacked.bytes)
+    }
 }

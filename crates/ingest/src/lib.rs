@@ -9,6 +9,7 @@ mod folded;
 mod input;
 mod perf;
 pub mod symbols;
+mod unpack;
 
 use std::path::Path;
 
@@ -44,10 +45,10 @@ pub fn read(
     options: ReadOptions,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Capture, IngestError> {
-    let (bytes, damage) = input::load(path)?;
-    let capture = read_bytes(&bytes, options, progress);
+    let input = input::load(path)?;
+    let capture = read_input(&input.main, &input.parts, options, progress);
     let mut capture = capture.map_err(|problem| IngestError { path: path.to_owned(), problem })?;
-    capture.warnings.extend(damage);
+    capture.warnings.extend(input.damage);
     Ok(capture)
 }
 
@@ -61,12 +62,21 @@ pub fn read_bytes(
     options: ReadOptions,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Capture, Problem> {
+    read_input(bytes, &[], options, progress)
+}
+
+fn read_input(
+    bytes: &[u8],
+    parts: &[Vec<u8>],
+    options: ReadOptions,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Capture, Problem> {
     match options.format {
         Some(InputFormat::Perf) if !perf::is_perf_data(bytes) => {
             Err(Problem::at(0, "the file does not begin as a perf.data does"))
         }
         Some(InputFormat::Folded) => folded::read(bytes),
-        _ if perf::is_perf_data(bytes) => perf::read(bytes, progress),
+        _ if perf::is_perf_data(bytes) => perf::read(bytes, parts, progress),
         _ => folded::read(bytes),
     }
 }

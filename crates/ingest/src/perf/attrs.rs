@@ -1,8 +1,8 @@
 //! Which attribute is which event.
 
-use linux_perf_event_reader::{PerfEventType, SamplingPolicy, SoftwareCounterType};
 use rustc_hash::FxHashMap;
 
+use super::event_name::{HARDWARE, HARDWARE_CACHE, RAW, SOFTWARE, TRACEPOINT, event_name};
 use super::header::Attribute;
 use super::sample::SampleLayout;
 use super::tracepoint::Tracepoint;
@@ -28,6 +28,13 @@ pub(super) enum Decoder {
     Unknown,
 }
 
+/// `PERF_COUNT_SW_*`.
+const CPU_CLOCK: u64 = 0;
+const TASK_CLOCK: u64 = 1;
+const PAGE_FAULTS: u64 = 2;
+const MINOR_FAULTS: u64 = 5;
+const MAJOR_FAULTS: u64 = 6;
+
 /// All events, found by the id that stands in each record.
 pub(super) struct EventPlans {
     pub plans: Vec<EventPlan>,
@@ -47,19 +54,22 @@ impl EventPlans {
         Self { plans, by_id }
     }
 
-    /// The event that a sample belongs to. Without an id in the sample it can only be the first: perf
-    /// leaves ids out when there is one event.
+    /// The event that a sample belongs to. Where there is one event only, perf may leave ids out, and what
+    /// perf made up itself has the id 0: both belong to the first.
     pub fn of_sample(&self, body: &[u8]) -> Option<usize> {
         let first = self.plans.first()?;
         match first.layout.id(body) {
-            Some(id) => self.by_id.get(&id).copied(),
-            None => Some(0),
+            Some(id) if id != 0 && self.plans.len() > 1 => self.by_id.get(&id).copied(),
+            _ => Some(0),
         }
     }
 
-    /// Layout of the trailer of records that are no samples; perf gives all events the same one.
-    pub fn trailer(&self) -> Option<&SampleLayout> {
-        self.plans.first().map(|plan| &plan.layout)
+    /// Layout of the trailer of a record that is no sample. Events whose samples differ have their id at the
+    /// very end; otherwise all have the same one.
+    pub fn trailer(&self, body: &[u8]) -> Option<&SampleLayout> {
+        let first = &self.plans.first()?.layout;
+        let plan = first.trailing_id(body).and_then(|id| self.by_id.get(&id));
+        plan.map_or(Some(first), |&plan| Some(&self.plans[plan].layout))
     }
 }
 
@@ -67,12 +77,7 @@ impl EventPlan {
     fn new(attribute: &Attribute, tracing: &TracingData, big_endian: bool) -> Self {
         let layout = SampleLayout::new(attribute, big_endian);
         let (name, decoder, meaning) = recognise(attribute, tracing, big_endian);
-        let every_one = match attribute.attr.sampling_policy {
-            SamplingPolicy::Period(period) => period.get() == 1,
-            SamplingPolicy::NoSampling => true,
-            SamplingPolicy::Frequency(_) => false,
-        };
-        let sampled = matches!(attribute.attr.type_, PerfEventType::Tracepoint(_)) && !every_one;
+        let sampled = attribute.attr.kind == TRACEPOINT && !attribute.attr.is_every_one();
         let count = EventCount { name, count: 0, meaning, sampled };
         Self { layout, decoder, count, unreadable: 0 }
     }
@@ -83,20 +88,17 @@ fn recognise(
     tracing: &TracingData,
     big_endian: bool,
 ) -> (String, Decoder, Option<Meaning>) {
-    let named = |fallback: &str| attribute.name.clone().unwrap_or_else(|| fallback.to_owned());
-    let on_cpu = |name: &str| (named(name), Decoder::OnCpu, Some(Meaning::Samples));
-    match attribute.attr.type_ {
-        PerfEventType::Tracepoint(id) => recognise_tracepoint(attribute, id, tracing, big_endian),
-        PerfEventType::Software(SoftwareCounterType::CpuClock) => on_cpu("cpu-clock"),
-        PerfEventType::Software(SoftwareCounterType::TaskClock) => on_cpu("task-clock"),
-        PerfEventType::Software(
-            SoftwareCounterType::PageFaults
-            | SoftwareCounterType::PageFaultsMin
-            | SoftwareCounterType::PageFaultsMaj,
-        ) => (named("page-faults"), Decoder::PageFault, Some(Meaning::PageFaults)),
-        PerfEventType::Software(_) => (named("software event"), Decoder::Unknown, None),
-        PerfEventType::Hardware(..) => on_cpu("cycles"),
-        _ => (named("other event"), Decoder::Unknown, None),
+    let attr = &attribute.attr;
+    let name = || attribute.name.clone().unwrap_or_else(|| event_name(attr));
+    match (attr.kind, attr.config) {
+        (TRACEPOINT, id) => recognise_tracepoint(attribute, id, tracing, big_endian),
+        (SOFTWARE, CPU_CLOCK | TASK_CLOCK) | (HARDWARE | HARDWARE_CACHE | RAW, _) => {
+            (name(), Decoder::OnCpu, Some(Meaning::Samples))
+        }
+        (SOFTWARE, PAGE_FAULTS | MINOR_FAULTS | MAJOR_FAULTS) => {
+            (name(), Decoder::PageFault, Some(Meaning::PageFaults))
+        }
+        _ => (name(), Decoder::Unknown, None),
     }
 }
 
@@ -107,7 +109,7 @@ fn recognise_tracepoint(
     big_endian: bool,
 ) -> (String, Decoder, Option<Meaning>) {
     let Some((system, format)) = tracing.format(id) else {
-        let name = attribute.name.clone().unwrap_or_else(|| format!("tracepoint {id}"));
+        let name = attribute.name.clone().unwrap_or_else(|| event_name(&attribute.attr));
         return (name, Decoder::Unknown, None);
     };
     let name = format!("{system}:{}", format.name);

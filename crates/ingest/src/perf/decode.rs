@@ -119,7 +119,7 @@ impl Decode {
     }
 
     fn other_record(&mut self, record: &Record<'_>) -> Option<Event> {
-        let layout = *self.plans.trailer()?;
+        let layout = *self.plans.trailer(record.body)?;
         let time = layout.trailing_time(record.body).unwrap_or(0);
         let mut bytes = Bytes::new(record.body, self.big_endian);
         let side = match RecordType(record.kind) {
@@ -213,7 +213,7 @@ pub(super) fn read_pipe_front<'a>(file: &'a [u8], header: &mut Header<'a>) -> Op
     let mut tracing = None;
     let (mut attributes, mut features) = (Vec::new(), Vec::new());
     let big_endian = header.big_endian;
-    walk(file, header.data.start, header.data.end, big_endian, |record| match record.kind {
+    walk(file, header.data.clone(), big_endian, |record| match record.kind {
         HEADER_ATTR => attributes.extend(pipe_attribute(record.body, big_endian)),
         HEADER_FEATURE => features.push((record.offset, record.body.len())),
         HEADER_TRACING_DATA => {
@@ -294,7 +294,9 @@ fn record_name(kind: u32) -> String {
         78 => "EVENT_UPDATE",
         79 => "TIME_CONV",
         80 => "HEADER_FEATURE",
+        81 => "COMPRESSED",
         82 => "FINISHED_INIT",
+        83 => "COMPRESSED2",
         _ if RecordType(kind).is_builtin_type() => {
             return format!("PERF_RECORD_{:?}", RecordType(kind));
         }

@@ -5,13 +5,11 @@
 //! file was cut on its way; then attributes and event ids still stand at the front.
 //! (`tools/perf/Documentation/perf.data-file-format.txt`, Linux 6.1.)
 
-use std::io::Cursor;
 use std::ops::Range;
 
-use byteorder::{BigEndian, LittleEndian};
 use linux_perf_data::Feature;
-use linux_perf_event_reader::PerfEventAttr;
 
+use super::attr::EventAttr;
 use super::bytes::Bytes;
 use crate::error::Problem;
 
@@ -35,9 +33,7 @@ pub(super) struct Header<'a> {
 #[derive(Clone, Debug)]
 pub(super) struct Attribute {
     /// How it was opened.
-    pub attr: PerfEventAttr,
-    /// `attr.read_format` with all its bits; linux-perf-event-reader drops those that it does not know.
-    pub read_format: u64,
+    pub attr: EventAttr,
     /// Its name, where the file gives it.
     pub name: Option<String>,
     /// The ids under which its records go.
@@ -53,6 +49,8 @@ pub(super) struct Features<'a> {
 
 const LITTLE: &[u8] = b"PERFILE2";
 const BIG: &[u8] = b"2ELIFREP";
+/// Before Linux 2.6.37: the same layout, but the magic does not tell the byte order.
+const FIRST_VERSION: &[u8] = b"PERFFILE";
 /// Header size of a file; a pipe's is 16.
 const FILE_HEADER: usize = 104;
 const PIPE_HEADER: u64 = 16;
@@ -66,13 +64,23 @@ const SECTION: usize = 16;
 
 /// Whether these bytes begin a perf.data.
 pub(crate) fn is_perf_data(bytes: &[u8]) -> bool {
-    bytes.starts_with(LITTLE) || bytes.starts_with(BIG)
+    [LITTLE, BIG, FIRST_VERSION].iter().any(|magic| bytes.starts_with(magic))
+}
+
+/// The byte order. In the first version it is the one in which the size of an attribute makes sense, as perf
+/// does it (`try_all_file_abis`, `tools/perf/util/header.c`).
+fn is_big_endian(file: &[u8]) -> bool {
+    /// No attribute of any kernel is as large.
+    const ABSURD: u64 = 4096;
+    let attr_size = || Bytes::new(file.get(ATTR_SIZE..).unwrap_or_default(), false).u64();
+    file.starts_with(BIG)
+        || (file.starts_with(FIRST_VERSION) && attr_size().is_some_and(|size| size > ABSURD))
 }
 
 impl<'a> Header<'a> {
     /// Reads the header of a whole file.
     pub fn parse(file: &'a [u8]) -> Result<Self, Problem> {
-        let big_endian = file.starts_with(BIG);
+        let big_endian = is_big_endian(file);
         let mut bytes = Bytes::new(&file[8..], big_endian);
         if bytes.u64().ok_or_else(|| cut_header(file))? == PIPE_HEADER {
             return Ok(Self::of_pipe(file, big_endian));
@@ -270,15 +278,7 @@ fn read_attributes(file: &[u8], big_endian: bool) -> Result<Vec<Attribute>, Prob
 impl Attribute {
     /// Reads a `perf_event_attr`.
     pub fn parse(bytes: &[u8], ids: Vec<u64>, big_endian: bool) -> Option<Self> {
-        const READ_FORMAT: usize = 32;
-        let cursor = Cursor::new(bytes);
-        let parsed = if big_endian {
-            PerfEventAttr::parse::<_, BigEndian>(cursor)
-        } else {
-            PerfEventAttr::parse::<_, LittleEndian>(cursor)
-        };
-        let (attr, _) = parsed.ok()?;
-        let read_format = Bytes::new(bytes.get(READ_FORMAT..)?, big_endian).u64()?;
-        Some(Self { attr, read_format, name: None, ids })
+        let attr = EventAttr::parse(bytes, big_endian)?;
+        Some(Self { attr, name: None, ids })
     }
 }

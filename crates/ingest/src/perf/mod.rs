@@ -8,12 +8,14 @@
 //! and only these words are sorted (see `order`). Which thread a number means, and which file an
 //! address lies in, depends on the moment, and is looked up afterwards, in order of time.
 
+mod attr;
 mod attrs;
 mod build;
 mod bytes;
 mod chains;
 mod decode;
 mod event;
+mod event_name;
 mod expression;
 mod format;
 mod header;
@@ -23,6 +25,8 @@ mod sample;
 mod space;
 mod tracepoint;
 mod tracing_data;
+
+use std::ops::Range;
 
 use linux_perf_data::Feature;
 
@@ -37,8 +41,13 @@ use order::Sorter;
 use space::Spaces;
 use tracing_data::TracingData;
 
-/// Reads a whole perf.data. `progress` is told how many bytes of how many have been read.
-pub(crate) fn read(file: &[u8], progress: &mut dyn FnMut(u64, u64)) -> Result<Capture, Problem> {
+/// Reads a whole perf.data. `parts` are the further files of a recording by several threads, records
+/// from their first byte on. `progress` is told how many bytes of how many have been read.
+pub(crate) fn read(
+    file: &[u8],
+    parts: &[Vec<u8>],
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Capture, Problem> {
     let mut header = Header::parse(file)?;
     let mut notes: Vec<String> = header.damage.take().into_iter().collect();
     let tracing_section = if header.pipe {
@@ -62,21 +71,31 @@ pub(crate) fn read(file: &[u8], progress: &mut dyn FnMut(u64, u64)) -> Result<Ca
     };
     let mut decode = Decode::new(plans, header.big_endian);
     let mut sorter = Sorter::default();
-    let total = header.data.len() as u64;
-    let mut reported = header.data.start;
-    let damage =
-        records::walk(file, header.data.start, header.data.end, header.big_endian, |record| {
+    let stretches: Vec<(&[u8], Range<usize>)> = std::iter::once((file, header.data.clone()))
+        .chain(parts.iter().map(|part| (&part[..], 0..part.len())))
+        .collect();
+    let total = stretches.iter().map(|(_, range)| range.len() as u64).sum();
+    let mut done = 0;
+    let mut damage = Vec::new();
+    for (bytes, range) in stretches {
+        let mut reported = range.start;
+        damage.extend(records::walk(bytes, range.clone(), header.big_endian, |record| {
             const REPORT_EVERY: usize = 1 << 22;
             if record.offset > reported + REPORT_EVERY {
                 reported = record.offset;
-                progress((record.offset - header.data.start) as u64, total);
+                progress(done + (record.offset - range.start) as u64, total);
             }
+            // Each of several threads has rounds of its own, which say nothing of the others'.
             if record.kind == decode::FINISHED_ROUND {
-                sorter.finish_round(|event| builder.add(event, &decode.side));
+                if parts.is_empty() {
+                    sorter.finish_round(|event| builder.add(event, &decode.side));
+                }
             } else if let Some(event) = decode.record(&record) {
                 sorter.push(event);
             }
-        });
+        }));
+        done += range.len() as u64;
+    }
     sorter.finish(|event| builder.add(event, &decode.side));
     progress(total, total);
 

@@ -3,6 +3,8 @@
 //! This loop is our own, not linux-perf-data's: it hands out slices without copying them, knows at which
 //! byte it is, and goes on behind a damaged stretch. Sizes are checked against what is there.
 
+use std::ops::Range;
+
 use zstd::stream::raw::{Decoder, InBuffer, Operation, OutBuffer};
 
 use super::bytes::Bytes;
@@ -46,18 +48,17 @@ const LARGEST_KIND: u32 = 128;
 /// A compressed record holds at most 64 KiB; perf never packs more than its ring buffer into one.
 const MAX_DECOMPRESSED: usize = 1 << 30;
 
-/// Calls `visit` with every record of `file[start..end]`, in the order of the file, and says what could
+/// Calls `visit` with every record of `file[range]`, in the order of the file, and says what could
 /// not be read.
 pub(super) fn walk(
     file: &[u8],
-    start: usize,
-    end: usize,
+    range: Range<usize>,
     big_endian: bool,
     mut visit: impl FnMut(Record<'_>),
 ) -> Vec<Damage> {
     let mut damage = Vec::new();
     let mut inflater = Inflater::default();
-    let mut at = start;
+    let Range { start: mut at, end } = range;
     while at < end {
         let Some((record, next)) = read(file, at, end, big_endian) else {
             let resume = find_records(file, at + HEADER, end, big_endian).unwrap_or(end);
@@ -70,6 +71,7 @@ pub(super) fn walk(
         at = next;
         match record.kind {
             COMPRESSED | COMPRESSED2 => {
+                visit(record);
                 if let Err(reason) = inflater.feed(&record, big_endian, &mut visit) {
                     damage.push(Damage { offset: record.offset, bytes: record.body.len(), reason });
                 }
@@ -185,7 +187,7 @@ mod tests {
 
     fn kinds(file: &[u8]) -> (Vec<u32>, Vec<Damage>) {
         let mut kinds = Vec::new();
-        let damage = walk(file, 0, file.len(), false, |record| kinds.push(record.kind));
+        let damage = walk(file, 0..file.len(), false, |record| kinds.push(record.kind));
         (kinds, damage)
     }
 

@@ -14,6 +14,7 @@ use super::header::Attribute;
 pub(super) struct SampleLayout {
     format: SampleFormat,
     read_format: u64,
+    identifies_all: bool,
     big_endian: bool,
 }
 
@@ -33,8 +34,13 @@ pub(super) struct Sample<'a> {
 
 impl SampleLayout {
     pub fn new(attribute: &Attribute, big_endian: bool) -> Self {
-        let (format, read_format) = (attribute.attr.sample_format, attribute.read_format);
-        Self { format, read_format, big_endian }
+        let attr = &attribute.attr;
+        Self {
+            format: attr.sample,
+            read_format: attr.read_format,
+            identifies_all: attr.identifies_all(),
+            big_endian,
+        }
     }
 
     fn has(&self, field: SampleFormat) -> bool {
@@ -162,7 +168,18 @@ impl SampleLayout {
         self.trailer(body, &[SampleFormat::CPU, SampleFormat::IDENTIFIER])?.u32()
     }
 
+    /// The id at the very end of a record that is no sample.
+    pub fn trailing_id(&self, body: &[u8]) -> Option<u64> {
+        if !self.has(SampleFormat::IDENTIFIER) {
+            return None;
+        }
+        self.trailer(body, &[SampleFormat::IDENTIFIER])?.u64()
+    }
+
     fn trailer<'a>(&self, body: &'a [u8], fields: &[SampleFormat]) -> Option<Bytes<'a>> {
+        if !self.identifies_all {
+            return None;
+        }
         let words = fields.iter().filter(|&&field| self.has(field)).count();
         let start = body.len().checked_sub(words * 8)?;
         Some(Bytes::new(&body[start..], self.big_endian))

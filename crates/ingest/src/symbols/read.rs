@@ -4,11 +4,12 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
 
+use crate::unpack::{Packing, Stop};
+
 /// Files above this are refused.
 pub(super) const LARGEST_FILE: u64 = 4 << 30;
 /// A compressed file may expand to this.
 const LARGEST_EXPANDED: u64 = 1 << 30;
-const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
 /// Why a file could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -26,14 +27,14 @@ pub(super) enum ReadError {
         size: u64,
     },
     /// Damaged compressed data.
-    #[error("is not valid zstd data: {0}")]
-    Compressed(io::Error),
+    #[error("is not valid {0} data: {1}")]
+    Compressed(&'static str, io::Error),
     /// Compressed data that expands without an end.
     #[error("expands to more than {LARGEST_EXPANDED} bytes")]
     ExpandsTooFar,
 }
 
-/// A file's bytes; decompressed if it begins as zstd data does.
+/// A file's bytes; decompressed if it begins as gzip, xz or zstd data does.
 pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, ReadError> {
     let metadata = std::fs::metadata(path)?;
     // Before opening: opening a pipe would wait for its writer.
@@ -50,14 +51,19 @@ pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, ReadError> {
     if size > LARGEST_FILE {
         return Err(ReadError::TooLarge { size });
     }
-    if bytes.starts_with(&ZSTD_MAGIC) { expand(&bytes, LARGEST_EXPANDED) } else { Ok(bytes) }
+    match Packing::of(&bytes) {
+        Some(packing) => expand(packing, &bytes, LARGEST_EXPANDED),
+        None => Ok(bytes),
+    }
 }
 
-fn expand(compressed: &[u8], limit: u64) -> Result<Vec<u8>, ReadError> {
-    let decoder = zstd::stream::read::Decoder::with_buffer(compressed)?;
-    let mut bytes = Vec::new();
-    decoder.take(limit + 1).read_to_end(&mut bytes).map_err(ReadError::Compressed)?;
-    if bytes.len() as u64 > limit { Err(ReadError::ExpandsTooFar) } else { Ok(bytes) }
+fn expand(packing: Packing, packed: &[u8], limit: u64) -> Result<Vec<u8>, ReadError> {
+    let unpacked = packing.unpack(packed, limit);
+    match unpacked.stop {
+        None => Ok(unpacked.bytes),
+        Some(Stop::Damaged(error)) => Err(ReadError::Compressed(packing.name(), error)),
+        Some(Stop::Limit) => Err(ReadError::ExpandsTooFar),
+    }
 }
 
 #[cfg(test)]
@@ -67,16 +73,16 @@ mod tests {
     #[test]
     fn compressed_data_stops_at_the_limit() {
         let zeros = zstd::encode_all(&vec![0; 100_000][..], 3).unwrap();
-        assert_eq!(expand(&zeros, 100_000).unwrap().len(), 100_000);
-        assert!(matches!(expand(&zeros, 99_999), Err(ReadError::ExpandsTooFar)));
+        assert_eq!(expand(Packing::Zstd, &zeros, 100_000).unwrap().len(), 100_000);
+        assert!(matches!(expand(Packing::Zstd, &zeros, 99_999), Err(ReadError::ExpandsTooFar)));
     }
 
     #[test]
     fn damaged_compressed_data_is_an_error() {
         let zeros = zstd::encode_all(&vec![7; 100_000][..], 3).unwrap();
         assert!(matches!(
-            expand(&zeros[..zeros.len() / 2], 1 << 20),
-            Err(ReadError::Compressed(_))
+            expand(Packing::Zstd, &zeros[..zeros.len() / 2], 1 << 20),
+            Err(ReadError::Compressed(..))
         ));
     }
 
