@@ -106,6 +106,12 @@ pub enum FormatName {
     Perf,
     /// Folded stacks with microseconds
     Folded,
+    /// The text of perf script
+    PerfScript,
+    /// The text of perf sched timehist
+    Timehist,
+    /// The kernel's own trace, or the text of trace-cmd report
+    Ftrace,
 }
 
 impl From<FormatName> for InputFormat {
@@ -113,6 +119,9 @@ impl From<FormatName> for InputFormat {
         match name {
             FormatName::Perf => Self::Perf,
             FormatName::Folded => Self::Folded,
+            FormatName::PerfScript => Self::PerfScript,
+            FormatName::Timehist => Self::Timehist,
+            FormatName::Ftrace => Self::Ftrace,
         }
     }
 }

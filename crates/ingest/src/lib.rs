@@ -5,10 +5,10 @@
 
 pub mod capture;
 mod error;
-mod folded;
 mod input;
 mod perf;
 pub mod symbols;
+mod text;
 mod unpack;
 
 use std::path::Path;
@@ -23,6 +23,12 @@ pub enum InputFormat {
     Perf,
     /// Folded stacks.
     Folded,
+    /// `perf script`.
+    PerfScript,
+    /// `perf sched timehist`.
+    Timehist,
+    /// The kernel's own trace, or `trace-cmd report`.
+    Ftrace,
 }
 
 /// How to read a capture.
@@ -75,8 +81,9 @@ fn read_input(
         Some(InputFormat::Perf) if !perf::is_perf_data(bytes) => {
             Err(Problem::at(0, "the file does not begin as a perf.data does"))
         }
-        Some(InputFormat::Folded) => folded::read(bytes),
-        _ if perf::is_perf_data(bytes) => perf::read(bytes, parts, progress),
-        _ => folded::read(bytes),
+        None | Some(InputFormat::Perf) if perf::is_perf_data(bytes) => {
+            perf::read(bytes, parts, progress)
+        }
+        format => text::read(bytes, format, progress),
     }
 }

@@ -27,8 +27,8 @@ pub use ids::{FrameId, ModuleId, ProcessId, StackId, ThreadId};
 pub use locks::{ContentionFlags, ContentionPhase, LockContention, MmapLock, MmapLockPhase};
 pub use losses::{Loss, LossKind};
 pub use modules::{BuildId, MadeCode, Module, ModuleKind, ModuleTable};
-pub use origin::{Format, Origin};
-pub use profile::ProfileRow;
+pub use origin::{Format, Origin, WallClock};
+pub use profile::{ProfileRow, ProfileWaker};
 pub use sched::{Context, Sample, Switch, TaskState, Wakeup, WakeupKind};
 pub use stacks::StackTable;
 pub use syscalls::{Syscall, SyscallEvent, SyscallPhase};
@@ -90,6 +90,17 @@ impl Capture {
     #[must_use]
     pub fn sampled(&self, meaning: Meaning) -> bool {
         self.events.iter().any(|event| event.meaning == Some(meaning) && event.sampled)
+    }
+
+    /// Puts every table in order of time.
+    pub(crate) fn sort(&mut self) {
+        self.switches.sort_by_key(|row| row.time);
+        self.wakeups.sort_by_key(|row| row.time);
+        self.contention.sort_by_key(|row| row.time);
+        self.mmap_locks.sort_by_key(|row| row.time);
+        self.syscalls.sort_by_key(|row| row.time);
+        self.samples.sort_by_key(|row| row.time);
+        self.activities.sort_by_key(|row| row.time);
     }
 
     /// From the first to the last event; empty for a profile without times.

@@ -22,6 +22,17 @@ pub struct Origin {
     /// A kernel symbol and its address when the capture was recorded (`_text`, as a rule), by which the
     /// symbols of another boot of the same kernel are moved into place.
     pub kernel_reference: Option<(String, u64)>,
+    /// One moment on the capture's clock and on the wall's.
+    pub wall_clock: Option<WallClock>,
+}
+
+/// One moment on two clocks, which places a log of the wall's clock beside the capture.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct WallClock {
+    /// On the capture's clock, in nanoseconds.
+    pub clock_ns: u64,
+    /// Since 1970-01-01 UTC, in nanoseconds.
+    pub wall_ns: u64,
 }
 
 /// Input formats.
@@ -34,6 +45,24 @@ pub enum Format {
     PerfPipe,
     /// Folded stacks with microseconds.
     Folded,
+    /// `perf script`.
+    PerfScript,
+    /// `perf sched timehist`.
+    Timehist,
+    /// The kernel's own trace, or `trace-cmd report`.
+    Ftrace,
+    /// Blocks of frames by bcc's or libbpf-tools' `offcputime`, `offwaketime`, `wakeuptime`.
+    OffCpuBlocks,
+    /// Maps that bpftrace printed.
+    Bpftrace,
+    /// `strace -f -ttt -T`.
+    Strace,
+    /// `perf trace`.
+    PerfTrace,
+    /// `contrib/memory-syscalls.bt`.
+    MemorySyscalls,
+    /// Hung-task reports and dumps of blocked tasks in a kernel log.
+    KernelLog,
 }
 
 impl fmt::Display for Format {
@@ -42,6 +71,15 @@ impl fmt::Display for Format {
             Self::PerfData => "perf.data",
             Self::PerfPipe => "perf.data (pipe)",
             Self::Folded => "folded",
+            Self::PerfScript => "perf script",
+            Self::Timehist => "perf sched timehist",
+            Self::Ftrace => "ftrace",
+            Self::OffCpuBlocks => "offcputime",
+            Self::Bpftrace => "bpftrace",
+            Self::Strace => "strace",
+            Self::PerfTrace => "perf trace",
+            Self::MemorySyscalls => "memory-syscalls.bt",
+            Self::KernelLog => "kernel log",
         })
     }
 }

@@ -14,4 +14,15 @@ pub struct ProfileRow {
     pub stack: StackId,
     /// Time off-CPU, in nanoseconds.
     pub off_cpu: Nanos,
+    /// Who ended these waits, where the format says.
+    pub waker: Option<ProfileWaker>,
+}
+
+/// Who made a thread runnable, as `offwaketime` and `wakeuptime` tell it.
+#[derive(Clone, Copy, Debug)]
+pub struct ProfileWaker {
+    /// The command; in an interrupt, who happened to be current.
+    pub thread: ThreadId,
+    /// Where it stood.
+    pub stack: StackId,
 }

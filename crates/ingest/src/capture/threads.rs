@@ -149,6 +149,27 @@ impl ThreadTable {
         self.processes[process.index()].kernel = true;
     }
 
+    /// Two threads were found to belong to one process. Two processes whose numbers are both known stay two.
+    pub fn join(&mut self, a: ThreadId, b: ThreadId) {
+        let (kept, gone) = (self.threads[a.index()].process, self.threads[b.index()].process);
+        let both_known = |[one, other]: [ProcessId; 2]| {
+            self.processes[one.index()].pid.is_some() && self.processes[other.index()].pid.is_some()
+        };
+        if kept == gone || both_known([kept, gone]) {
+            return;
+        }
+        let (kept, gone) =
+            if self.processes[gone.index()].pid.is_some() { (gone, kept) } else { (kept, gone) };
+        let moved = std::mem::take(&mut self.processes[gone.index()].threads);
+        for &thread in &moved {
+            self.threads[thread.index()].process = kept;
+        }
+        let threads = &mut self.processes[kept.index()].threads;
+        threads.extend(moved);
+        // The main thread's number is the lowest, as a rule.
+        threads.sort_by_key(|thread| self.threads[thread.index()].tid);
+    }
+
     /// The thread of an id.
     #[must_use]
     pub fn get(&self, id: ThreadId) -> &Thread {

@@ -13,6 +13,7 @@ mod attrs;
 mod build;
 mod bytes;
 mod chains;
+mod clock;
 mod decode;
 mod event;
 mod event_name;
@@ -109,7 +110,7 @@ pub(crate) fn read(
     }
     if sorter.late > 0 {
         notes.push(format!("{} records came out of order", sorter.late));
-        sort_tables(&mut capture);
+        capture.sort();
     }
     notes.extend(decode.complaints());
     capture.events = decode.counts();
@@ -129,6 +130,7 @@ fn origin(header: &Header<'_>) -> Origin {
         command: features.command(),
         cpus: features.cpus_online(),
         kernel_reference: None,
+        wall_clock: clock::wall_clock(features.get(Feature::CLOCK_DATA), header.big_endian),
     }
 }
 
@@ -138,16 +140,6 @@ fn spaces(features: &Features<'_>) -> Spaces {
         spaces.add_build_id(String::from_utf8_lossy(path).into_owned(), BuildId(id.into()));
     }
     spaces
-}
-
-fn sort_tables(capture: &mut Capture) {
-    capture.switches.sort_by_key(|row| row.time);
-    capture.wakeups.sort_by_key(|row| row.time);
-    capture.contention.sort_by_key(|row| row.time);
-    capture.mmap_locks.sort_by_key(|row| row.time);
-    capture.syscalls.sort_by_key(|row| row.time);
-    capture.samples.sort_by_key(|row| row.time);
-    capture.activities.sort_by_key(|row| row.time);
 }
 
 fn warn_of_losses(capture: &Capture, notes: &mut Vec<String>) {

@@ -1,0 +1,327 @@
+//! Tracepoints as text: the fields that `perf script`, trace-cmd and the kernel's own trace print behind an event's name.
+
+use super::builder::{Builder, Moment};
+use super::fields;
+use super::number;
+use crate::capture::{
+    Activity, ActivityKind, ContentionFlags, ContentionPhase, LockContention, Meaning, MmapLock,
+    MmapLockPhase, Phase, Sample, Switch, Syscall, SyscallEvent, SyscallPhase, TaskState, Wakeup,
+    WakeupKind,
+};
+
+/// What an event is to the analysis, by its name without its system; `None` if it is only counted.
+pub(super) fn meaning(name: &[u8]) -> Option<Meaning> {
+    if let Some((call, _)) = syscall(name) {
+        return Some(match call {
+            Syscall::Mmap | Syscall::Munmap => Meaning::MemorySyscalls,
+            _ => Meaning::OtherSyscalls,
+        });
+    }
+    Some(match name {
+        b"sched_switch" => Meaning::Switches,
+        b"sched_waking" => Meaning::Waking,
+        b"sched_wakeup" | b"sched_wakeup_new" => Meaning::Wakeup,
+        b"sched_process_fork" | b"sched_process_exit" => Meaning::ProcessLife,
+        b"contention_begin" | b"contention_end" => Meaning::Contention,
+        b"mmap_lock_start_locking" | b"mmap_lock_acquire_returned" | b"mmap_lock_released" => {
+            Meaning::MmapLock
+        }
+        b"page_fault_user" | b"page_fault_kernel" => Meaning::PageFaults,
+        b"signal_generate" | b"signal_deliver" => Meaning::Signals,
+        b"rss_stat" => Meaning::RssStat,
+        _ => match activity(name)?.0 {
+            ActivityKind::Compaction => Meaning::Compaction,
+            ActivityKind::BlockIo => Meaning::BlockIo,
+            _ => Meaning::Reclaim,
+        },
+    })
+}
+
+/// Adds what an event says; `None` if its fields cannot be read.
+pub(super) fn add(out: &mut Builder<'_>, name: &[u8], text: &[u8], at: Moment) -> Option<()> {
+    match name {
+        b"sched_switch" => switch(out, text, at)?,
+        b"sched_waking" => wakeup(out, text, at, WakeupKind::Waking)?,
+        b"sched_wakeup" => wakeup(out, text, at, WakeupKind::Wakeup)?,
+        b"sched_wakeup_new" => wakeup(out, text, at, WakeupKind::New)?,
+        b"sched_process_fork" => {
+            let child = fields::tid(text, b"child_pid=")?;
+            let comm = fields::name(text, b"child_comm=", b"child_pid=")?;
+            out.capture.threads.note_birth(child, at.time);
+            out.other(child, comm, at.time);
+        }
+        b"sched_process_exit" => out.capture.threads.exit(at.thread, at.time),
+        b"contention_begin" | b"contention_end" => contention(out, name, text, at)?,
+        _ if name.starts_with(b"mmap_lock_") => mmap_lock(out, name, text, at)?,
+        _ => match syscall(name) {
+            Some((syscall, enters)) => call(out, syscall, enters, text, at)?,
+            None => other(out, name, text, at)?,
+        },
+    }
+    Some(())
+}
+
+/// An on-CPU sample.
+pub(super) fn add_sample(out: &mut Builder<'_>, at: Moment) {
+    let Moment { time, cpu, thread, stack, .. } = at;
+    out.capture.samples.push(Sample { time, cpu, thread, stack });
+}
+
+fn switch(out: &mut Builder<'_>, text: &[u8], at: Moment) -> Option<()> {
+    let (from, state, to) = if text.starts_with(b"prev_comm=") {
+        let from =
+            (fields::name(text, b"prev_comm=", b"prev_pid=")?, fields::tid(text, b"prev_pid=")?);
+        let to =
+            (fields::name(text, b"next_comm=", b"next_pid=")?, fields::tid(text, b"next_pid=")?);
+        (from, fields::value(text, b"prev_state=")?, to)
+    } else {
+        let arrow = memchr::memmem::find(text, b" ==> ")?;
+        let (from, tid, state) = fields::plugin_task(&text[..arrow])?;
+        let (to, to_tid, _) = fields::plugin_task(&text[arrow + 5..])?;
+        ((from, tid), state, (to, to_tid))
+    };
+    let state = task_state(state);
+    let (time, cpu, stack) = (at.time, at.cpu, at.stack);
+    let from = Some(out.other(from.1, from.0, time));
+    let into = Some(out.other(to.1, to.0, time));
+    out.capture.switches.push(Switch { time, cpu, out: from, into, state, stack });
+    Some(())
+}
+
+/// A state's letters (`task_state_array` in `include/trace/events/sched.h`, Linux 6.1). `R` stands also for a thread that was
+/// preempted where the printer leaves the `+` out: both want to run.
+pub(super) fn task_state(letters: &[u8]) -> TaskState {
+    if letters.contains(&b'+') {
+        return TaskState::Preempted;
+    }
+    let known = letters.iter().rev().find_map(|letter| {
+        Some(match letter {
+            b'R' => TaskState::Runnable,
+            b'S' => TaskState::Sleeping,
+            b'D' => TaskState::Uninterruptible,
+            b'T' => TaskState::Stopped,
+            b't' => TaskState::Traced,
+            b'X' | b'Z' | b'x' => TaskState::Dead,
+            b'P' => TaskState::Parked,
+            b'I' | b'N' => TaskState::Idle,
+            _ => return None,
+        })
+    });
+    known.unwrap_or(TaskState::Unknown)
+}
+
+fn wakeup(out: &mut Builder<'_>, text: &[u8], at: Moment, kind: WakeupKind) -> Option<()> {
+    let (comm, tid) = if text.starts_with(b"comm=") {
+        (fields::name(text, b"comm=", b"pid=")?, fields::tid(text, b"pid=")?)
+    } else {
+        let (comm, tid, _) = fields::plugin_task(text)?;
+        (comm, tid)
+    };
+    let context = at.context.unwrap_or_else(|| out.context(at.stack));
+    let wakee = out.other(tid, comm, at.time);
+    let (time, stack) = (at.time, at.stack);
+    let waker = Some(at.thread);
+    out.capture.wakeups.push(Wakeup { time, waker, wakee, context, kind, stack });
+    Some(())
+}
+
+fn contention(out: &mut Builder<'_>, name: &[u8], text: &[u8], at: Moment) -> Option<()> {
+    let space = memchr::memchr(b' ', text)?;
+    let lock = number::hex(&text[..space])?;
+    let value = fields::value(text, b"(flags=").or_else(|| fields::value(text, b"(ret="))?;
+    let value = value.strip_suffix(b")")?;
+    let phase = if name == b"contention_begin" {
+        ContentionPhase::Begin(contention_flags(value))
+    } else {
+        let result = i32::try_from(number::any(value)?.cast_signed()).unwrap_or(-1);
+        ContentionPhase::End { result }
+    };
+    let Moment { time, thread, stack, .. } = at;
+    out.capture.contention.push(LockContention { time, thread, lock, phase, stack });
+    Some(())
+}
+
+fn contention_flags(text: &[u8]) -> ContentionFlags {
+    let has = |name: &[u8]| text.split(|&byte| byte == b'|').any(|flag| flag == name);
+    ContentionFlags {
+        spin: has(b"SPIN"),
+        read: has(b"READ"),
+        write: has(b"WRITE"),
+        mutex: has(b"MUTEX"),
+        percpu: has(b"PERCPU"),
+        rt: has(b"RT"),
+    }
+}
+
+fn mmap_lock(out: &mut Builder<'_>, name: &[u8], text: &[u8], at: Moment) -> Option<()> {
+    let phase = match name {
+        b"mmap_lock_start_locking" => MmapLockPhase::Start,
+        b"mmap_lock_acquire_returned" => {
+            MmapLockPhase::Acquired { success: fields::value(text, b"success=")? == b"true" }
+        }
+        b"mmap_lock_released" => MmapLockPhase::Released,
+        _ => return None,
+    };
+    let mm = number::hex(fields::value(text, b"mm=")?)?;
+    let write = fields::value(text, b"write=")? == b"true";
+    let Moment { time, thread, stack, .. } = at;
+    out.capture.mmap_locks.push(MmapLock { time, thread, mm, write, phase, stack });
+    Some(())
+}
+
+/// The call of `sys_enter_NAME` (true) or `sys_exit_NAME` (false).
+fn syscall(name: &[u8]) -> Option<(Syscall, bool)> {
+    let (call, enters) = match name.strip_prefix(b"sys_enter_") {
+        Some(call) => (call, true),
+        None => (name.strip_prefix(b"sys_exit_")?, false),
+    };
+    Some((Syscall::from_name(std::str::from_utf8(call).ok()?)?, enters))
+}
+
+fn call(
+    out: &mut Builder<'_>,
+    syscall: Syscall,
+    enters: bool,
+    text: &[u8],
+    at: Moment,
+) -> Option<()> {
+    let phase = if enters {
+        SyscallPhase::Enter { args: fields::arguments(text) }
+    } else {
+        SyscallPhase::Exit { result: number::any(text.trim_ascii())?.cast_signed() }
+    };
+    let Moment { time, thread, stack, .. } = at;
+    out.capture.syscalls.push(SyscallEvent { time, thread, syscall, phase, stack });
+    Some(())
+}
+
+/// Events that begin or end something, with the field that holds their figure.
+fn activity(name: &[u8]) -> Option<(ActivityKind, Phase, &'static [u8])> {
+    Some(match name {
+        b"mm_vmscan_direct_reclaim_begin" => (ActivityKind::DirectReclaim, Phase::Begin, b""),
+        b"mm_vmscan_direct_reclaim_end" => {
+            (ActivityKind::DirectReclaim, Phase::End, b"nr_reclaimed=")
+        }
+        b"mm_vmscan_memcg_reclaim_begin" => (ActivityKind::MemcgReclaim, Phase::Begin, b""),
+        b"mm_vmscan_memcg_reclaim_end" => {
+            (ActivityKind::MemcgReclaim, Phase::End, b"nr_reclaimed=")
+        }
+        b"mm_compaction_begin" => (ActivityKind::Compaction, Phase::Begin, b""),
+        b"mm_compaction_end" => (ActivityKind::Compaction, Phase::End, b""),
+        b"block_rq_issue" => (ActivityKind::BlockIo, Phase::Begin, b""),
+        b"block_rq_complete" => (ActivityKind::BlockIo, Phase::End, b""),
+        _ => return None,
+    })
+}
+
+fn other(out: &mut Builder<'_>, name: &[u8], text: &[u8], at: Moment) -> Option<()> {
+    let (kind, phase, value) = match name {
+        b"page_fault_user" | b"page_fault_kernel" => {
+            let address = number::hex(fields::value(text, b"address=")?)?;
+            (ActivityKind::PageFault, Phase::Moment, address)
+        }
+        b"signal_generate" => {
+            let target = number::decimal(fields::value(text, b"pid=")?)?;
+            let signal = number::decimal(fields::value(text, b"sig=")?)?;
+            (ActivityKind::SignalGenerate, Phase::Moment, target << 32 | signal & 0xffff_ffff)
+        }
+        b"signal_deliver" => {
+            let signal = number::decimal(fields::value(text, b"sig=")?)?;
+            (ActivityKind::SignalDeliver, Phase::Moment, signal)
+        }
+        b"rss_stat" => {
+            let size = fields::value(text, b"size=")?;
+            (ActivityKind::RssStat, Phase::Moment, number::decimal(size.strip_suffix(b"B")?)?)
+        }
+        _ => {
+            let (kind, phase, key) = activity(name)?;
+            let value = match kind {
+                ActivityKind::BlockIo => sector(text)?,
+                _ if key.is_empty() => 0,
+                _ => number::decimal(fields::value(text, key)?)?,
+            };
+            (kind, phase, value)
+        }
+    };
+    let Moment { time, thread, stack, .. } = at;
+    out.capture.activities.push(Activity { time, thread, kind, phase, value, stack });
+    Some(())
+}
+
+/// The first sector in `8,0 WS 4096 () 12345 + 8 none,0,0 [fio]`.
+fn sector(text: &[u8]) -> Option<u64> {
+    let plus = memchr::memmem::find(text, b" + ")?;
+    let start = memchr::memrchr(b' ', &text[..plus])?;
+    number::decimal(&text[start + 1..plus])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::capture::{Context, Format, Timestamp};
+
+    fn add_one<'a>(out: &mut Builder<'a>, name: &[u8], text: &[u8]) -> Option<()> {
+        let thread = out.thread(None, 7, b"me", Timestamp(1));
+        let at = Moment { time: Timestamp(1), cpu: None, thread, stack: None, context: None };
+        add(out, name, text, at)
+    }
+
+    #[test]
+    fn switches_are_read_as_the_kernel_and_as_the_plugin_print_them() {
+        let mut out = Builder::new(Format::PerfScript);
+        for text in [
+            &b"prev_comm=a b prev_pid=5 prev_prio=120 prev_state=D ==> next_comm=swapper/0 next_pid=0 next_prio=120"[..],
+            b"a b:5 [120] D ==> swapper/0:0 [120]",
+        ] {
+            add_one(&mut out, b"sched_switch", text).unwrap();
+        }
+        for switch in &out.capture.switches {
+            assert_eq!(switch.state, TaskState::Uninterruptible);
+            let from = out.capture.threads.get(switch.out.unwrap());
+            assert_eq!((from.tid, from.comm()), (5, "a b"));
+            assert!(out.capture.threads.get(switch.into.unwrap()).is_idle_task());
+        }
+        assert_eq!(out.capture.switches.len(), 2);
+    }
+
+    #[test]
+    fn lock_events_are_read() {
+        let mut out = Builder::new(Format::PerfScript);
+        add_one(&mut out, b"contention_begin", b"0xffff888142d27778 (flags=SPIN|WRITE)").unwrap();
+        add_one(&mut out, b"contention_end", b"0xffff888142d27778 (ret=-4)").unwrap();
+        add_one(
+            &mut out,
+            b"mmap_lock_acquire_returned",
+            b"mm=0xffff8881 memcg_path= write=true success=true",
+        )
+        .unwrap();
+        let phases: Vec<_> = out.capture.contention.iter().map(|row| row.phase).collect();
+        assert_eq!(phases[1], ContentionPhase::End { result: -4 });
+        assert!(
+            matches!(phases[0], ContentionPhase::Begin(flags) if flags.spin && flags.write && !flags.read)
+        );
+        assert!(out.capture.mmap_locks[0].write);
+    }
+
+    #[test]
+    fn fields_that_are_cut_are_refused() {
+        let mut out = Builder::new(Format::PerfScript);
+        for (name, text) in [
+            (&b"sched_switch"[..], &b"prev_comm=a prev_pid=5 prev_prio=120 prev_st"[..]),
+            (b"sched_waking", b"comm=x pid="),
+            (b"contention_begin", b"0xffff888142d27778 (fla"),
+            (b"mmap_lock_released", b"mm=0xf"),
+            (b"sys_exit_mmap", b"0x7g"),
+            (b"block_rq_issue", b"8,0 WS"),
+        ] {
+            assert!(add_one(&mut out, name, text).is_none(), "{}", String::from_utf8_lossy(text));
+        }
+        assert!(out.capture.switches.is_empty() && out.capture.syscalls.is_empty());
+        assert_eq!(out.context(None), Context::Task);
+    }
+
+    #[test]
+    fn the_sector_of_a_request_is_found() {
+        assert_eq!(sector(b"8,0 WS 4096 () 12345 + 8 none,0,0 [fio]"), Some(12345));
+    }
+}

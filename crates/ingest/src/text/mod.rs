@@ -1,0 +1,106 @@
+//! Captures that are text, recognised by what their lines look like.
+//!
+//! ```text
+//! bytes --plain--> text as the tool wrote it --detect--> its format --a file of its own--> Capture
+//! ```
+//!
+//! A line that cannot be read is counted with its place and its reason, and the others are read (see `lines`). Names are
+//! interned by their bytes, so that what repeats costs a look-up (see `builder`).
+
+mod builder;
+mod events;
+mod fields;
+mod folded;
+mod frames;
+mod ftrace;
+mod header;
+mod lines;
+mod number;
+mod perf_script;
+mod plain;
+mod processes;
+mod profile;
+mod progress;
+mod timehist;
+
+use crate::InputFormat;
+use crate::capture::Capture;
+use crate::error::Problem;
+use lines::Lines;
+use progress::Progress;
+
+/// So many lines at the front decide what a text is.
+const LOOKED_AT: usize = 400;
+
+/// Reads a text of this format, or of the one that it looks like.
+pub(crate) fn read(
+    bytes: &[u8],
+    format: Option<InputFormat>,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Capture, Problem> {
+    let (text, note) = plain::plain(bytes);
+    let progress = &mut Progress::new(progress, text.len());
+    let mut capture = match format.unwrap_or_else(|| detect(&text)) {
+        InputFormat::PerfScript => perf_script::read(&text, progress),
+        InputFormat::Timehist => timehist::read(&text, progress),
+        InputFormat::Ftrace => ftrace::read(&text, progress),
+        InputFormat::Folded | InputFormat::Perf => {
+            folded::read(&text, progress, || what_it_is(bytes))
+        }
+    }?;
+    capture.warnings.extend(note.map(str::to_owned));
+    Ok(capture)
+}
+
+/// What a text is, by its first lines; folded stacks if no other format claims it.
+fn detect(text: &[u8]) -> InputFormat {
+    let any = |is: fn(&[u8]) -> bool| Lines::new(text).take(LOOKED_AT).any(|line| is(line.bytes));
+    let formats: [(fn(&[u8]) -> bool, InputFormat); 3] = [
+        (timehist::is_head, InputFormat::Timehist),
+        (ftrace::is_head, InputFormat::Ftrace),
+        (perf_script::is_event, InputFormat::PerfScript),
+    ];
+    let found = formats.iter().find(|(is, _)| any(*is));
+    found.map_or(InputFormat::Folded, |(_, format)| *format)
+}
+
+/// What a file is that no reader knows, as far as its first bytes tell.
+fn what_it_is(bytes: &[u8]) -> String {
+    let known: &[(&[u8], &str)] = &[
+        (b"\x1f\x8b", "it is gzip-compressed; unpack it first: gunzip -k FILE"),
+        (b"\xfd7zXZ", "it is xz-compressed; unpack it first: unxz -k FILE"),
+        (
+            b"\x17\x08\x44tracing",
+            "it is a trace.dat of trace-cmd; make it text first: trace-cmd report FILE > FILE.txt",
+        ),
+        (b"\x7fELF", "it is a program or library, not a capture"),
+        (b"PERFFILE", "it is a perf.data of version 1, from before Linux 2.6.37"),
+    ];
+    let found = known.iter().find(|(magic, _)| bytes.starts_with(magic));
+    found.map_or_else(
+        || {
+            "it is neither a perf.data (which begins with PERFILE2) nor folded stacks (lines of \
+             `comm;frame;frame... microseconds`) nor any other text that coldcase reads (docs/formats.md lists them)"
+                .to_owned()
+        },
+        |(_, what)| (*what).to_owned(),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn other_files_are_named_for_what_they_are() {
+        for (bytes, word) in [
+            (&b"hello world\nthis is a log\nof something\n"[..], "neither"),
+            (&b"\x1f\x8b\x08\0"[..], "gzip"),
+            (&b"\x7fELF\x02\x01"[..], "program"),
+            (&b"\x17\x08\x44tracing6\0\0\0"[..], "trace-cmd report"),
+        ] {
+            let problem = read(bytes, None, &mut |_, _| {}).unwrap_err().to_string();
+            assert!(problem.contains(word), "{problem}");
+        }
+    }
+}
