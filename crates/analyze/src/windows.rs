@@ -85,11 +85,17 @@ pub(crate) fn wanted(model: &Model<'_>, id: ProcessId, filter: Option<&ProcessFi
     }
 }
 
-fn of_process(model: &Model<'_>, process: ProcessId, options: &Options) -> Vec<RawWindow> {
+/// Every time that a thread of a process was kept from running, in order of time.
+pub(crate) fn harms(model: &Model<'_>, process: ProcessId, options: &Options) -> Vec<Harm> {
     let threads = &model.capture.threads.process(process).threads;
     let mut harms: Vec<Harm> =
         threads.iter().flat_map(|&thread| of_thread(model, thread, options)).collect();
     harms.sort_by_key(|harm| (harm.span.start, harm.thread));
+    harms
+}
+
+fn of_process(model: &Model<'_>, process: ProcessId, options: &Options) -> Vec<RawWindow> {
+    let harms = harms(model, process, options);
     let windows = join(model, &harms);
     windows
         .into_iter()

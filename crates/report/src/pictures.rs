@@ -33,7 +33,7 @@ pub fn pictures(findings: &Findings) -> Result<Vec<(&'static str, Vec<u8>)>, Rep
 fn timeline_slide(findings: &Findings) -> Option<Scene> {
     let size = timeline::Size { width: body_width(WIDTH), gutter: 230.0, text: 18.0, lanes: 22 };
     let body = timeline::timeline(findings, size)?;
-    let legend = timeline::kinds(findings, size)
+    let legend = timeline::kinds(findings, size.lanes, |timeline| timeline.span)
         .into_iter()
         .map(|kind| (Ink::State(kind), words::kind_label(kind)))
         .collect();

@@ -66,18 +66,25 @@ pub(crate) fn timeline(findings: &Findings, size: Size) -> Option<Scene> {
     Some(canvas.scene)
 }
 
-/// Which kinds of waiting are to be seen: the legend needs no others.
-pub(crate) fn kinds(findings: &Findings, size: Size) -> Vec<Kind> {
-    let lanes =
-        findings.timeline.iter().flat_map(|timeline| timeline.lanes.iter().take(size.lanes));
+/// Which kinds of waiting are to be seen in so many lanes of a part: the legend needs no others.
+pub(crate) fn kinds(
+    findings: &Findings,
+    lanes: usize,
+    part: impl Fn(&Timeline) -> Span,
+) -> Vec<Kind> {
     let mut seen = [false; Kind::ALL.len()];
-    for segment in lanes.flat_map(|lane| &lane.segments) {
-        seen[words::kind_of(segment.state) as usize] = true;
+    if let Some(timeline) = &findings.timeline {
+        let shown = part(timeline);
+        let segments = timeline.lanes.iter().take(lanes).flat_map(|lane| &lane.segments);
+        for segment in segments.filter(|segment| segment.span.intersect(shown).is_some()) {
+            seen[words::kind_of(segment.state) as usize] = true;
+        }
     }
     Kind::ALL.into_iter().filter(|kind| seen[*kind as usize]).collect()
 }
 
-fn origin(findings: &Findings, timeline: &Timeline) -> Timestamp {
+/// The moment that the axis counts from: the begin of the worst freeze.
+pub(crate) fn origin(findings: &Findings, timeline: &Timeline) -> Timestamp {
     let worst = findings.worst().and_then(|window| window.freeze.span);
     worst.or(timeline.windows.first().copied()).unwrap_or(timeline.span).start
 }
@@ -221,7 +228,7 @@ fn windows(canvas: &mut Canvas<'_>, timeline: &Timeline, top: f64, bottom: f64) 
 }
 
 /// How long a freeze was, at least if it reaches beyond the recording.
-fn freeze_label(findings: &Findings, shown: Span) -> String {
+pub(crate) fn freeze_label(findings: &Findings, shown: Span) -> String {
     let freezes = findings.windows.iter().map(|window| &window.freeze);
     let known = freezes
         .into_iter()

@@ -21,4 +21,4 @@ pub(crate) use picture::{
     flame_title, freeze_label, lanes_left_out, provenance, role_heading, sites_title,
     timeline_title,
 };
-pub(crate) use summary::{at_least, findings_summary, window_summary};
+pub(crate) use summary::{at_least, findings_summary, process, window_summary};

@@ -1,0 +1,2 @@
+const timeline = startTimeline();
+startFlame();
