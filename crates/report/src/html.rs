@@ -11,7 +11,7 @@ use coldcase_analyze::findings::Findings;
 
 use crate::chart::flame::{Flame, flame};
 use crate::chart::svg::{kind_class, svg};
-use crate::chart::timeline;
+use crate::chart::{heat, timeline};
 use crate::document::Document;
 use crate::{ReportError, names, units, words};
 
@@ -24,12 +24,13 @@ const SCRIPT: &str = concat!(
     include_str!("../templates/script/draw.js"),
     include_str!("../templates/script/detail.js"),
     include_str!("../templates/script/timeline.js"),
+    include_str!("../templates/script/heat.js"),
     include_str!("../templates/script/flame.js"),
     include_str!("../templates/script/main.js"),
     "})();\n",
 );
 /// Of the script; a test says the right one after a change.
-const SCRIPT_HASH: &str = "sha256-QfR9FfXlBBmezWw/E4AxgnknuARiIZD89SMWS/5pjTI=";
+const SCRIPT_HASH: &str = "sha256-nlvqJtlkm5vWNKWGs7b7nzByainlKKc+VpuQw8yja6g=";
 
 /// As wide as the page's column, so that a text of 12 is 12 pixels high there.
 const TIMELINE: timeline::Size =
@@ -64,6 +65,8 @@ pub fn html(findings: &Findings, context: &HtmlContext) -> Result<String, Report
         },
         timeline: timeline_svg(findings),
         timeline_data: data::timeline(findings),
+        heat: heat(findings),
+        heat_note: words::HEAT_NOTE,
         legend: timeline::kinds(findings, usize::MAX, |timeline| timeline.whole)
             .into_iter()
             .map(|kind| (kind_class(kind), words::kind_label(kind)))
@@ -83,11 +86,40 @@ struct Page {
     context: HtmlContext,
     timeline: Option<String>,
     timeline_data: Option<String>,
+    heat: Option<HeatMap>,
+    heat_note: &'static str,
     legend: Vec<(&'static str, &'static str)>,
     flame: Option<Flame>,
     style: &'static str,
     script: &'static str,
     script_hash: &'static str,
+}
+
+/// The heat map, and where a click on it leads.
+struct HeatMap {
+    title: String,
+    svg: String,
+    /// Left, bottom, width of a column, height of a row in the picture; rows of a column; microseconds of a row.
+    grid: String,
+}
+
+fn heat(findings: &Findings) -> Option<HeatMap> {
+    let picture = heat::heat(findings, TIMELINE.width, TIMELINE.text)?;
+    let known = findings.details.heat.as_ref()?;
+    let grid = picture.grid;
+    Some(HeatMap {
+        svg: svg(&picture.scene, &words::heat_title(picture.column)),
+        title: words::heat_title(picture.column),
+        grid: format!(
+            "{} {} {} {} {} {}",
+            grid.left,
+            grid.bottom,
+            grid.column,
+            grid.row,
+            known.column,
+            known.bin.0 as f64 / 1e3
+        ),
+    })
 }
 
 fn timeline_svg(findings: &Findings) -> Option<String> {

@@ -54,14 +54,7 @@ pub(crate) fn timeline(findings: &Findings, size: Size) -> Option<Scene> {
     if timeline.span.is_empty() || timeline.lanes.is_empty() {
         return None;
     }
-    let mut canvas = Canvas {
-        scene: Scene::new(size.width),
-        size,
-        shown: timeline.span,
-        y: 0.0,
-        findings,
-        origin: origin(findings, timeline),
-    };
+    let mut canvas = Canvas::new(findings, timeline, size, timeline.span);
     draw(&mut canvas, timeline);
     Some(canvas.scene)
 }
@@ -191,7 +184,7 @@ fn pointable(lanes: &[Vec<Block<'_>>]) -> Nanos {
     lengths.get(TITLED).map_or(Nanos::ZERO, |shortest| *shortest + Nanos(1))
 }
 
-fn shade(canvas: &mut Canvas<'_>, timeline: &Timeline, top: f64, bottom: f64) {
+pub(super) fn shade(canvas: &mut Canvas<'_>, timeline: &Timeline, top: f64, bottom: f64) {
     for window in &timeline.windows {
         if let Some(span) = window.intersect(canvas.shown) {
             let x = canvas.x(span.start);
@@ -202,7 +195,7 @@ fn shade(canvas: &mut Canvas<'_>, timeline: &Timeline, top: f64, bottom: f64) {
 }
 
 /// Borders and labels of the freezes, above the lanes.
-fn windows(canvas: &mut Canvas<'_>, timeline: &Timeline, top: f64, bottom: f64) {
+pub(super) fn windows(canvas: &mut Canvas<'_>, timeline: &Timeline, top: f64, bottom: f64) {
     let text = canvas.size.text;
     let mut free_from = canvas.size.gutter - text;
     for window in &timeline.windows {
@@ -238,7 +231,7 @@ pub(crate) fn freeze_label(findings: &Findings, shown: Span) -> String {
     words::freeze_label(open, &units::duration(length))
 }
 
-fn grid(canvas: &mut Canvas<'_>, top: f64, bottom: f64) {
+pub(super) fn grid(canvas: &mut Canvas<'_>, top: f64, bottom: f64) {
     let text = canvas.size.text;
     for tick in ticks(canvas.shown, canvas.origin, 7) {
         let x = canvas.size.gutter + tick.at * canvas.plot();
@@ -250,7 +243,7 @@ fn grid(canvas: &mut Canvas<'_>, top: f64, bottom: f64) {
 }
 
 /// Below the axis: which lanes are not drawn, and what the times count from.
-fn notes(canvas: &mut Canvas<'_>, timeline: &Timeline, hidden: &[Lane]) {
+pub(super) fn notes(canvas: &mut Canvas<'_>, timeline: &Timeline, hidden: &[Lane]) {
     canvas.y += canvas.size.text * 3.2;
     if !hidden.is_empty() {
         let victims = hidden.iter().filter(|lane| lane.role != Role::Bystander).count();
@@ -282,7 +275,18 @@ fn heading_height(size: Size) -> f64 {
     size.text * 1.7
 }
 
-impl Canvas<'_> {
+impl<'a> Canvas<'a> {
+    /// An empty picture of a part of the capture.
+    pub(super) fn new(
+        findings: &'a Findings,
+        timeline: &Timeline,
+        size: Size,
+        shown: Span,
+    ) -> Self {
+        let origin = origin(findings, timeline);
+        Self { scene: Scene::new(size.width), size, shown, y: 0.0, findings, origin }
+    }
+
     /// Width of the part that shows time.
     pub(crate) fn plot(&self) -> f64 {
         self.size.width - self.size.gutter
