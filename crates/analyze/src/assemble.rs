@@ -1,8 +1,9 @@
 //! Puts the answer together.
 
-use coldcase_ingest::capture::{Capture, Meaning, Mode, Span, Switch, Symbol, TaskState};
+use coldcase_ingest::capture::{Capture, Meaning, Mode, Span, Switch, Symbol, TaskState, ThreadId};
 
 use crate::container;
+use crate::details::{Before, Details};
 use crate::findings::{
     CaptureSummary, Cause, Findings, Grade, Outcome, SymbolCounts, Verdict, Window,
 };
@@ -13,7 +14,7 @@ use crate::profile;
 use crate::remedies;
 use crate::suspects::{self, Suspects};
 use crate::windows::{self, RawWindow};
-use crate::{own_calls, rhythm, timeline, totals, verdict};
+use crate::{fingerprint, heat, own_calls, proofs, rhythm, timeline, totals, verdict, waits};
 
 /// Analyses a capture.
 ///
@@ -53,11 +54,14 @@ pub fn analyze(capture: &Capture, options: &Options) -> Findings {
         None => Suspects::default(),
     };
     let container = worst.and_then(|index| container::of(windows[index].culprit.as_ref()?));
+    let wait_sites = totals::by_site(&model, raw);
+    let lanes = worst.map(|index| timeline::lanes(&model, &raws[index], &windows[index]));
     Findings {
         capture: summary(capture),
         verdict: Verdict {
             outcome: outcome(worst.map(|index| &windows[index]), no_scheduler),
             window: worst,
+            fingerprint: worst.map(|index| fingerprint::of(&windows[index], &wait_sites)),
             remedies: worst
                 .map(|index| remedies::of(&windows[index], container.as_ref()))
                 .unwrap_or_default(),
@@ -65,11 +69,45 @@ pub fn analyze(capture: &Capture, options: &Options) -> Findings {
             ruled_out: suspects.ruled_out,
             cannot_tell: suspects.cannot_tell,
         },
-        timeline: worst.map(|index| timeline::around(&model, &raws[index], &windows[index], &raws)),
-        wait_sites: totals::by_site(&model, raw),
+        timeline: raw
+            .zip(lanes.as_deref())
+            .map(|(raw, lanes)| timeline::around(&model, raw, lanes, &raws)),
+        details: worst.zip(lanes).map_or_else(Details::default, |(index, lanes)| {
+            let lanes: Vec<ThreadId> = lanes.into_iter().map(|(_, thread)| thread).collect();
+            details(&model, options, (&raws[index], &windows[index]), &lanes)
+        }),
+        wait_sites,
         memory_events: memory::events(capture, &model.brackets, &spans),
         off_cpu: timeline::off_cpu(&model, raw),
         windows,
+    }
+}
+
+/// What lies behind a verdict.
+fn details(
+    model: &Model<'_>,
+    options: &Options,
+    (raw, window): (&RawWindow, &Window),
+    lanes: &[ThreadId],
+) -> Details {
+    let (waits, stacks) = waits::longest(model, lanes);
+    let mut harms: Vec<Span> =
+        windows::harms(model, &raw.crew, options).into_iter().map(|harm| harm.span).collect();
+    if raw.harms.is_empty() {
+        // A thread in a long call of its own waits for nothing, and stands still all the same.
+        harms.push(raw.span);
+    }
+    let before = Span::new(model.span.start, raw.span.start);
+    Details {
+        waits,
+        stacks,
+        heat: heat::heat(model.span, harms.into_iter()),
+        off_cpu_all: timeline::off_cpu(model, None),
+        off_cpu_before: (!before.is_empty()).then(|| Before {
+            length: before.duration(),
+            off_cpu: timeline::off_cpu_in(model, raw, before),
+        }),
+        proofs: proofs::of(model, raw, window),
     }
 }
 
@@ -96,6 +134,7 @@ fn of_profile(capture: &Capture, options: &Options) -> Findings {
         verdict: Verdict {
             outcome,
             window: (!windows.is_empty()).then_some(0),
+            fingerprint: windows.first().map(|window| fingerprint::of(window, &profile.sites)),
             container: None,
             ruled_out: Vec::new(),
             cannot_tell: cannot_tell.filter(|other| Some(other.cause) != known).collect(),
@@ -106,6 +145,7 @@ fn of_profile(capture: &Capture, options: &Options) -> Findings {
         memory_events: Vec::new(),
         timeline: None,
         off_cpu: profile.off_cpu,
+        details: Details::default(),
     }
 }
 

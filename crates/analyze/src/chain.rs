@@ -1,6 +1,6 @@
 //! The way from a victim to the culprit: who waited, and who let go.
 
-use coldcase_ingest::capture::{Context, Span, ThreadId, Timestamp};
+use coldcase_ingest::capture::{Context, Span, StackId, ThreadId, Timestamp};
 
 use crate::findings::ChainLink;
 use crate::model::Model;
@@ -39,9 +39,31 @@ pub(crate) fn of_longest(
 }
 
 fn link(model: &Model<'_>, id: WaitId) -> (ChainLink, Option<ThreadId>) {
-    let capture = model.capture;
     let wait = model.states.wait(id);
-    let site = model.sites.name(model.sites.of(id)).to_owned();
+    let end = end(model, id);
+    let link = ChainLink {
+        waiter: thread_name(model.capture, wait.thread),
+        site: model.sites.name(model.sites.of(id)).to_owned(),
+        span: wait.span,
+        waker: end.waker.map(|waker| thread_name(model.capture, waker)),
+        how: end.how,
+    };
+    (link, end.waker)
+}
+
+/// How a wait ended.
+pub(crate) struct End {
+    /// Who ended it; `None` for an interrupt, too.
+    pub waker: Option<ThreadId>,
+    /// Where the waker stood.
+    pub stack: Option<StackId>,
+    /// In words.
+    pub how: String,
+}
+
+/// How a wait ended: who woke the thread, and what it did then.
+pub(crate) fn end(model: &Model<'_>, id: WaitId) -> End {
+    let capture = model.capture;
     let wakeup = model.wakeup(id);
     let by_task = wakeup.filter(|wakeup| wakeup.context == Context::Task);
     let waker = by_task.and_then(|wakeup| wakeup.waker);
@@ -49,7 +71,9 @@ fn link(model: &Model<'_>, id: WaitId) -> (ChainLink, Option<ThreadId>) {
     let operation = stack.and_then(|stack| operation::of_stack(capture, stack));
     let lets_go = stack.and_then(|stack| release::of_stack(capture, stack)).is_some();
     let how = match (wakeup, waker) {
-        (None, _) if wait.open_end => "the recording ends before the wait does".to_owned(),
+        (None, _) if model.states.wait(id).open_end => {
+            "the recording ends before the wait does".to_owned()
+        }
         (None, _) => "no wakeup is in the capture".to_owned(),
         (Some(_), None) => "an interrupt ended the wait".to_owned(),
         (Some(_), Some(_)) => match (lets_go, operation) {
@@ -59,14 +83,7 @@ fn link(model: &Model<'_>, id: WaitId) -> (ChainLink, Option<ThreadId>) {
             (false, None) => "woke it".to_owned(),
         },
     };
-    let link = ChainLink {
-        waiter: thread_name(capture, wait.thread),
-        site,
-        span: wait.span,
-        waker: waker.map(|waker| thread_name(capture, waker)),
-        how,
-    };
-    (link, waker)
+    End { waker, stack, how }
 }
 
 /// The last wait for a lock that a waker itself had in a span.

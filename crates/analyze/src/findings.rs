@@ -3,7 +3,11 @@
 //! Times are on the capture's clock and durations in nanoseconds; an unknown value is `None`, never 0.
 //! The words that others rely on (`word()` of each vocabulary) are those of the JSON contract.
 
+use std::sync::Arc;
+
 use coldcase_ingest::capture::{Nanos, Span, Syscall, Timestamp, WhyNoSymbol};
+
+use crate::details::Details;
 
 /// Everything that one analysis found.
 #[derive(Clone, Debug)]
@@ -23,6 +27,8 @@ pub struct Findings {
     pub timeline: Option<Timeline>,
     /// Off-CPU time by stack, for a flame graph: of the worst window, or of the whole capture.
     pub off_cpu: Vec<FoldedStack>,
+    /// What pictures and evidence are made of.
+    pub details: Details,
 }
 
 /// What was read, in figures.
@@ -70,6 +76,8 @@ pub struct Verdict {
     pub outcome: Outcome,
     /// Index of the worst window in [`Findings::windows`].
     pub window: Option<usize>,
+    /// The same for the same cause on another day and host; see [`fingerprint`](crate::fingerprint).
+    pub fingerprint: Option<String>,
     /// A growing container that the culprit's size fits.
     pub container: Option<Container>,
     /// Other causes, each with the figure that rules it out.
@@ -349,11 +357,14 @@ pub struct ChainLink {
 /// Threads against time.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Timeline {
-    /// The part of the capture that is shown: the worst window and what lies around it.
+    /// The part that is shown first: the worst window and what lies around it.
     pub span: Span,
-    /// Freeze windows inside it.
+    /// All that the lanes cover.
+    pub whole: Span,
+    /// Freeze windows, in order of time.
     pub windows: Vec<Span>,
-    /// One lane a thread: the culprit first, then those who waited, the longest first.
+    /// One lane a thread: the culprit first, then those who waited, the longest first; threads of other processes
+    /// last.
     pub lanes: Vec<Lane>,
 }
 
@@ -390,8 +401,8 @@ pub struct Segment {
     pub span: Span,
     /// What.
     pub state: SegmentState,
-    /// The wait site, if it waited.
-    pub site: Option<String>,
+    /// The wait site, if it waited; shared, because a busy thread waits at few places, and often.
+    pub site: Option<Arc<str>>,
 }
 
 /// What a thread did.

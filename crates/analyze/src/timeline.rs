@@ -1,8 +1,10 @@
 //! The threads concerned, against time; and off-CPU time by stack.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use coldcase_ingest::capture::{Nanos, Span, StackId, ThreadId};
+use coldcase_ingest::capture::{Context, Nanos, Span, StackId, ThreadId};
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::findings::{Cause, FoldedStack, Lane, Role, Segment, SegmentState, Timeline, Window};
 use crate::model::Model;
@@ -12,51 +14,82 @@ use crate::view::{frame_label, thread_name};
 use crate::windows::RawWindow;
 
 /// More lanes than this nobody reads.
-const MAX_LANES: usize = 64;
+const MAX_LANES: usize = 256;
+/// Threads of other processes, at most: those that ran most while the freeze lasted.
+const OTHERS: usize = 8;
+/// Who ran for less than this part of the freeze has little to do with it.
+const RAN: f64 = 0.1;
 
-/// The worst window, with as much again around it.
+/// The threads concerned, in the order of their lanes, each with its part in the freeze.
+pub(crate) fn lanes(model: &Model<'_>, raw: &RawWindow, window: &Window) -> Vec<(Role, ThreadId)> {
+    let culprit = window.culprit.as_ref().and_then(|culprit| culprit.thread.tid);
+    let threads = &model.capture.threads;
+    let mut blocked: FxHashMap<ThreadId, Nanos> = FxHashMap::default();
+    for harm in &raw.harms {
+        *blocked.entry(harm.thread).or_default() += harm.span.duration();
+    }
+    let part = |thread: ThreadId| match threads.get(thread).tid {
+        tid if Some(tid) == culprit => Role::Culprit,
+        tid if is_accomplice(window, tid) => Role::Accomplice,
+        _ if raw.threads.contains(&thread) => Role::Victim,
+        _ if rests(model, thread, raw.span) => Role::Idle,
+        _ => Role::Bystander,
+    };
+    let time = |thread: ThreadId| blocked.get(&thread).copied().unwrap_or_default();
+    let mut home: Vec<ThreadId> = raw.crew.clone();
+    // A culprit in another process belongs to the first.
+    let foreign = threads.iter().find(|(_, row)| Some(row.tid) == culprit).map(|(id, _)| id);
+    home.extend(foreign.filter(|id| !home.contains(id)));
+    home.retain(|&thread| !model.states.of(thread).is_empty());
+    home.sort_by_key(|&id| (part(id) as u8, std::cmp::Reverse(time(id)), id));
+    home.truncate(MAX_LANES);
+    let others = others(model, raw, &home);
+    home.into_iter().chain(others).map(|thread| (part(thread), thread)).collect()
+}
+
+/// Threads of other processes that woke those who stood still, or ran meanwhile.
+fn others(model: &Model<'_>, raw: &RawWindow, home: &[ThreadId]) -> Vec<ThreadId> {
+    let known: FxHashSet<ThreadId> = home.iter().copied().collect();
+    let wakeups = raw.waits().filter_map(|id| model.wakeup(id));
+    let woke: FxHashSet<ThreadId> = wakeups
+        .filter(|wakeup| wakeup.context == Context::Task)
+        .filter_map(|wakeup| wakeup.waker)
+        .collect();
+    let is_stranger = |thread: ThreadId| {
+        let row = model.capture.threads.get(thread);
+        !row.is_idle_task() && !raw.crew.contains(&thread) && !known.contains(&thread)
+    };
+    let ids = model.capture.threads.iter().map(|(id, _)| id).filter(|&id| is_stranger(id));
+    let mut others: Vec<(bool, Nanos, ThreadId)> = ids
+        .map(|id| {
+            let ran = model.states.time(id, raw.span, |doing| doing == Doing::Running);
+            (woke.contains(&id), ran, id)
+        })
+        .filter(|(woke, ran, _)| *woke || ran.share_of(raw.span.duration()) >= RAN)
+        .collect();
+    others.sort_by_key(|&(woke, ran, id)| (std::cmp::Reverse((woke, ran)), id));
+    others.into_iter().take(OTHERS).map(|(.., id)| id).collect()
+}
+
+/// The worst window, with a third as much again on each side, in lanes that cover all of the capture.
 pub(crate) fn around(
     model: &Model<'_>,
     raw: &RawWindow,
-    window: &Window,
+    lanes: &[(Role, ThreadId)],
     all: &[RawWindow],
 ) -> Timeline {
     let margin = Nanos((raw.span.duration().0 / 3).max(20_000_000));
     let wide = Span::new(raw.span.start.minus(margin), raw.span.end.plus(margin));
     let span = wide.intersect(model.span).unwrap_or(raw.span);
-    let culprit = window.culprit.as_ref().and_then(|culprit| culprit.thread.tid);
-    let threads = &model.capture.threads;
-    let mut order: Vec<(Role, Nanos, ThreadId)> = raw
-        .crew
-        .iter()
-        .map(|&thread| {
-            let role = match threads.get(thread).tid {
-                tid if Some(tid) == culprit => Role::Culprit,
-                tid if is_accomplice(window, tid) => Role::Accomplice,
-                _ if raw.threads.contains(&thread) => Role::Victim,
-                _ if rests(model, thread, raw.span) => Role::Idle,
-                _ => Role::Bystander,
-            };
-            let own = raw.harms.iter().filter(|harm| harm.thread == thread);
-            (role, own.map(|harm| harm.span.duration()).sum(), thread)
-        })
-        .collect();
-    // A culprit in another process belongs into the picture too.
-    let foreign = threads.iter().find(|(_, row)| Some(row.tid) == culprit).map(|(id, _)| id);
-    if let Some(id) = foreign
-        && !order.iter().any(|(role, ..)| *role == Role::Culprit)
-    {
-        order.push((Role::Culprit, Nanos::ZERO, id));
-    }
-    order.sort_by_key(|&(role, time, thread)| (role as u8, std::cmp::Reverse(time), thread));
-    let lanes = order.into_iter().map(|(role, _, thread)| Lane {
+    let mut sites = FxHashMap::default();
+    let lanes = lanes.iter().map(|&(role, thread)| Lane {
         thread: thread_name(model.capture, thread),
         role,
-        segments: segments(model, thread, span),
+        segments: segments(model, thread, &mut sites),
     });
-    let lanes = lanes.filter(|lane| !lane.segments.is_empty()).take(MAX_LANES).collect();
-    let windows = all.iter().filter_map(|other| other.span.intersect(span)).collect();
-    Timeline { span, windows, lanes }
+    let lanes = lanes.collect();
+    let windows = all.iter().map(|other| other.span).collect();
+    Timeline { span, whole: model.span, windows, lanes }
 }
 
 /// Whether a good part of the waiting ends at a thread, though not as much as at the culprit.
@@ -81,8 +114,12 @@ fn rests(model: &Model<'_>, thread: ThreadId, span: Span) -> bool {
     resting.share_of(span.duration()) > 0.9
 }
 
-fn segments(model: &Model<'_>, thread: ThreadId, span: Span) -> Vec<Segment> {
-    let slices = model.states.within(thread, span);
+fn segments<'a>(
+    model: &'a Model<'_>,
+    thread: ThreadId,
+    sites: &mut FxHashMap<&'a str, Arc<str>>,
+) -> Vec<Segment> {
+    let slices = model.states.of(thread).iter();
     slices
         .map(|slice| {
             let (state, site) = match slice.doing {
@@ -94,12 +131,18 @@ fn segments(model: &Model<'_>, thread: ThreadId, span: Span) -> Vec<Segment> {
                         WaitKind::Harm(cause, _) => SegmentState::Blocked(cause),
                         WaitKind::Idle | WaitKind::Other => SegmentState::Idle,
                     };
-                    (state, Some(model.sites.name(site).to_owned()))
+                    let name = model.sites.name(site);
+                    (state, Some(sites.entry(name).or_insert_with(|| Arc::from(name)).clone()))
                 }
             };
             Segment { span: slice.span, state, site }
         })
         .collect()
+}
+
+/// Off-CPU time of a window's process in a part of the capture, rest included as in the window itself.
+pub(crate) fn off_cpu_in(model: &Model<'_>, raw: &RawWindow, span: Span) -> Vec<FoldedStack> {
+    off_cpu(model, Some(&RawWindow { span, ..raw.clone() }))
 }
 
 /// Blocked time by stack: of the window's process in the window, or of all that does not rest.

@@ -105,7 +105,8 @@ pub(crate) fn wanted(model: &Model<'_>, id: ProcessId, filter: Option<&ProcessFi
     }
 }
 
-fn harms(model: &Model<'_>, threads: &[ThreadId], options: &Options) -> Vec<Harm> {
+/// Every time that one of these threads was kept from running, in order of time.
+pub(crate) fn harms(model: &Model<'_>, threads: &[ThreadId], options: &Options) -> Vec<Harm> {
     let mut harms: Vec<Harm> =
         threads.iter().flat_map(|&thread| of_thread(model, thread, options)).collect();
     harms.sort_by_key(|harm| (harm.span.start, harm.thread));

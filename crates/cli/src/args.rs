@@ -41,6 +41,9 @@ pub struct ReportArguments {
     /// Write pictures into a folder
     #[arg(long, value_name = "DIR")]
     pub png: Option<PathBuf>,
+    /// Size of the pictures: 1 is 1600 pixels wide
+    #[arg(long, value_name = "N", default_value_t = 1.0, value_parser = scale, requires = "png")]
+    pub scale: f64,
     /// Write the report as Markdown; - for standard output
     #[arg(long, value_name = "FILE")]
     pub markdown: Option<PathBuf>,
@@ -97,6 +100,12 @@ pub struct AnalysisArguments {
     /// Further wait-site rules, tried before the built-in ones
     #[arg(long, value_name = "FILE")]
     pub rules: Option<PathBuf>,
+}
+
+/// Pictures from a quarter of the size to four times.
+fn scale(text: &str) -> Result<f64, String> {
+    let scale = text.parse().ok().filter(|scale| (0.25..=4.0).contains(scale));
+    scale.ok_or_else(|| "not a number from 0.25 to 4".to_owned())
 }
 
 /// Names of the input formats.

@@ -36,7 +36,7 @@ fn write(folder: &Path, findings: &Findings) -> io::Result<()> {
     };
     let page = coldcase_report::html(findings, &context).map_err(io::Error::other)?;
     fs::write(folder.join("report.html"), page)?;
-    for (name, bytes) in coldcase_report::pictures(findings).map_err(io::Error::other)? {
+    for (name, bytes) in coldcase_report::pictures(findings, 1.0).map_err(io::Error::other)? {
         fs::write(folder.join(name), bytes)?;
     }
     Ok(())

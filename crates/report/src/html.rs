@@ -1,8 +1,9 @@
 //! The report as one HTML file that loads nothing: style, script and pictures stand in it.
 //!
-//! The page reads well without its script, which only zooms and searches the flame graph. A content security
-//! policy allows that one script by its hash, so that nothing else could run even if a name got through.
+//! The page reads well without its script, which zooms, searches and sorts. A content security policy allows that one
+//! script by its hash, so that nothing else could run even if a name got through.
 
+mod data;
 mod filters;
 
 use askama::Template;
@@ -10,14 +11,26 @@ use coldcase_analyze::findings::Findings;
 
 use crate::chart::flame::{Flame, flame};
 use crate::chart::svg::{kind_class, svg};
-use crate::chart::timeline;
+use crate::chart::{heat, timeline};
 use crate::document::Document;
 use crate::{ReportError, names, units, words};
 
 const STYLE: &str = include_str!("../templates/style.css");
-const SCRIPT: &str = include_str!("../templates/flame.js");
-/// Of `templates/flame.js`; a test says the right one after a change.
-const SCRIPT_HASH: &str = "sha256-I/SPH0hxLj2szz+aZYr4JOTkru2o4Re6ndFlnwxlTqM=";
+/// One function for all of its parts, so that they share what the first define and the page sees none of it.
+const SCRIPT: &str = concat!(
+    "(() => {\n\"use strict\";\n",
+    include_str!("../templates/script/core.js"),
+    include_str!("../templates/script/lanes.js"),
+    include_str!("../templates/script/draw.js"),
+    include_str!("../templates/script/detail.js"),
+    include_str!("../templates/script/timeline.js"),
+    include_str!("../templates/script/heat.js"),
+    include_str!("../templates/script/flame.js"),
+    include_str!("../templates/script/main.js"),
+    "})();\n",
+);
+/// Of the script; a test says the right one after a change.
+const SCRIPT_HASH: &str = "sha256-nlvqJtlkm5vWNKWGs7b7nzByainlKKc+VpuQw8yja6g=";
 
 /// As wide as the page's column, so that a text of 12 is 12 pixels high there.
 const TIMELINE: timeline::Size =
@@ -51,7 +64,10 @@ pub fn html(findings: &Findings, context: &HtmlContext) -> Result<String, Report
             version: names::name(&context.version),
         },
         timeline: timeline_svg(findings),
-        legend: timeline::kinds(findings, TIMELINE)
+        timeline_data: data::timeline(findings),
+        heat: heat(findings),
+        heat_note: words::HEAT_NOTE,
+        legend: timeline::kinds(findings, usize::MAX, |timeline| timeline.whole)
             .into_iter()
             .map(|kind| (kind_class(kind), words::kind_label(kind)))
             .collect(),
@@ -69,11 +85,41 @@ struct Page {
     doc: Document,
     context: HtmlContext,
     timeline: Option<String>,
+    timeline_data: Option<String>,
+    heat: Option<HeatMap>,
+    heat_note: &'static str,
     legend: Vec<(&'static str, &'static str)>,
     flame: Option<Flame>,
     style: &'static str,
     script: &'static str,
     script_hash: &'static str,
+}
+
+/// The heat map, and where a click on it leads.
+struct HeatMap {
+    title: String,
+    svg: String,
+    /// Left, bottom, width of a column, height of a row in the picture; rows of a column; microseconds of a row.
+    grid: String,
+}
+
+fn heat(findings: &Findings) -> Option<HeatMap> {
+    let picture = heat::heat(findings, TIMELINE.width, TIMELINE.text)?;
+    let known = findings.details.heat.as_ref()?;
+    let grid = picture.grid;
+    Some(HeatMap {
+        svg: svg(&picture.scene, &words::heat_title(picture.column)),
+        title: words::heat_title(picture.column),
+        grid: format!(
+            "{} {} {} {} {} {}",
+            grid.left,
+            grid.bottom,
+            grid.column,
+            grid.row,
+            known.column,
+            known.bin.0 as f64 / 1e3
+        ),
+    })
 }
 
 fn timeline_svg(findings: &Findings) -> Option<String> {

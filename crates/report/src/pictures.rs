@@ -5,35 +5,41 @@ use coldcase_analyze::findings::Findings;
 use crate::chart::raster::png;
 use crate::chart::scene::{Ink, Scene};
 use crate::chart::slide::{Frame, body_width, slide};
-use crate::chart::{flame_picture, sites, timeline};
+use crate::chart::{blocked, flame_picture, heat, sites, timeline};
 use crate::document::Document;
 use crate::{ReportError, words};
 
-/// Width of every picture, in pixels.
+/// Width of every picture, in pixels at the scale 1.
 const WIDTH: f64 = 1600.0;
 
-/// File names with the pictures' bytes; those for which the capture has no data are left out.
+/// File names with the pictures' bytes; those for which the capture has no data are left out. At the `scale` 1 they
+/// are 1600 pixels wide.
 ///
 /// # Errors
 ///
 /// If a picture cannot be painted or encoded.
-pub fn pictures(findings: &Findings) -> Result<Vec<(&'static str, Vec<u8>)>, ReportError> {
+pub fn pictures(
+    findings: &Findings,
+    scale: f64,
+) -> Result<Vec<(&'static str, Vec<u8>)>, ReportError> {
     let scenes = [
         ("timeline.png", timeline_slide(findings)),
+        ("blocked.png", blocked_slide(findings)),
+        ("heatmap.png", heat_slide(findings)),
         ("wait_sites.png", sites_slide(findings)),
         ("flame.png", flame_slide(findings)),
     ];
     scenes
         .into_iter()
         .filter_map(|(name, scene)| Some((name, scene?)))
-        .map(|(name, scene)| Ok((name, png(&scene, name)?)))
+        .map(|(name, scene)| Ok((name, png(&scene, scale, name)?)))
         .collect()
 }
 
 fn timeline_slide(findings: &Findings) -> Option<Scene> {
     let size = timeline::Size { width: body_width(WIDTH), gutter: 230.0, text: 18.0, lanes: 22 };
     let body = timeline::timeline(findings, size)?;
-    let legend = timeline::kinds(findings, size)
+    let legend = timeline::kinds(findings, size.lanes, |timeline| timeline.span)
         .into_iter()
         .map(|kind| (Ink::State(kind), words::kind_label(kind)))
         .collect();
@@ -44,6 +50,34 @@ fn timeline_slide(findings: &Findings) -> Option<Scene> {
         footer: words::provenance(findings),
     };
     Some(slide(&frame, body, WIDTH))
+}
+
+fn blocked_slide(findings: &Findings) -> Option<Scene> {
+    let size = timeline::Size { width: body_width(WIDTH), gutter: 170.0, text: 18.0, lanes: 0 };
+    let body = blocked::blocked(findings, size)?;
+    let kind = blocked::kind(findings);
+    let frame = Frame {
+        title: words::blocked_title(findings),
+        text: words::findings_summary(findings),
+        legend: vec![
+            (Ink::State(kind), words::kind_label(kind)),
+            (Ink::Operation, words::OPERATION_ROW),
+            (Ink::Memory, words::MEMORY_ROW),
+        ],
+        footer: words::provenance(findings),
+    };
+    Some(slide(&frame, body, WIDTH))
+}
+
+fn heat_slide(findings: &Findings) -> Option<Scene> {
+    let picture = heat::heat(findings, body_width(WIDTH), 18.0)?;
+    let frame = Frame {
+        title: format!("{}: {}", words::headline(findings), words::heat_title(picture.column)),
+        text: words::HEAT_NOTE.to_owned(),
+        legend: Vec::new(),
+        footer: words::provenance(findings),
+    };
+    Some(slide(&frame, picture.scene, WIDTH))
 }
 
 fn sites_slide(findings: &Findings) -> Option<Scene> {

@@ -18,6 +18,16 @@ pub(crate) fn duration(time: Nanos) -> String {
     format!("{} ns", time.0)
 }
 
+/// A round time on a scale: `0`, `200 ms`, `3 s`, `1.5 s`.
+pub(crate) fn round(time: Nanos) -> String {
+    match time.0 {
+        0 => "0".to_owned(),
+        1_000_000_000.. => format!("{} s", time.0 as f64 / 1e9),
+        1_000_000.. => format!("{} ms", time.0 as f64 / 1e6),
+        _ => format!("{} µs", time.0 as f64 / 1e3),
+    }
+}
+
 /// `3.36 GB`, `200 MB`, `512 bytes`: decimal units, as vendors and `df -H` count.
 pub(crate) fn size(bytes: u64) -> String {
     let units = [(1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")];
@@ -130,6 +140,15 @@ mod tests {
         ];
         for (nanos, text) in cases {
             assert_eq!(duration(Nanos(nanos)), text);
+        }
+    }
+
+    #[test]
+    fn round_times_have_no_idle_figures() {
+        for (nanos, text) in
+            [(0, "0"), (20_000_000, "20 ms"), (1_500_000_000, "1.5 s"), (400, "0.4 µs")]
+        {
+            assert_eq!(round(Nanos(nanos)), text);
         }
     }
 

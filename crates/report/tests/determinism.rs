@@ -16,6 +16,6 @@ fn every_format_is_deterministic() {
         assert_eq!(terminal(&first, true), terminal(&second, true));
         assert_eq!(markdown(&first), markdown(&second));
         assert_eq!(html(&first, &context).unwrap(), html(&second, &context).unwrap());
-        assert!(pictures(&first).unwrap() == pictures(&second).unwrap());
+        assert!(pictures(&first, 1.0).unwrap() == pictures(&second, 1.0).unwrap());
     }
 }

@@ -41,7 +41,7 @@ pub fn run(arguments: &ReportArguments) -> Result<Exit> {
         output::write(path, coldcase_report::markdown(&findings).as_bytes())?;
     }
     if let Some(folder) = &arguments.png {
-        write_pictures(folder, &findings)?;
+        write_pictures(folder, &findings, arguments.scale)?;
     }
     Ok(Exit::Success)
 }
@@ -55,9 +55,9 @@ fn write_html(path: &Path, findings: &Findings, name: &str) -> Result<()> {
     output::write(path, coldcase_report::html(findings, &context)?.as_bytes())
 }
 
-fn write_pictures(folder: &Path, findings: &Findings) -> Result<()> {
+fn write_pictures(folder: &Path, findings: &Findings, scale: f64) -> Result<()> {
     fs::create_dir_all(folder).with_context(|| format!("cannot make {}", folder.display()))?;
-    for (name, bytes) in coldcase_report::pictures(findings)? {
+    for (name, bytes) in coldcase_report::pictures(findings, scale)? {
         output::write(&folder.join(name), &bytes)?;
     }
     Ok(())

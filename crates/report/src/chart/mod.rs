@@ -1,9 +1,11 @@
 //! Pictures: laid out once as scenes, then painted as SVG for the page or as PNG for a slide.
 
 pub(crate) mod axis;
+pub(crate) mod blocked;
 pub(crate) mod flame;
 pub(crate) mod flame_picture;
 pub(crate) mod font;
+pub(crate) mod heat;
 pub(crate) mod lanes;
 pub(crate) mod raster;
 pub(crate) mod scene;

@@ -73,6 +73,8 @@ pub(crate) enum Ink {
     /// The bed on which a lane lies.
     Lane,
     Grid,
+    /// A shade of the heat map, from 0.
+    Heat(u8),
     Text,
     FaintText,
     /// Text on a coloured bar.

@@ -101,7 +101,9 @@ pub(crate) fn kind_class(kind: Kind) -> &'static str {
 }
 
 fn class(ink: Ink) -> &'static str {
+    const HEAT: [&str; 9] = ["h0", "h1", "h2", "h3", "h4", "h5", "h6", "h7", "h8"];
     match ink {
+        Ink::Heat(shade) => HEAT[usize::from(shade).min(HEAT.len() - 1)],
         Ink::State(kind) => kind_class(kind),
         Ink::Operation => "i-op",
         Ink::Memory => "i-mem",

@@ -17,6 +17,7 @@ pub(crate) fn color(ink: Ink) -> Rgb {
         Ink::FreezeEdge | Ink::FreezeText => (176, 74, 0),
         Ink::Lane => (243, 244, 246),
         Ink::Grid => (221, 224, 229),
+        Ink::Heat(shade) => HEAT[usize::from(shade).min(HEAT.len() - 1)],
         Ink::Text => (28, 32, 40),
         Ink::FaintText => (91, 98, 110),
         Ink::OnBar => (255, 255, 255),
@@ -25,6 +26,19 @@ pub(crate) fn color(ink: Ink) -> Rgb {
         Ink::RootFrame => (208, 212, 219),
     }
 }
+
+/// From nobody to everybody: ever darker, so that lightness alone tells them apart.
+const HEAT: [Rgb; 9] = [
+    (236, 239, 242),
+    (253, 227, 200),
+    (253, 198, 146),
+    (251, 159, 90),
+    (236, 122, 44),
+    (205, 88, 0),
+    (163, 66, 0),
+    (112, 43, 0),
+    (64, 22, 0),
+];
 
 fn state(kind: Kind) -> Rgb {
     match kind {

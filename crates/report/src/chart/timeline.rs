@@ -54,30 +54,30 @@ pub(crate) fn timeline(findings: &Findings, size: Size) -> Option<Scene> {
     if timeline.span.is_empty() || timeline.lanes.is_empty() {
         return None;
     }
-    let mut canvas = Canvas {
-        scene: Scene::new(size.width),
-        size,
-        shown: timeline.span,
-        y: 0.0,
-        findings,
-        origin: origin(findings, timeline),
-    };
+    let mut canvas = Canvas::new(findings, timeline, size, timeline.span);
     draw(&mut canvas, timeline);
     Some(canvas.scene)
 }
 
-/// Which kinds of waiting are to be seen: the legend needs no others.
-pub(crate) fn kinds(findings: &Findings, size: Size) -> Vec<Kind> {
-    let lanes =
-        findings.timeline.iter().flat_map(|timeline| timeline.lanes.iter().take(size.lanes));
+/// Which kinds of waiting are to be seen in so many lanes of a part: the legend needs no others.
+pub(crate) fn kinds(
+    findings: &Findings,
+    lanes: usize,
+    part: impl Fn(&Timeline) -> Span,
+) -> Vec<Kind> {
     let mut seen = [false; Kind::ALL.len()];
-    for segment in lanes.flat_map(|lane| &lane.segments) {
-        seen[words::kind_of(segment.state) as usize] = true;
+    if let Some(timeline) = &findings.timeline {
+        let shown = part(timeline);
+        let segments = timeline.lanes.iter().take(lanes).flat_map(|lane| &lane.segments);
+        for segment in segments.filter(|segment| segment.span.intersect(shown).is_some()) {
+            seen[words::kind_of(segment.state) as usize] = true;
+        }
     }
     Kind::ALL.into_iter().filter(|kind| seen[*kind as usize]).collect()
 }
 
-fn origin(findings: &Findings, timeline: &Timeline) -> Timestamp {
+/// The moment that the axis counts from: the begin of the worst freeze.
+pub(crate) fn origin(findings: &Findings, timeline: &Timeline) -> Timestamp {
     let worst = findings.worst().and_then(|window| window.freeze.span);
     worst.or(timeline.windows.first().copied()).unwrap_or(timeline.span).start
 }
@@ -184,7 +184,7 @@ fn pointable(lanes: &[Vec<Block<'_>>]) -> Nanos {
     lengths.get(TITLED).map_or(Nanos::ZERO, |shortest| *shortest + Nanos(1))
 }
 
-fn shade(canvas: &mut Canvas<'_>, timeline: &Timeline, top: f64, bottom: f64) {
+pub(super) fn shade(canvas: &mut Canvas<'_>, timeline: &Timeline, top: f64, bottom: f64) {
     for window in &timeline.windows {
         if let Some(span) = window.intersect(canvas.shown) {
             let x = canvas.x(span.start);
@@ -195,7 +195,7 @@ fn shade(canvas: &mut Canvas<'_>, timeline: &Timeline, top: f64, bottom: f64) {
 }
 
 /// Borders and labels of the freezes, above the lanes.
-fn windows(canvas: &mut Canvas<'_>, timeline: &Timeline, top: f64, bottom: f64) {
+pub(super) fn windows(canvas: &mut Canvas<'_>, timeline: &Timeline, top: f64, bottom: f64) {
     let text = canvas.size.text;
     let mut free_from = canvas.size.gutter - text;
     for window in &timeline.windows {
@@ -221,7 +221,7 @@ fn windows(canvas: &mut Canvas<'_>, timeline: &Timeline, top: f64, bottom: f64) 
 }
 
 /// How long a freeze was, at least if it reaches beyond the recording.
-fn freeze_label(findings: &Findings, shown: Span) -> String {
+pub(crate) fn freeze_label(findings: &Findings, shown: Span) -> String {
     let freezes = findings.windows.iter().map(|window| &window.freeze);
     let known = freezes
         .into_iter()
@@ -231,7 +231,7 @@ fn freeze_label(findings: &Findings, shown: Span) -> String {
     words::freeze_label(open, &units::duration(length))
 }
 
-fn grid(canvas: &mut Canvas<'_>, top: f64, bottom: f64) {
+pub(super) fn grid(canvas: &mut Canvas<'_>, top: f64, bottom: f64) {
     let text = canvas.size.text;
     for tick in ticks(canvas.shown, canvas.origin, 7) {
         let x = canvas.size.gutter + tick.at * canvas.plot();
@@ -243,7 +243,7 @@ fn grid(canvas: &mut Canvas<'_>, top: f64, bottom: f64) {
 }
 
 /// Below the axis: which lanes are not drawn, and what the times count from.
-fn notes(canvas: &mut Canvas<'_>, timeline: &Timeline, hidden: &[Lane]) {
+pub(super) fn notes(canvas: &mut Canvas<'_>, timeline: &Timeline, hidden: &[Lane]) {
     canvas.y += canvas.size.text * 3.2;
     if !hidden.is_empty() {
         let victims =
@@ -276,7 +276,18 @@ fn heading_height(size: Size) -> f64 {
     size.text * 1.7
 }
 
-impl Canvas<'_> {
+impl<'a> Canvas<'a> {
+    /// An empty picture of a part of the capture.
+    pub(super) fn new(
+        findings: &'a Findings,
+        timeline: &Timeline,
+        size: Size,
+        shown: Span,
+    ) -> Self {
+        let origin = origin(findings, timeline);
+        Self { scene: Scene::new(size.width), size, shown, y: 0.0, findings, origin }
+    }
+
     /// Width of the part that shows time.
     pub(crate) fn plot(&self) -> f64 {
         self.size.width - self.size.gutter

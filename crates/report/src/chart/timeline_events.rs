@@ -1,6 +1,6 @@
 //! Above the lanes: the culprit's operation, and the large memory calls.
 
-use coldcase_analyze::findings::{Culprit, MemoryEvent};
+use coldcase_analyze::findings::{Culprit, Findings, MemoryEvent};
 use coldcase_ingest::capture::{Span, Timestamp};
 
 use super::font::{fit, width};
@@ -18,6 +18,35 @@ pub(super) fn draw(canvas: &mut Canvas<'_>) {
     memory(canvas);
 }
 
+/// The culprit's call with what is written on it: the thread, and the call alone.
+fn operation_label(culprit: &Culprit) -> (String, String) {
+    let call = call(culprit);
+    (format!("{}: {call}", words::thread_short(&culprit.thread)), call)
+}
+
+/// The culprit's operation inside `shown`, with its label.
+pub(crate) fn operation_of(findings: &Findings, shown: Span) -> Option<(Span, String)> {
+    let culprit = findings.worst()?.culprit.as_ref()?;
+    Some((call_span(culprit, shown)?, operation_label(culprit).0))
+}
+
+/// The large memory calls inside `shown` but for the culprit's, those of the frozen process first and then by size,
+/// each with what it was.
+pub(crate) fn memory_of(
+    findings: &Findings,
+    shown: Span,
+) -> impl Iterator<Item = (Span, String)> + '_ {
+    let events = findings.memory_events.iter().filter(|event| is_shown(findings, event));
+    let home = findings.worst().and_then(|window| window.freeze.pid);
+    let mut events: Vec<&MemoryEvent> = events.collect();
+    events.sort_by_key(|event| event.thread.pid != home);
+    events.into_iter().filter_map(move |event| {
+        let start = event.start?;
+        let span = Span::new(start, start.plus(event.duration?)).intersect(shown)?;
+        Some((span, title(event)))
+    })
+}
+
 fn operation(canvas: &mut Canvas<'_>) {
     let Some(culprit) = canvas.findings.worst().and_then(|window| window.culprit.as_ref()) else {
         return;
@@ -27,8 +56,7 @@ fn operation(canvas: &mut Canvas<'_>) {
     let height = text * 1.9;
     let (left, right) = (canvas.x(span.start), canvas.x(span.end));
     let area = Area { x: left, y: canvas.y, width: (right - left).max(2.0), height };
-    let call = call(culprit);
-    let label = format!("{}: {call}", words::thread_short(&culprit.thread));
+    let (label, call) = operation_label(culprit);
     row_name(canvas, words::OPERATION_ROW, height);
     canvas.scene.titled_rect(area, Ink::Operation, label.clone());
     let baseline = canvas.y + height * 0.66;
@@ -79,8 +107,12 @@ fn call_span(culprit: &Culprit, shown: Span) -> Option<Span> {
 
 /// Calls in rows, each with its label right of it, where they do not touch.
 fn memory(canvas: &mut Canvas<'_>) {
-    let events: Vec<&MemoryEvent> =
-        canvas.findings.memory_events.iter().filter(|event| is_shown(canvas, event)).collect();
+    let events: Vec<&MemoryEvent> = canvas
+        .findings
+        .memory_events
+        .iter()
+        .filter(|event| is_shown(canvas.findings, event))
+        .collect();
     if events.is_empty() {
         return;
     }
@@ -99,8 +131,8 @@ fn memory(canvas: &mut Canvas<'_>) {
     canvas.y = top + taken.len() as f64 * (height + text * 0.4) + text * 0.3;
 }
 
-fn is_shown(canvas: &Canvas<'_>, event: &MemoryEvent) -> bool {
-    let culprit = canvas.findings.worst().and_then(|window| window.culprit.as_ref());
+fn is_shown(findings: &Findings, event: &MemoryEvent) -> bool {
+    let culprit = findings.worst().and_then(|window| window.culprit.as_ref());
     // A thread may change its name, so numbers decide.
     let is_operation = culprit.is_some_and(|culprit| {
         culprit.thread.tid == event.thread.tid && culprit.start == event.start

@@ -28,8 +28,8 @@ pub(super) fn culprit(window: &Window) -> Option<CulpritView> {
         name: words::thread(&culprit.thread, window.freeze.pid),
         sure: words::is_sure(window.grade),
         facts: facts(window, culprit),
-        kernel_stack: culprit.kernel_stack.iter().map(frame).collect(),
-        user_stack: culprit.user_stack.iter().map(frame).collect(),
+        kernel_stack: culprit.kernel_stack.iter().map(frame_row).collect(),
+        user_stack: culprit.user_stack.iter().map(frame_row).collect(),
     })
 }
 
@@ -67,7 +67,8 @@ fn facts(window: &Window, culprit: &Culprit) -> Vec<Pair> {
         .collect()
 }
 
-fn frame(frame: &FrameView) -> FrameRow {
+/// A frame with its place, or with the reason why it has no name.
+pub(crate) fn frame_row(frame: &FrameView) -> FrameRow {
     let module = frame.module.as_deref().map(names::function);
     let function = frame.function.as_deref().map(names::function);
     let resolved = function.is_some();
@@ -76,10 +77,16 @@ fn frame(frame: &FrameView) -> FrameRow {
         format!("{}{offset}", module.as_deref().unwrap_or("[unknown]"))
     });
     let place = match (&frame.file, frame.line, frame.why) {
-        (Some(file), Some(line), _) => format!("{}:{line}", names::function(file)),
-        (Some(file), None, _) => names::function(file),
+        (Some(file), Some(line), _) => format!("{}:{line}", source(file)),
+        (Some(file), None, _) => source(file),
         (None, _, Some(why)) => words::why_no_symbol(why).to_owned(),
         (None, _, None) => module.unwrap_or_default(),
     };
     FrameRow { function, place, resolved, inlined: frame.inlined }
+}
+
+/// A source file's name; those of Rust's own library without the commit that they are of.
+fn source(file: &str) -> String {
+    let own = file.strip_prefix("/rustc/").and_then(|rest| rest.split_once('/'));
+    names::function(own.map_or(file, |(_, path)| path))
 }

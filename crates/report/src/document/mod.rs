@@ -11,8 +11,8 @@ mod tiles;
 
 pub(crate) use about::About;
 pub(crate) use chain::{Chain, Step};
-pub(crate) use culprit::CulpritView;
-pub(crate) use tables::{BlameLine, MemoryLine, SiteLine, WindowLine};
+pub(crate) use culprit::{CulpritView, frame_row};
+pub(crate) use tables::{BlameLine, MemoryLine, SiteLine, WaitLine, WindowLine};
 pub(crate) use tiles::Tile;
 
 use coldcase_analyze::findings::{Findings, Grade, Outcome};
@@ -33,6 +33,8 @@ pub(crate) struct Document {
     pub blame: Vec<BlameLine>,
     pub blame_total: String,
     pub windows: Vec<WindowLine>,
+    pub waits: Vec<WaitLine>,
+    pub waits_left: usize,
     pub sites: Vec<SiteLine>,
     pub sites_left: usize,
     /// Whether sites and stacks are those of the freeze, or of the whole capture.
@@ -64,6 +66,7 @@ impl Document {
         let verdict = &findings.verdict;
         let (sites, sites_left) = tables::sites(findings);
         let (memory, memory_left) = tables::memory(findings);
+        let (waits, waits_left) = tables::waits(findings);
         Self {
             headline: words::headline(findings),
             summary: words::findings_summary(findings),
@@ -76,6 +79,8 @@ impl Document {
             blame: worst.map_or_else(Vec::new, tables::blame),
             blame_total: worst.map_or_else(String::new, tables::blame_total),
             windows: tables::windows(findings),
+            waits,
+            waits_left,
             sites,
             sites_left,
             of_the_freeze: worst.is_some(),

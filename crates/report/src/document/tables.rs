@@ -10,6 +10,7 @@ use crate::{names, units, words};
 const SITES: usize = 20;
 const MEMORY: usize = 20;
 const BLAME: usize = 9;
+const WAITS: usize = 12;
 
 /// A freeze.
 pub(crate) struct WindowLine {
@@ -43,6 +44,17 @@ pub(crate) struct SiteLine {
     pub waits: String,
     pub threads: String,
     pub longest: String,
+}
+
+/// A long wait in the freeze.
+pub(crate) struct WaitLine {
+    /// Its number among all that can be looked into.
+    pub index: usize,
+    pub who: String,
+    pub site: String,
+    pub when: String,
+    pub length: String,
+    pub ended: String,
 }
 
 /// A memory call.
@@ -144,6 +156,36 @@ fn site_line(site: &SiteTotal, longest: Nanos) -> SiteLine {
         threads: units::count(site.threads),
         longest: site.longest.map_or_else(unknown, units::duration),
     }
+}
+
+/// The longest waits of the freeze, and how many are left out.
+pub(super) fn waits(findings: &Findings) -> (Vec<WaitLine>, usize) {
+    let (Some(window), Some(timeline)) = (findings.worst(), &findings.timeline) else {
+        return (Vec::new(), 0);
+    };
+    let Some(freeze) = window.freeze.span else { return (Vec::new(), 0) };
+    let home = window.freeze.pid;
+    let waits = || {
+        let waits = findings.details.waits.iter().enumerate();
+        let inside = waits.filter(|(_, wait)| wait.harm && wait.span.intersect(freeze).is_some());
+        inside.filter_map(|(index, wait)| Some((index, wait, timeline.lanes.get(wait.lane)?)))
+    };
+    let lines: Vec<WaitLine> = waits()
+        .take(WAITS)
+        .map(|(index, wait, lane)| WaitLine {
+            index,
+            who: words::thread(&lane.thread, home),
+            site: names::function(&wait.site),
+            when: relative(wait.span.start, Some(freeze.start)),
+            length: units::duration(wait.span.duration()),
+            ended: words::wait_ended(
+                wait.waker.as_ref().map(|waker| words::thread_in_table(waker, home)).as_deref(),
+                &names::text(&wait.how),
+            ),
+        })
+        .collect();
+    let left = waits().count() - lines.len();
+    (lines, left)
 }
 
 /// The largest memory calls, and how many are left out.

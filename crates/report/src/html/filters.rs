@@ -47,3 +47,10 @@ pub(super) fn time(time: &Nanos, _: &dyn Values) -> Result<String> {
 pub(super) fn share(part: &Nanos, _: &dyn Values, whole: &Nanos) -> Result<String> {
     Ok(units::share(*part, *whole))
 }
+
+/// A text that begins a line.
+#[askama::filter_fn]
+pub(super) fn capital(text: &str, _: &dyn Values) -> Result<String> {
+    let mut rest = text.chars();
+    Ok(rest.next().map_or_else(String::new, |first| first.to_uppercase().chain(rest).collect()))
+}

@@ -56,7 +56,8 @@ pub(crate) fn kind_of_site(site: &SiteTotal) -> Kind {
     }
 }
 
-fn kind_of_cause(cause: Cause) -> Kind {
+/// The colour that a cause belongs to.
+pub(crate) fn kind_of_cause(cause: Cause) -> Kind {
     match cause {
         Cause::MmapLock | Cause::VmaLock => Kind::MmapLock,
         Cause::Rwsem | Cause::Mutex | Cause::Futex => Kind::OtherLock,

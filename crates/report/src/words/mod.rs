@@ -9,7 +9,7 @@ mod explain;
 mod picture;
 mod summary;
 
-pub(crate) use cause::{Kind, cause_label, kind_label, kind_of, kind_of_site};
+pub(crate) use cause::{Kind, cause_label, kind_label, kind_of, kind_of_cause, kind_of_site};
 pub(crate) use container::container_sentence;
 pub(crate) use culprit::{
     operation, operation_sized, thread, thread_in_table, thread_short, without_culprit,
@@ -19,8 +19,9 @@ pub(crate) use explain::{
     why_no_symbol,
 };
 pub(crate) use picture::{
-    FLAME_NOTE, KERNEL_FRAMES, MEMORY_ROW, OPERATION_ROW, SITES_NOTE, USER_FRAMES, axis_caption,
-    flame_title, freeze_label, lanes_left_out, provenance, role_heading, sites_title,
+    FLAME_NOTE, HEAT_NOTE, HEAT_UNIT, KERNEL_FRAMES, MEMORY_ROW, OPERATION_ROW, SITES_NOTE,
+    THREADS_AXIS, USER_FRAMES, axis_caption, blocked_title, flame_title, freeze_label,
+    heat_caption, heat_cell, heat_title, lanes_left_out, provenance, role_heading, sites_title,
     timeline_title,
 };
-pub(crate) use summary::{at_least, findings_summary, window_summary};
+pub(crate) use summary::{at_least, findings_summary, process, window_summary};

@@ -1,7 +1,7 @@
 //! Titles and labels of pictures: each has to stand alone on a slide.
 
 use coldcase_analyze::findings::{Findings, Freeze, Role};
-use coldcase_ingest::capture::Timestamp;
+use coldcase_ingest::capture::{Nanos, Timestamp};
 
 use super::headline;
 use crate::{names, units};
@@ -90,3 +90,31 @@ pub(crate) const FLAME_NOTE: &str =
     "Callers above, callees below; a box is as wide as the time that threads waited below it.";
 pub(crate) const USER_FRAMES: &str = "user code";
 pub(crate) const KERNEL_FRAMES: &str = "kernel";
+
+/// After the largest number of a heat map's legend.
+pub(crate) const HEAT_UNIT: &str = "threads blocked";
+/// What a heat map is.
+pub(crate) const HEAT_NOTE: &str = "Columns are read from the bottom up; the stronger a cell's colour, the more threads of the process were \
+                                    blocked in it. A line marks a freeze.";
+/// Beside the scale of a curve.
+pub(crate) const THREADS_AXIS: &str = "Threads blocked";
+
+/// Above the heat map, whose columns are that long.
+pub(crate) fn heat_title(column: Nanos) -> String {
+    format!("blocked threads, in columns of {}", units::round(column))
+}
+
+/// On a cell.
+pub(crate) fn heat_cell(begin: Nanos, threads: f64) -> String {
+    format!("{} after the begin of the recording: {threads:.1} {HEAT_UNIT}", units::duration(begin))
+}
+
+/// Below the heat map: what its columns count from.
+pub(crate) fn heat_caption(start: Timestamp) -> String {
+    format!("columns count from the begin of the recording, {start} s on the capture's clock")
+}
+
+/// Above the curve of blocked threads.
+pub(crate) fn blocked_title(findings: &Findings) -> String {
+    format!("{}: blocked threads and memory calls", headline(findings))
+}

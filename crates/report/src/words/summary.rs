@@ -49,10 +49,15 @@ fn no_freeze(findings: &Findings) -> String {
     format!("Nothing froze{covered}. {waits}")
 }
 
+/// `vaultdb (pid 4711)`.
+pub(crate) fn process(freeze: &Freeze) -> String {
+    let name = names::name(&freeze.comm);
+    freeze.pid.map_or(name.clone(), |pid| format!("{name} (pid {pid})"))
+}
+
 fn what_froze(window: &Window) -> String {
     let freeze = &window.freeze;
-    let process = names::name(&freeze.comm);
-    let process = freeze.pid.map_or(process.clone(), |pid| format!("{process} (pid {pid})"));
+    let process = process(freeze);
     let did = match (window.cause, window.chain.first()) {
         // Who stopped them differs, and the wait's site says it: `frozen by the cgroup freezer`.
         (Some(Cause::Stopped), Some(link)) => {

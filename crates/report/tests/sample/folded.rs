@@ -1,5 +1,6 @@
 //! A folded profile: sums without times, a culprit by its absence only.
 
+use coldcase_analyze::details::Details;
 use coldcase_analyze::findings::*;
 use coldcase_ingest::capture::{Nanos, Syscall};
 
@@ -31,6 +32,7 @@ pub fn findings() -> Findings {
     }
     findings.memory_events = Vec::new();
     findings.timeline = None;
+    findings.details = Details::default();
     findings
 }
 

@@ -44,8 +44,14 @@ pub fn findings() -> Findings {
     if let Some(timeline) = &mut findings.timeline {
         timeline.lanes[0].thread.comm = SCRIPT.to_owned();
         timeline.lanes[1].thread.comm = huge.clone();
-        timeline.lanes[2].segments[0].site = Some(LINK.to_owned());
+        timeline.lanes[2].segments[0].site = Some(LINK.into());
     }
+    let details = &mut findings.details;
+    details.waits[0].site = huge.as_str().into();
+    details.waits[0].how = format!("</script>{SCRIPT}{BIDI}");
+    details.waits[1].waker = Some(super::thread(1, 1, SCRIPT));
+    details.stacks[0].user[0].function = Some(SCRIPT.to_owned());
+    details.stacks[0].user[0].file = Some(huge.clone());
     findings.off_cpu.push(FoldedStack {
         frames: vec![SCRIPT.to_owned(), huge, LINK.to_owned(), ESCAPE.to_owned()],
         time: Nanos(2_000_000_000),

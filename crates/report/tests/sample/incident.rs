@@ -20,6 +20,7 @@ pub fn findings() -> Findings {
         memory_events: memory_events(),
         timeline: Some(timeline()),
         off_cpu: off_cpu(),
+        details: super::details::details(),
     }
 }
 
@@ -35,6 +36,7 @@ fn verdict() -> Verdict {
     Verdict {
         outcome: Outcome::CauseFound,
         window: Some(1),
+        fingerprint: Some("mmap_lock-mmap-3f92c01ba7".to_owned()),
         container: Some(Container {
             kind: "hashbrown",
             entries: Some(58_720_256),
@@ -315,7 +317,12 @@ fn timeline() -> Timeline {
     let mut lanes = vec![culprit_lane(shown)];
     lanes.extend([4, 2, 5, 0, 1, 3].map(|number| victim_lane(number, shown)));
     lanes.push(poller_lane(shown));
-    Timeline { span: shown, windows: vec![span(312, 371), span(1_108, 2_290)], lanes }
+    Timeline {
+        span: shown,
+        whole: span(0, 3_200),
+        windows: vec![span(312, 371), span(1_108, 2_290)],
+        lanes,
+    }
 }
 
 fn culprit_lane(shown: Span) -> Lane {
@@ -340,7 +347,7 @@ fn victim_lane(number: i32, shown: Span) -> Lane {
     segments.push(Segment {
         span: span(start, 2_286 + u64::from(number.unsigned_abs()) / 2),
         state: SegmentState::Blocked(Cause::MmapLock),
-        site: Some("mmap_lock (write) in munmap".to_owned()),
+        site: Some("mmap_lock (write) in munmap".into()),
     });
     let end = at(2_286 + u64::from(number.unsigned_abs()) / 2);
     segments.extend(busy(Span::new(end, shown.end), 30 + u64::from(number.unsigned_abs())));
@@ -348,8 +355,7 @@ fn victim_lane(number: i32, shown: Span) -> Lane {
 }
 
 fn poller_lane(shown: Span) -> Lane {
-    let idle =
-        Segment { span: shown, state: SegmentState::Idle, site: Some("epoll_wait".to_owned()) };
+    let idle = Segment { span: shown, state: SegmentState::Idle, site: Some("epoll_wait".into()) };
     Lane { thread: thread(PID, 4711, "vaultdb"), role: Role::Bystander, segments: vec![idle] }
 }
 

@@ -3,6 +3,7 @@
 // Each test binary uses a part of it.
 #![allow(dead_code, missing_docs)]
 
+pub mod details;
 pub mod folded;
 pub mod hostile;
 pub mod incident;

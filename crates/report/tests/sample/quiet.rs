@@ -1,5 +1,6 @@
 //! A capture in which nothing froze.
 
+use coldcase_analyze::details::Details;
 use coldcase_analyze::findings::*;
 use coldcase_ingest::capture::Nanos;
 
@@ -9,6 +10,7 @@ pub fn findings() -> Findings {
         verdict: Verdict {
             outcome: Outcome::NoFreeze,
             window: None,
+            fingerprint: None,
             container: None,
             ruled_out: vec![RuledOut {
                 cause: Cause::MmapLock,
@@ -31,5 +33,6 @@ pub fn findings() -> Findings {
         memory_events: Vec::new(),
         timeline: None,
         off_cpu: Vec::new(),
+        details: Details::default(),
     }
 }

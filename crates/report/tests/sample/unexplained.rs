@@ -1,5 +1,6 @@
 //! A freeze that began before the recording, with too many threads and nobody to blame.
 
+use coldcase_analyze::details::Details;
 use coldcase_analyze::findings::*;
 use coldcase_ingest::capture::Nanos;
 
@@ -21,6 +22,7 @@ pub fn findings() -> Findings {
         verdict: Verdict {
             outcome: Outcome::FreezeUnexplained,
             window: Some(0),
+            fingerprint: None,
             container: None,
             ruled_out: Vec::new(),
             cannot_tell: vec![
@@ -41,6 +43,7 @@ pub fn findings() -> Findings {
         memory_events: Vec::new(),
         timeline: Some(timeline()),
         off_cpu: Vec::new(),
+        details: Details::default(),
     }
 }
 
@@ -84,5 +87,10 @@ fn timeline() -> Timeline {
         let name = format!("worker-{number}");
         Lane { thread: thread(PID, 910 + number, &name), role, segments: vec![blocked, after] }
     });
-    Timeline { span: span(0, 900), windows: vec![span(0, 740)], lanes: lanes.collect() }
+    Timeline {
+        span: span(0, 900),
+        whole: span(0, 900),
+        windows: vec![span(0, 740)],
+        lanes: lanes.collect(),
+    }
 }

@@ -1,7 +1,9 @@
-(() => {
-  "use strict";
+// The flame graph: zoom by click or key, search by text.
+
+function startFlame() {
   const flame = document.querySelector(".flame");
-  const tools = document.querySelector(".tools");
+  if (!flame) return;
+  const tools = document.getElementById("flame-tools");
   const status = document.getElementById("flame-status");
   const [search, reset] = [tools.querySelector("input"), tools.querySelector("button")];
   const number = (box, key) => Number(box.style.getPropertyValue(key));
@@ -90,4 +92,4 @@
   current.box.tabIndex = 0;
   tools.hidden = false;
   hideTinyNames();
-})();
+}

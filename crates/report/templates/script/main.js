@@ -1,0 +1,3 @@
+const timeline = startTimeline();
+startHeat(timeline);
+startFlame();
