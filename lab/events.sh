@@ -11,6 +11,8 @@ cpu_events=(-e cpu-clock/freq=99/)
 contention_events=(-e lock:contention_begin --filter 'flags != 1' -e lock:contention_end)
 mmap_lock_events=(-e mmap_lock:mmap_lock_acquire_returned -e mmap_lock:mmap_lock_released)
 signal_events=(-e signal:signal_generate -e signal:signal_deliver)
+vmscan_events=(-e 'vmscan:mm_vmscan_direct_reclaim_*' -e 'vmscan:mm_vmscan_memcg_reclaim_*')
+journal_events=(-e jbd2:jbd2_start_commit -e jbd2:jbd2_end_commit)
 block_events=(-e block:block_rq_issue -e block:block_rq_complete)
 
 syscall_events() {
@@ -29,3 +31,11 @@ strong_events=("${sched_events[@]}" "${memory_events[@]}" "${fork_events[@]}" "$
     "${task_events[@]}" "${cpu_events[@]}")
 # ... and what it needs to prove it.
 proven_events=("${strong_events[@]}" "${mmap_lock_events[@]}")
+
+# What people record who know less of what they will need: captures of the same freeze beside the
+# full one. PID stands for the server's process.
+sched_set=(-a -g "${sched_events[@]}")
+switch_set=(-a -g -e sched:sched_switch)
+bare_set=(-a "${sched_events[@]}")
+lock_set=(-a -g "${contention_events[@]}")
+pid_set=(-g "${sched_events[@]}" "${memory_events[@]}" "${fork_events[@]}" -p PID)

@@ -24,6 +24,8 @@ record_whole() {
     stop_truth
 }
 
+events_with_signals=("${strong_events[@]}" "${signal_events[@]}")
+
 # By default perf keeps the build id of a binary only if the instruction pointer of some sample, not
 # just its callchain, lies in it: often not in captures of waits. So there are fixtures with the
 # scenario's build id in the header, with all build ids there, with them in the mmap records, and
@@ -54,7 +56,6 @@ record_cpu_throttle() {
 }
 
 record_sigstop() {
-    local events_with_signals=("${strong_events[@]}" "${signal_events[@]}")
     build_ids=("${all_build_ids[@]}")
     record_whole events_with_signals sigstop
 }
@@ -85,24 +86,113 @@ record_captured_mid_freeze() {
     stop_truth
 }
 
-# A disk of its own (a file system in a loop device), so that nobody else on the machine waits for
-# it.
-record_disk_fsync() {
-    local image=$work/disk.img disk=$work/disk device number
-    truncate -s 256M "$image"
-    mkfs.ext4 -q -E lazy_itable_init=0,lazy_journal_init=0 "$image"
-    mkdir -p "$disk"
-    device=$(losetup --find --show "$image")
-    mount "$device" "$disk"
+# A disk of its own (a loop device), so that nobody else on the machine waits for it. Leaves
+# $device and $number (MAJ:MIN).
+make_disk() {
+    truncate -s "$1" "$work/disk.img"
+    device=$(losetup --find --show "$work/disk.img")
     number=$(lsblk -dno MAJ:MIN "$device" | tr -d ' ')
-    local events_with_disk=("${strong_events[@]}" "${file_events[@]}" "${block_events[@]}")
-    local group=/sys/fs/cgroup/blkio/coldcase-lab
-    build_ids=("${all_build_ids[@]}")
-    record_whole events_with_disk disk-fsync "$disk" "$number" "$group"
-    remove_cgroup "$group"
-    umount "$disk"
+}
+
+# ... with a file system on it, in $disk.
+make_file_system() {
+    make_disk "$1"
+    disk=$work/disk
+    mkfs.ext4 -q -E lazy_itable_init=0,lazy_journal_init=0 "${@:2}" "$device"
+    mkdir -p "$disk"
+    mount "$device" "$disk"
+}
+
+remove_file_system() {
+    until umount "$disk" 2>/dev/null; do sleep 0.1; done
     losetup -d "$device"
 }
+
+# A scenario on a disk that a cgroup throttles.
+#   record_on_disk "EVENTS ARRAY NAME" SIZE SCENARIO
+record_on_disk() {
+    local group=/sys/fs/cgroup/blkio/coldcase-lab device number disk
+    build_ids=("${all_build_ids[@]}")
+    make_file_system "$2"
+    record_whole "$1" "$3" "$disk" "$number" "$group"
+    remove_cgroup "$group"
+    remove_file_system
+}
+
+events_with_disk=("${strong_events[@]}" "${file_events[@]}" "${block_events[@]}")
+events_with_journal=("${events_with_disk[@]}" "${journal_events[@]}")
+events_with_reclaim=("${strong_events[@]}" "${vmscan_events[@]}")
+events_with_block=("${strong_events[@]}" "${block_events[@]}")
+
+record_disk_fsync() { record_on_disk events_with_disk 256M disk-fsync; }
+record_page_fault_io() { record_on_disk events_with_block 256M page-fault-io; }
+record_inode_lock() { record_on_disk events_with_disk 256M inode-lock; }
+
+record_vma_lock() {
+    local device number disk
+    build_ids=("${all_build_ids[@]}")
+    make_file_system 128M
+    record_whole strong_events vma-lock "$disk"
+    remove_file_system
+}
+
+# The disk's image lies in a file system of its own, which the scenario freezes: what then waits is
+# the disk, and the file system on it.
+record_journal_commit() {
+    local device number disk storage inner=$work/inner
+    build_ids=("${all_build_ids[@]}")
+    make_file_system 512M
+    storage=$disk
+    truncate -s 256M "$storage/disk.img"
+    mkfs.ext4 -q -E lazy_itable_init=0,lazy_journal_init=0 "$storage/disk.img"
+    mkdir -p "$inner"
+    mount -o loop "$storage/disk.img" "$inner"
+    record_whole events_with_journal journal-commit "$inner" "$storage"
+    until umount "$inner" 2>/dev/null; do sleep 0.1; done
+    remove_file_system
+}
+
+record_swap_in() {
+    local group=/sys/fs/cgroup/blkio/coldcase-lab device number
+    build_ids=("${all_build_ids[@]}")
+    make_disk 512M
+    mkswap -q "$device"
+    swapon "$device"
+    record_whole events_with_block swap-in "$number" "$group" /sys/fs/cgroup/memory/coldcase-lab
+    remove_cgroup "$group"
+    remove_cgroup /sys/fs/cgroup/memory/coldcase-lab
+    swapoff "$device"
+    losetup -d "$device"
+}
+
+# A scenario whose server lives in a cgroup of its own.
+#   record_in_cgroup "EVENTS ARRAY NAME" HIERARCHY SCENARIO
+record_in_cgroup() {
+    local group=/sys/fs/cgroup/$2/coldcase-lab
+    build_ids=("${all_build_ids[@]}")
+    record_whole "$1" "$3" "$group"
+    remove_cgroup "$group"
+}
+
+record_cpu_starvation() { record_in_cgroup strong_events cpu cpu-starvation; }
+record_memory_limit() { record_in_cgroup events_with_reclaim memory memory-limit; }
+record_cgroup_freezer() { record_in_cgroup events_with_signals freezer cgroup-freezer; }
+
+# A scenario that needs nothing but its arguments.
+record_plain() {
+    build_ids=("${all_build_ids[@]}")
+    record_whole strong_events "$@"
+}
+
+record_chronic_contention() { record_plain chronic-contention; }
+record_two_freezes() { record_plain two-freezes 8; }
+record_nested_locks() { record_plain nested-locks 8; }
+record_slow_backend() { record_plain slow-backend; }
+record_position_lock() { record_plain position-lock /dev/shm 2; }
+record_ptrace_stop() { record_plain ptrace-stop; }
+record_mlock_large() { record_plain mlock-large 3; }
+record_brk_large() { record_plain brk-large 3; }
+record_dontneed_large() { record_plain dontneed-large 8; }
 
 # Twelve C++ files that include much and compile for seconds, three at a time: a busy machine where
 # nothing freezes.
@@ -129,6 +219,7 @@ MAKE
     scenario_command="make -j3   # 12 C++ files"
     (cd "$folder" && exec make -j3) >"$work/program.log" 2>&1 &
     local make=$!
+    server=$make
     start_truth "$make"
     start_perf "${strong_events[@]}"
     sleep 1

@@ -9,6 +9,7 @@
 mod allocator;
 mod cgroup;
 mod clock;
+mod disk;
 mod gate;
 mod mapping;
 mod process;

@@ -7,6 +7,8 @@
 //! the code that wanted the memory.
 
 use std::ffi::c_int;
+use std::fs::File;
+use std::os::fd::AsRawFd;
 
 const PAGE: usize = 4096;
 
@@ -16,8 +18,10 @@ pub struct Mapping {
     bytes: usize,
 }
 
-// SAFETY: the mapping is plain memory that this value alone owns.
+// SAFETY: the mapping is plain memory that this value alone owns; through a shared reference it is
+// read and written as `read_page` and `write_page` say.
 unsafe impl Send for Mapping {}
+unsafe impl Sync for Mapping {}
 
 impl Mapping {
     pub fn new(bytes: usize) -> Mapping {
@@ -30,13 +34,22 @@ impl Mapping {
         Mapping::with_flags(bytes, libc::MAP_POPULATE)
     }
 
-    #[inline(never)]
+    /// The first `bytes` bytes of a file, shared with everybody who has it open.
+    pub fn of_file(file: &File, bytes: usize) -> Mapping {
+        Mapping::with_descriptor(bytes, libc::MAP_SHARED, file.as_raw_fd())
+    }
+
     fn with_flags(bytes: usize, flags: c_int) -> Mapping {
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS | libc::MAP_NORESERVE | flags;
+        Mapping::with_descriptor(bytes, flags, -1)
+    }
+
+    #[inline(never)]
+    fn with_descriptor(bytes: usize, flags: c_int, file: c_int) -> Mapping {
         let protection = libc::PROT_READ | libc::PROT_WRITE;
-        // SAFETY: a new anonymous mapping at an address that the kernel chooses touches nothing
-        // that exists.
-        let address = unsafe { libc::mmap(std::ptr::null_mut(), bytes, protection, flags, -1, 0) };
+        // SAFETY: a new mapping at an address that the kernel chooses touches nothing that exists.
+        let address =
+            unsafe { libc::mmap(std::ptr::null_mut(), bytes, protection, flags, file, 0) };
         assert_ne!(
             address,
             libc::MAP_FAILED,
@@ -55,14 +68,61 @@ impl Mapping {
         }
     }
 
+    pub fn pages(&self) -> usize {
+        self.bytes / PAGE
+    }
+
+    /// Reads one byte of a page.
+    #[inline(never)]
+    pub fn read_page(&self, page: usize) -> u8 {
+        assert!(page < self.pages());
+        // SAFETY: the page lies inside the mapping, which is readable.
+        unsafe { self.address.add(page * PAGE).read_volatile() }
+    }
+
+    /// Writes one byte of a page. Threads share the mapping: no two may write to the same page.
+    #[inline(never)]
+    pub fn write_page(&self, page: usize) {
+        assert!(page < self.pages());
+        // SAFETY: the page lies inside the mapping, which is writable.
+        unsafe { self.address.add(page * PAGE).write_volatile(1) };
+    }
+
+    /// `madvise` of all of the mapping.
+    #[inline(never)]
+    pub fn advise(&self, advice: c_int) {
+        // SAFETY: the range is this mapping, and its bytes may become zero or come from a file.
+        let result = unsafe { libc::madvise(self.address.cast(), self.bytes, advice) };
+        assert_eq!(result, 0, "madvise: {}", std::io::Error::last_os_error());
+    }
+
+    /// `mlock` of all of the mapping: the kernel fills every page before it returns.
+    #[inline(never)]
+    pub fn lock(&self) {
+        // SAFETY: the range is this mapping.
+        let result = unsafe { libc::mlock(self.address.cast(), self.bytes) };
+        assert_eq!(result, 0, "mlock: {}", std::io::Error::last_os_error());
+    }
+
+    /// Lets the last page be written to, or not.
+    #[inline(never)]
+    pub fn protect_last_page(&self, protection: c_int) {
+        // SAFETY: the last page is part of this mapping, and nobody writes to it.
+        let result =
+            unsafe { libc::mprotect(self.address.add(self.bytes - PAGE).cast(), PAGE, protection) };
+        assert_eq!(result, 0, "mprotect: {}", std::io::Error::last_os_error());
+    }
+
+    /// The mapping as bytes to read into.
+    pub fn as_bytes(&mut self) -> &mut [u8] {
+        // SAFETY: all of the mapping is readable and writable, and borrowed from this value.
+        unsafe { std::slice::from_raw_parts_mut(self.address, self.bytes) }
+    }
+
     /// `madvise(MADV_NOHUGEPAGE)`: changes the mapping's flags, so it takes `mmap_lock` for
     /// writing, also when all memory is locked (where MADV_DONTNEED is refused).
-    #[inline(never)]
     pub fn use_small_pages(&mut self) {
-        // SAFETY: the range is this mapping.
-        let result =
-            unsafe { libc::madvise(self.address.cast(), self.bytes, libc::MADV_NOHUGEPAGE) };
-        assert_eq!(result, 0, "madvise: {}", std::io::Error::last_os_error());
+        self.advise(libc::MADV_NOHUGEPAGE);
     }
 
     /// Makes every second page read-only. Neighbours that differ cannot share one VMA, so `n` pages

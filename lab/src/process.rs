@@ -35,10 +35,12 @@ pub fn start_server(prepare: impl FnOnce()) -> i32 {
 pub fn rename(name: &CStr) {
     // SAFETY: the name is a C string and the kernel copies its first 15 bytes.
     unsafe { libc::prctl(libc::PR_SET_NAME, name.as_ptr()) };
+    note!("renamed {}", name.to_string_lossy());
 }
 
-/// The server's main thread has nothing to do while its workers work.
-fn rest_forever() -> ! {
+/// A main thread has nothing to do while the other threads work. It waits for the whole of the
+/// capture: to wait for the freeze only would make it look like one more victim.
+pub fn rest_forever() -> ! {
     loop {
         std::thread::park();
     }

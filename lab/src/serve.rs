@@ -23,13 +23,26 @@ pub fn start_mapping() {
 /// then be missing in callchains.
 pub fn start(request: fn() -> usize) {
     for index in 0..THREADS {
-        let name = format!("serve-{index}");
-        let body = move || serve(index, request);
-        std::thread::Builder::new()
-            .name(name)
-            .spawn(body)
-            .expect("a few threads can always be started");
+        spawn(&format!("serve-{index}"), move || serve(index, request));
     }
+}
+
+/// One more thread of the server, beside its workers.
+pub fn spawn(name: &str, body: impl FnOnce() + Send + 'static) {
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(body)
+        .expect("a few threads can always be started");
+}
+
+/// Computes on a CPU until `duration` is over, without a system call.
+pub fn compute(duration: Duration) -> u64 {
+    let end = clock::now() + duration;
+    let mut sum = 1u64;
+    while clock::now() < end {
+        sum = black_box(sum.wrapping_mul(31).wrapping_add(7));
+    }
+    sum
 }
 
 fn serve(index: usize, request: fn() -> usize) {
@@ -51,7 +64,7 @@ fn serve(index: usize, request: fn() -> usize) {
 }
 
 #[inline(never)]
-fn map_request() -> usize {
+pub fn map_request() -> usize {
     let mut region = Mapping::new(REGION);
     region.touch();
     region.use_small_pages();

@@ -1,12 +1,11 @@
 //! The server's cgroup gets a tenth of a CPU for some periods of a second: its threads use it up
 //! within milliseconds and then stand still, ready to run, until the next period.
 
-use std::hint::black_box;
 use std::time::Duration;
 
 use crate::cgroup::Cgroup;
 use crate::truth::{self, note};
-use crate::{clock, gate, process, serve};
+use crate::{gate, process, serve};
 
 const WORK: Duration = Duration::from_millis(3);
 const SCARCE_FOR: Duration = Duration::from_millis(2500);
@@ -23,12 +22,7 @@ pub fn run(arguments: &[String]) {
 
 #[inline(never)]
 fn compute_request() -> usize {
-    let end = clock::now() + WORK;
-    let mut sum = 1u64;
-    while clock::now() < end {
-        sum = black_box(sum.wrapping_mul(31).wrapping_add(7));
-    }
-    size_of_val(&sum)
+    serve::compute(WORK) as usize
 }
 
 fn withhold_the_cpu(group: &Cgroup) {

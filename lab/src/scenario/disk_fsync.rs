@@ -7,8 +7,7 @@ use std::io::Write;
 use std::sync::OnceLock;
 use std::time::Duration;
 
-use crate::cgroup::Cgroup;
-use crate::truth::{self, note};
+use crate::disk::Disk;
 use crate::{gate, process, serve};
 
 static LOG: OnceLock<File> = OnceLock::new();
@@ -19,14 +18,16 @@ const SLOW_FOR: Duration = Duration::from_millis(1500);
 pub fn run(arguments: &[String]) {
     let [folder, device, group] = arguments else { panic!("needs FOLDER MAJOR:MINOR CGROUP") };
     process::start_server(|| {
-        Cgroup::create(group).add(std::process::id());
+        Disk::new(device, group).limit_this_process();
         LOG.get_or_init(|| {
             File::create(format!("{folder}/server.log")).expect("the folder is writable")
         });
         serve::start(append_request);
     });
     process::rename(c"supervisor");
-    slow_the_disk(device, &Cgroup::create(group))
+    gate::ready();
+    Disk::new(device, group).slow_writes(SLOW_BYTES_PER_SECOND, SLOW_FOR);
+    gate::done()
 }
 
 #[inline(never)]
@@ -41,21 +42,4 @@ fn append_request() -> usize {
 #[inline(never)]
 fn flush(log: &File) {
     log.sync_all().expect("fsync works");
-}
-
-fn slow_the_disk(device: &str, group: &Cgroup) {
-    let limit =
-        |bytes: u32| group.set("blkio.throttle.write_bps_device", &format!("{device} {bytes}"));
-    gate::ready();
-    truth::span(
-        "disk_limit",
-        &format!("device={device} bytes_per_second={SLOW_BYTES_PER_SECOND}"),
-        || {
-            limit(SLOW_BYTES_PER_SECOND);
-            std::thread::sleep(SLOW_FOR);
-            limit(0);
-        },
-    );
-    note!("disk_free");
-    gate::done()
 }

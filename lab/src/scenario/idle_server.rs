@@ -6,8 +6,8 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::{Condvar, Mutex};
 use std::time::Duration;
 
-use crate::gate;
 use crate::truth::note;
+use crate::{gate, serve};
 
 static QUEUE: Mutex<Vec<TcpStream>> = Mutex::new(Vec::new());
 static WORK: Condvar = Condvar::new();
@@ -18,9 +18,9 @@ const REQUESTS: usize = 4;
 pub fn run(_: &[String]) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("the loopback has a free port");
     let address = listener.local_addr().expect("a bound listener has an address");
-    spawn("listener".into(), move || listen(listener));
+    serve::spawn("listener", move || listen(listener));
     for index in 0..WORKERS {
-        spawn(format!("worker-{index}"), answer_for_ever);
+        serve::spawn(&format!("worker-{index}"), answer_for_ever);
     }
     gate::ready();
     for _ in 0..REQUESTS {
@@ -28,13 +28,6 @@ pub fn run(_: &[String]) {
         ask(address);
     }
     gate::done()
-}
-
-fn spawn(name: String, body: impl FnOnce() + Send + 'static) {
-    std::thread::Builder::new()
-        .name(name)
-        .spawn(body)
-        .expect("a few threads can always be started");
 }
 
 fn listen(listener: TcpListener) {

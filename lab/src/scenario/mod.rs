@@ -1,15 +1,32 @@
 //! The scenarios by name. One file each; to add one, write its file and its line in [`ALL`].
 
+mod brk_large;
+mod cgroup_freezer;
+mod chronic_contention;
+mod cpu_starvation;
 mod cpu_throttle;
 mod disk_fsync;
+mod dontneed_large;
 mod fork_large;
 mod futex_convoy;
 mod hashmap_resize;
 mod idle_server;
+mod inode_lock;
+mod journal_commit;
+mod memory_limit;
+mod mlock_large;
 mod munmap_large;
+mod nested_locks;
+mod page_fault_io;
 mod populate;
+mod position_lock;
+mod ptrace_stop;
 mod sigstop;
+mod slow_backend;
 mod smaps_reader;
+mod swap_in;
+mod two_freezes;
+mod vma_lock;
 
 pub struct Scenario {
     name: &'static str,
@@ -30,6 +47,23 @@ const ALL: &[Scenario] = &[
     Scenario { name: "sigstop", arguments: "", what: "SIGSTOP, later SIGCONT", run: sigstop::run },
     Scenario { name: "cpu-throttle", arguments: "CGROUP", what: "a cgroup's CPU quota is used up", run: cpu_throttle::run },
     Scenario { name: "idle-server", arguments: "", what: "nothing freezes: a server without work", run: idle_server::run },
+    Scenario { name: "brk-large", arguments: "[GIB]", what: "brk under mlockall(MCL_FUTURE)", run: brk_large::run },
+    Scenario { name: "cgroup-freezer", arguments: "CGROUP", what: "a cgroup is frozen, later thawed", run: cgroup_freezer::run },
+    Scenario { name: "chronic-contention", arguments: "", what: "nothing freezes: many short waits for one Mutex", run: chronic_contention::run },
+    Scenario { name: "cpu-starvation", arguments: "CGROUP", what: "another process takes the CPUs", run: cpu_starvation::run },
+    Scenario { name: "dontneed-large", arguments: "[GIB]", what: "madvise(MADV_DONTNEED) of much memory", run: dontneed_large::run },
+    Scenario { name: "inode-lock", arguments: "FOLDER MAJOR:MINOR CGROUP", what: "a direct write keeps the inode's lock", run: inode_lock::run },
+    Scenario { name: "journal-commit", arguments: "FOLDER STORAGE-FOLDER", what: "a journal's commit waits for its disk", run: journal_commit::run },
+    Scenario { name: "memory-limit", arguments: "CGROUP", what: "a memory cgroup is full", run: memory_limit::run },
+    Scenario { name: "mlock-large", arguments: "[GIB]", what: "mlock of much memory", run: mlock_large::run },
+    Scenario { name: "nested-locks", arguments: "[GIB]", what: "munmap while keeping a std Mutex", run: nested_locks::run },
+    Scenario { name: "page-fault-io", arguments: "FOLDER MAJOR:MINOR CGROUP", what: "page faults wait for a throttled disk", run: page_fault_io::run },
+    Scenario { name: "position-lock", arguments: "FOLDER [GIB]", what: "a long read() of a shared open file", run: position_lock::run },
+    Scenario { name: "ptrace-stop", arguments: "", what: "a debugger attaches, later detaches", run: ptrace_stop::run },
+    Scenario { name: "slow-backend", arguments: "", what: "a backend process answers late", run: slow_backend::run },
+    Scenario { name: "swap-in", arguments: "MAJOR:MINOR CGROUP MEMORY-CGROUP", what: "page faults wait for a throttled swap device", run: swap_in::run },
+    Scenario { name: "two-freezes", arguments: "[GIB]", what: "munmap, later a std Mutex is kept", run: two_freezes::run },
+    Scenario { name: "vma-lock", arguments: "FOLDER", what: "a fault in a frozen file system, mprotect behind it", run: vma_lock::run },
 ];
 
 pub fn find(name: &str) -> Option<&'static Scenario> {

@@ -21,6 +21,8 @@ macro_rules! fixtures {
 fixtures! {
     busy_no_freeze
     captured_mid_freeze
+    chronic_contention
+    cpu_starvation
     cpu_throttle
     disk_fsync
     folded_offcputime
@@ -28,10 +30,18 @@ fixtures! {
     futex_convoy
     hashmap_resize
     idle_server
+    inode_lock
+    journal_commit
+    memory_limit
     munmap_large
+    nested_locks
+    page_fault_io
     populate
+    position_lock
     sigstop
+    slow_backend
     smaps_reader
+    two_freezes
 }
 
 fn check(name: &str) {
