@@ -39,6 +39,7 @@ pub fn analyze(capture: &Capture, options: &Options) -> Findings {
     if !no_scheduler {
         judged.extend(own_calls::find(&model, options, &judged));
     }
+    drop_consequences(&mut judged);
     judged.sort_by_key(|(raw, _)| (raw.span.start, raw.process));
     let (raws, windows): (Vec<RawWindow>, Vec<Window>) = judged.into_iter().unzip();
     let worst = windows
@@ -109,6 +110,19 @@ fn details(
         }),
         proofs: proofs::of(model, raw, window),
     }
+}
+
+/// Drops freezes of those who only waited for an answer of a process that itself was frozen then.
+fn drop_consequences(judged: &mut Vec<(RawWindow, Window)>) {
+    let causes: Vec<Span> = judged
+        .iter()
+        .filter(|(raw, _)| raw.cause != Cause::Network)
+        .map(|(raw, _)| raw.span)
+        .collect();
+    judged.retain(|(raw, _)| {
+        let explained = |cause: &Span| raw.span.overlap(*cause).share_of(raw.span.duration()) > 0.5;
+        raw.cause != Cause::Network || !causes.iter().any(explained)
+    });
 }
 
 /// Whether the capture shows who stood still and in what: all switches, with the state or the stack of those who

@@ -205,7 +205,7 @@ impl<'m, 'a> Blamer<'m, 'a> {
                 && !model.capture.threads.get(waker).is_idle_task()
         });
         let waker = waker.ok_or(Why::Interrupt)?;
-        if !known_lock && self.is_job(waker, wait.span) {
+        if !known_lock && self.is_job(waker, wait.span) && !self.hands_on(wait.thread, wait.span) {
             return Err(Why::Job);
         }
         let hold = Hold {
@@ -231,6 +231,26 @@ impl<'m, 'a> Blamer<'m, 'a> {
         let around = Span::new(wait.end, wait.end.plus(WITH_IT));
         thread.born.is_some_and(|born| wait.contains(born))
             || thread.ended.is_some_and(|ended| around.contains(ended))
+    }
+
+    /// Whether a thread, as soon as it was woken, let on another that had waited with it: a lock goes from hand to hand.
+    fn hands_on(&self, thread: ThreadId, wait: Span) -> bool {
+        const AT_ONCE: Nanos = Nanos(2_000_000);
+        let model = self.model;
+        let wakeups = &model.capture.wakeups;
+        let from = wakeups.partition_point(|wakeup| wakeup.time < wait.end);
+        let soon = wakeups[from..].iter().take_while(|next| next.time <= wait.end.plus(AT_ONCE));
+        let mut own =
+            soon.filter(|next| next.waker == Some(thread) && next.context == Context::Task);
+        own.any(|next| {
+            let together = Span::new(wait.end.minus(Nanos(1)), wait.end);
+            model.states.within(next.wakee, together).any(|slice| match slice.doing {
+                Doing::Blocked(id) => {
+                    matches!(model.sites.of(id).kind, WaitKind::Harm(Cause::Futex, _))
+                }
+                Doing::Running | Doing::Runnable(_) => false,
+            })
+        })
     }
 
     /// Nobody is known to have held the lock in this piece: a memory call of the same process may explain it. Only

@@ -27,6 +27,7 @@ mod memory;
 mod mm;
 mod model;
 mod names;
+mod network;
 mod operation;
 mod options;
 mod own_calls;

@@ -8,6 +8,7 @@ use crate::cpu::Load;
 use crate::holds::Holds;
 use crate::memory::BrkSizes;
 use crate::mm::AddressSpaces;
+use crate::network;
 use crate::rules::Rules;
 use crate::series::Series;
 use crate::sightings::Sightings;
@@ -35,6 +36,7 @@ impl<'a> Model<'a> {
         let contentions = Contentions::new(capture);
         let spaces = AddressSpaces::new(capture);
         let mut sites = Sites::new(capture, rules, &states, &brackets, &contentions, &spaces);
+        sites.count_as_late(&network::late_answers(capture, &states, &sites));
         let series = Series::new(capture, &states, &mut sites);
         let holds = Holds::new(capture, &states, &sites, &brackets, &spaces);
         let load = Load::new(capture, &states);

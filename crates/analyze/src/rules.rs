@@ -552,6 +552,13 @@ mod tests {
                 lock,
                 true,
             ),
+            (
+                FUTEX,
+                "std::sys::sync::mutex::futex::Mutex::lock_contended < serve",
+                "mutex of the program",
+                lock,
+                true,
+            ),
             (FUTEX, "pthread_cond_wait < worker", "futex", lock, false),
         ] {
             let found = program_site(&format!("{kernel} | {user}"));

@@ -77,6 +77,13 @@ impl Sites {
         &self.names[site.name as usize]
     }
 
+    /// Takes waits that look like rest for waits for an answer.
+    pub fn count_as_late(&mut self, waits: &[WaitId]) {
+        for wait in waits {
+            self.sites[wait.0 as usize].kind = WaitKind::Harm(Cause::Network, None);
+        }
+    }
+
     /// Names waits that are known by more than their own stacks to be for a lock of the program.
     pub fn know(&mut self, waits: &[WaitId], name: &str) {
         let known = self.names.iter().position(|other| other == name).unwrap_or_else(|| {

@@ -16,7 +16,7 @@ use crate::tally::Tally;
 use crate::thread_state::Doing;
 use crate::view;
 use crate::windows::{self, RawWindow};
-use crate::{chain, counterfactual, cpu, losses, rhythm, runtime, stopped, work};
+use crate::{chain, counterfactual, cpu, losses, network, rhythm, runtime, stopped, work};
 
 /// A thread is a culprit if at least so much of the waiting ends at it ...
 const CULPRIT_SHARE: f64 = 0.5;
@@ -55,6 +55,9 @@ pub(crate) fn judge(model: &Model<'_>, raw: &RawWindow) -> Option<Window> {
     let lock = raw.cause.is_lock().then(|| lock(model, raw, kind, culprit.as_ref()));
     let grade = grade(model, raw, cause, culprit.as_ref(), &leaves, total);
     let mut evidence: Vec<String> = cpu::evidence(model, raw).into_iter().collect();
+    if cause == Cause::Network {
+        evidence.push(network::evidence(model, raw));
+    }
     evidence.extend(evidence_of(model, raw, culprit.as_ref(), &leaves, total));
     let sender = if cause == Cause::Stopped { stopped::sender(model, raw) } else { None };
     evidence.extend(sender.as_ref().map(|sender| sender.evidence.clone()));
@@ -343,6 +346,9 @@ fn grade(
         None if raw.cause.is_lock() => Grade::Circumstantial,
         // What a thread waited for stands in its own stack or state.
         None if cause == Cause::CpuStarvation || cause == Cause::CpuThrottle => {
+            Grade::Circumstantial
+        }
+        None if cause == Cause::Network && !network::sender_was_busy(model, raw) => {
             Grade::Circumstantial
         }
         None => Grade::Strong,

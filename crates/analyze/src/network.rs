@@ -1,0 +1,91 @@
+//! Answers that came late: threads that wait in a receive for somebody at the other end of a connection.
+//!
+//! A receive is a server's rest, or a client's want, and the kernel does not say which. A thread that has its rest
+//! elsewhere (it sleeps, or waits in epoll) wants something of the other end when it receives, and how long that
+//! usually takes is seen.
+
+use coldcase_ingest::capture::{Capture, Context, Nanos, ThreadId, Wakeup};
+
+use crate::model::Model;
+use crate::names;
+use crate::rules::WaitKind;
+use crate::sites::Sites;
+use crate::tally::Tally;
+use crate::thread_state::{Doing, ThreadStates, WaitId};
+use crate::view;
+use crate::windows::RawWindow;
+
+/// The rule's name for a thread that waits in a receive.
+const RECEIVE: &str = "socket receive";
+/// So many waits make a habit.
+const HABIT: usize = 8;
+/// By so much a late answer stands out against the slowest but one tenth.
+const FACTOR: u64 = 4;
+
+/// The receives in which a thread waited far longer than it usually does.
+pub(crate) fn late_answers(capture: &Capture, states: &ThreadStates, sites: &Sites) -> Vec<WaitId> {
+    let mut late = Vec::new();
+    for (thread, _) in capture.threads.iter() {
+        let mut receives: Vec<(u64, WaitId)> = Vec::new();
+        let mut rests = 0;
+        for slice in states.of(thread) {
+            let Doing::Blocked(id) = slice.doing else { continue };
+            let site = sites.of(id);
+            match sites.name(site) == RECEIVE {
+                true => receives.push((slice.span.duration().0, id)),
+                false => rests += usize::from(site.kind == WaitKind::Idle),
+            }
+        }
+        if receives.len() < HABIT || rests < HABIT {
+            continue;
+        }
+        receives.sort_unstable();
+        let (usual, _) = receives[(receives.len() - 1) * 9 / 10];
+        let after = receives.partition_point(|(length, _)| *length < usual.saturating_mul(FACTOR));
+        late.extend(receives[after..].iter().map(|(_, id)| id));
+    }
+    late
+}
+
+/// Who sent the answers that ended a freeze's waits, with the time for which it ran meanwhile; `None` if they came
+/// from another machine.
+fn sender(model: &Model<'_>, raw: &RawWindow) -> Option<(ThreadId, Nanos)> {
+    let wakeups =
+        raw.waits().filter_map(|id| Some((model.wakeup(id)?, model.states.wait(id).span)));
+    let senders: Tally<ThreadId> = wakeups
+        .filter(|(wakeup, _)| is_by_sender(model.capture, wakeup))
+        .filter_map(|(wakeup, span)| Some((wakeup.waker?, span.duration())))
+        .collect();
+    let (thread, _) = senders.largest()?;
+    Some((thread, model.states.time(thread, raw.span, |doing| doing == Doing::Running)))
+}
+
+/// On one machine the sender delivers its data itself, in a software interrupt on its way out of the send
+/// (`loopback_xmit`, `drivers/net/loopback.c`; unix sockets without the interrupt).
+fn is_by_sender(capture: &Capture, wakeup: &Wakeup) -> bool {
+    const SENDS: &[&str] =
+        &["tcp_sendmsg", "udp_sendmsg", "unix_stream_sendmsg", "sock_sendmsg", "sock_write_iter"];
+    let sends = wakeup
+        .stack
+        .is_some_and(|stack| names::kernel(capture, stack).any(|name| SENDS.contains(&name)));
+    sends || wakeup.context == Context::Task
+}
+
+/// Whether the one who answered late ran all the while.
+pub(crate) fn sender_was_busy(model: &Model<'_>, raw: &RawWindow) -> bool {
+    sender(model, raw).is_some_and(|(_, ran)| ran.share_of(raw.span.duration()) > 0.5)
+}
+
+/// What is known of the other end.
+pub(crate) fn evidence(model: &Model<'_>, raw: &RawWindow) -> String {
+    let Some((thread, ran)) = sender(model, raw) else {
+        return "the answers came from outside of what was recorded".to_owned();
+    };
+    let name = view::thread_name(model.capture, thread);
+    let process = name.pid.map_or(String::new(), |pid| format!(" of process {pid}"));
+    format!(
+        "{}{process} answered late: it was on a CPU for {:.0} % of the window",
+        name.comm,
+        100.0 * ran.share_of(raw.span.duration())
+    )
+}
