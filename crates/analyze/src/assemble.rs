@@ -13,7 +13,7 @@ use crate::profile;
 use crate::remedies;
 use crate::suspects::{self, Suspects};
 use crate::windows::{self, RawWindow};
-use crate::{own_calls, rhythm, timeline, totals, verdict};
+use crate::{lone, own_calls, rhythm, timeline, totals, verdict};
 
 /// Analyses a capture.
 ///
@@ -50,7 +50,10 @@ pub fn analyze(capture: &Capture, options: &Options) -> Findings {
     let suspects = match worst {
         Some(index) => suspects::examine(&model, &raws[index], &windows[index]),
         None if no_scheduler => suspects::nothing_to_judge_by(capture),
-        None => Suspects::default(),
+        None => Suspects {
+            cannot_tell: lone::hint(&model).into_iter().collect(),
+            ..Suspects::default()
+        },
     };
     let container = worst.and_then(|index| container::of(windows[index].culprit.as_ref()?));
     Findings {

@@ -19,6 +19,7 @@ mod family;
 pub mod findings;
 mod holds;
 mod interpreter;
+mod lone;
 mod losses;
 mod memory;
 mod mm;
