@@ -14,7 +14,7 @@ use crate::profile;
 use crate::remedies;
 use crate::suspects::{self, Suspects};
 use crate::windows::{self, RawWindow};
-use crate::{fingerprint, heat, own_calls, proofs, rhythm, timeline, totals, verdict, waits};
+use crate::{fingerprint, heat, lone, own_calls, proofs, rhythm, timeline, totals, verdict, waits};
 
 /// Analyses a capture.
 ///
@@ -52,7 +52,10 @@ pub fn analyze(capture: &Capture, options: &Options) -> Findings {
     let suspects = match worst {
         Some(index) => suspects::examine(&model, &raws[index], &windows[index]),
         None if no_scheduler => suspects::nothing_to_judge_by(capture),
-        None => Suspects::default(),
+        None => Suspects {
+            cannot_tell: lone::hint(&model).into_iter().collect(),
+            ..Suspects::default()
+        },
     };
     let container = worst.and_then(|index| container::of(windows[index].culprit.as_ref()?));
     let wait_sites = totals::by_site(&model, raw);

@@ -187,7 +187,7 @@ impl<'m, 'a> Blamer<'m, 'a> {
     /// Who ended a futex wait. A timed wait that runs out is taken up again at once: then the last of them counts.
     fn waker(&self, id: WaitId, via: Option<&Hold>) -> Result<(ThreadId, Hold), Why> {
         let model = self.model;
-        let known_lock = model.sites.of(id).by_program;
+        let known_lock = model.sites.of(id).known_lock;
         let last = model.series.of(id).and_then(|series| series.waits.last().copied());
         // What a holder waits for after it has let go is its own affair.
         let last = last.filter(|&last| {

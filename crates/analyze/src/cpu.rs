@@ -7,6 +7,7 @@ use crate::findings::Cause;
 use crate::model::Model;
 use crate::names;
 use crate::rules;
+use crate::tally::Tally;
 use crate::thread_state::{Doing, ThreadStates};
 use crate::windows::RawWindow;
 
@@ -106,17 +107,41 @@ pub(crate) fn is_throttled(model: &Model<'_>, stack: Option<StackId>, span: Span
     by_stack || !model.load.blind && idle()
 }
 
-/// The figure that tells a throttled process from a starved one.
-pub(crate) fn evidence(model: &Model<'_>, raw: &RawWindow) -> Option<String> {
-    let percent = 100.0 * model.load.idle_share(raw.span)?;
+/// The figure that tells a throttled process from a starved one, and who had the CPUs.
+pub(crate) fn evidence(model: &Model<'_>, raw: &RawWindow) -> Vec<String> {
+    let Some(idle) = model.load.idle_share(raw.span) else { return Vec::new() };
+    let percent = 100.0 * idle;
     match raw.cause {
-        Cause::CpuThrottle => Some(format!(
+        Cause::CpuThrottle if idle > IDLE_SHARE => vec![format!(
             "these threads wanted to run and were not allowed to, while the CPUs were idle for {percent:.0} % of \
              the window"
-        )),
+        )],
+        Cause::CpuThrottle => vec![
+            "these threads were taken off their CPUs by the kernel's bandwidth control, as their stacks show".to_owned(),
+        ],
         Cause::CpuStarvation => {
-            Some(format!("the CPUs were idle for only {percent:.0} % of the window"))
+            let busy = format!("the CPUs were idle for only {percent:.0} % of the window");
+            std::iter::once(busy).chain(who_had_them(model, raw)).collect()
         }
-        _ => None,
+        _ => Vec::new(),
     }
+}
+
+/// The process, other than the starved one, that ran most.
+fn who_had_them(model: &Model<'_>, raw: &RawWindow) -> Option<String> {
+    /// Who had less was one of many.
+    const WORTH_NAMING: f64 = 0.2;
+    let threads = &model.capture.threads;
+    let others = threads.iter().filter(|(id, row)| !row.is_idle_task() && !raw.crew.contains(id));
+    let times = others.map(|(id, row)| {
+        (row.process, model.states.time(id, raw.span, |doing| doing == Doing::Running))
+    });
+    let (process, time) = times.collect::<Tally<_>>().largest()?;
+    let all = Nanos(raw.span.duration().0.saturating_mul(model.load.cpus));
+    let share = time.share_of(all);
+    (share >= WORTH_NAMING).then(|| {
+        let comm = threads.process_comm(process);
+        let pid = threads.process(process).pid.map_or(String::new(), |pid| format!(" (pid {pid})"));
+        format!("most of it went to {comm}{pid}: {:.0} % of all CPUs' time", 100.0 * share)
+    })
 }

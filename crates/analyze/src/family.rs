@@ -36,8 +36,8 @@ pub(crate) fn all(model: &Model<'_>) -> Vec<Family> {
 /// Whether a harm can be common to a family: a futex that nobody knows is as a rule shared by nobody else, and each
 /// process finds a CPU or finds none by itself.
 pub(crate) fn is_common(model: &Model<'_>, harm: &Harm) -> bool {
-    let by_program = harm.wait.is_some_and(|id| model.sites.of(id).by_program);
-    harm.wait.is_some() && (harm.cause != Cause::Futex || by_program)
+    let known_lock = harm.wait.is_some_and(|id| model.sites.of(id).known_lock);
+    harm.wait.is_some() && (harm.cause != Cause::Futex || known_lock)
 }
 
 /// Whether a window of one process is part of one of its family.

@@ -53,7 +53,9 @@ pub(crate) fn of_stack(capture: &Capture, stack: StackId) -> Option<Release> {
             | "futex_unlock_pi"
             | "futex_wake_op"
             | "do_futex"
-            | "futex_requeue" => Release::Other,
+            | "futex_requeue"
+            | "locks_wake_up_blocks"
+            | "__locks_wake_up_blocks" => Release::Other,
             "rwsem_down_write_slowpath" | "rwsem_down_read_slowpath" => return None,
             _ => continue,
         };

@@ -31,16 +31,9 @@ pub struct Rule {
     pub kernels: String,
     /// Where in the kernel it comes from.
     pub source: String,
+    /// What it names is a lock of the program and no queue, which a futex alone does not tell.
+    pub known_lock: bool,
     conditions: Vec<Condition>,
-}
-
-impl Rule {
-    /// Whether it knows the wait by a function of the program, so that what the kernel alone cannot tell (a
-    /// futex is a lock or a queue) is told.
-    #[must_use]
-    pub fn by_program(&self) -> bool {
-        self.conditions.iter().any(|condition| matches!(condition, Condition::User(_)))
-    }
 }
 
 /// What kind of waiting a site is.
@@ -324,9 +317,15 @@ fn parse_rule(
     if conditions.is_empty() {
         return Err("a rule without a condition fits everything".into());
     }
+    let (kind, known) = match kind.strip_suffix(":known") {
+        Some(kind) => (kind, true),
+        None => (kind, false),
+    };
+    let by_program = conditions.iter().any(|condition| matches!(condition, Condition::User(_)));
     Ok(Rule {
         site: site.to_owned(),
         kind: parse_kind(kind)?,
+        known_lock: known || by_program,
         kernels: kernels.to_owned(),
         source: source.to_owned(),
         conditions,
@@ -423,7 +422,7 @@ mod tests {
         let stack = capture.stacks.intern(&frames);
         let rules = Rules::built_in();
         let rule = Matcher::new(&capture, &rules).rule(Some(stack), TaskState::Sleeping)?;
-        Some((rule.site.clone(), rule.kind, rule.by_program()))
+        Some((rule.site.clone(), rule.kind, rule.known_lock))
     }
 
     fn kind(stack: &str) -> Option<WaitKind> {

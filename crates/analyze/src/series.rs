@@ -60,7 +60,7 @@ impl Series {
     fn add(&mut self, thread: ThreadId, waits: Vec<WaitId>, states: &ThreadStates, sites: &Sites) {
         let [first, .., last] = *waits else { return };
         let span = Span::new(states.wait(first).span.start, states.wait(last).span.end);
-        let known_lock = sites.of(first).by_program;
+        let known_lock = sites.of(first).known_lock;
         self.of_wait.extend(waits.iter().map(|&wait| (wait, self.rows.len())));
         self.rows.push(Row { thread, waits, span, known_lock });
     }
@@ -90,5 +90,5 @@ fn goes_on(capture: &Capture, states: &ThreadStates, sites: &Sites, id: WaitId) 
         let wakeup = states.wait(id).wakeup.map(|index| &capture.wakeups[index]);
         wakeup.is_none_or(|wakeup| wakeup.context != Context::Task)
     };
-    matches!(site.kind, WaitKind::Harm(Cause::Futex, _)) && (site.by_program || timed_out())
+    matches!(site.kind, WaitKind::Harm(Cause::Futex, _)) && (site.known_lock || timed_out())
 }

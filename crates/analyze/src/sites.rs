@@ -9,7 +9,7 @@ use crate::findings::{Cause, LockMode, Operation};
 use crate::mm::AddressSpaces;
 use crate::operation;
 use crate::release;
-use crate::rules::{Matcher, Rule, Rules, WaitKind};
+use crate::rules::{Matcher, Rules, WaitKind};
 use crate::thread_state::{ThreadStates, Wait, WaitId};
 
 /// What each wait was for, by the wait's number.
@@ -23,8 +23,8 @@ pub(crate) struct Sites {
 pub(crate) struct Site {
     name: u32,
     pub kind: WaitKind,
-    /// A function of the program tells what is waited for.
-    pub by_program: bool,
+    /// It is known to be a lock and no queue: a function of the program tells, or the kind of lock.
+    pub known_lock: bool,
     pub lock: Option<LockKey>,
     /// The lock's address, where the capture has it.
     pub address: Option<u64>,
@@ -93,7 +93,7 @@ impl Sites {
         let known = u32::try_from(known).unwrap_or(u32::MAX);
         for wait in waits {
             let site = &mut self.sites[wait.0 as usize];
-            (site.name, site.by_program) = (known, true);
+            (site.name, site.known_lock) = (known, true);
         }
     }
 
@@ -179,7 +179,7 @@ impl Tables<'_> {
         Site {
             name: names.id(&full_name),
             kind,
-            by_program: rule.is_some_and(Rule::by_program),
+            known_lock: rule.is_some_and(|rule| rule.known_lock),
             lock: self.lock(wait, kind, address),
             address,
             operation,

@@ -54,7 +54,7 @@ pub(crate) fn judge(model: &Model<'_>, raw: &RawWindow) -> Option<Window> {
     let kind = if cause.is_lock() { cause } else { raw.cause };
     let lock = raw.cause.is_lock().then(|| lock(model, raw, kind, culprit.as_ref()));
     let grade = grade(model, raw, cause, culprit.as_ref(), &leaves, total);
-    let mut evidence: Vec<String> = cpu::evidence(model, raw).into_iter().collect();
+    let mut evidence = cpu::evidence(model, raw);
     if cause == Cause::Network {
         evidence.push(network::evidence(model, raw));
     }

@@ -66,6 +66,9 @@ pub(crate) const SEVERAL: usize = 3;
 const MANY: usize = 4;
 /// Waits of a process closer than this belong to one freeze: what lies between is the hand-over.
 const JOIN: Nanos = Nanos(10_000_000);
+/// A quota is used up once in each period, of 100 ms by default (`default_cfs_period`, `kernel/sched/fair.c`); a period
+/// may pass in which it is not.
+const JOIN_THROTTLED: Nanos = Nanos(200_000_000);
 
 /// Every freeze, in order of time.
 pub(crate) fn find(model: &Model<'_>, options: &Options) -> Vec<RawWindow> {
@@ -138,12 +141,15 @@ fn join(model: &Model<'_>, harms: &[Harm]) -> Vec<Span> {
     };
     let making: Vec<&Harm> = harms.iter().filter(|harm| harm.makes_window).collect();
     let mut windows: Vec<Span> = Vec::new();
-    let closed = making.iter().filter(|harm| !is_open(harm)).map(|harm| harm.span);
-    for span in closed {
+    let mut throttled = false;
+    for harm in making.iter().filter(|harm| !is_open(harm)) {
+        let throttles = harm.cause == Cause::CpuThrottle;
+        let join = if throttled && throttles { JOIN_THROTTLED } else { JOIN };
         match windows.last_mut() {
-            Some(last) if span.start <= last.end.plus(JOIN) => *last = last.hull(span),
-            _ => windows.push(span),
+            Some(last) if harm.span.start <= last.end.plus(join) => *last = last.hull(harm.span),
+            _ => windows.push(harm.span),
         }
+        throttled = throttles;
     }
     if windows.is_empty() && making.len() >= MANY {
         windows.extend(making.iter().map(|harm| harm.span).reduce(Span::hull));
@@ -202,7 +208,7 @@ fn window(
     let mut threads: Vec<ThreadId> = making().map(|harm| harm.thread).collect();
     threads.sort_unstable();
     threads.dedup();
-    let known = making().filter(|harm| harm.wait.is_some_and(|id| model.sites.of(id).by_program));
+    let known = making().filter(|harm| harm.wait.is_some_and(|id| model.sites.of(id).known_lock));
     let known_lock = known.count() * 2 > making().count();
     let crew = crew.to_vec();
     let window = RawWindow { process, crew, span, harms: inside, cause, threads, known_lock };
@@ -393,7 +399,12 @@ impl Habits {
         cause: Cause,
         wait: Option<WaitId>,
     ) -> bool {
-        let known_lock = wait.is_some_and(|id| model.sites.of(id).by_program);
+        let site = wait.map(|id| model.sites.of(id));
+        let known_lock = site.is_some_and(|site| site.known_lock);
+        // What a new process does first may be to wait for its turn.
+        if self.born_here && site.is_some_and(|site| model.sites.name(site) == "file lock") {
+            return false;
+        }
         let wait = wait.map(|id| model.states.wait(id));
         if wait.is_some_and(|wait| wait.open_start && wait.open_end) {
             return false;
