@@ -34,7 +34,7 @@ fn captures() -> Vec<(String, Vec<u8>)> {
 }
 
 fn read(bytes: &[u8]) -> Result<Capture, Problem> {
-    read_bytes(bytes, ReadOptions { format: None }, &mut |_, _| {})
+    read_bytes(bytes, ReadOptions::default(), &mut |_, _| {})
 }
 
 fn options() -> Options {

@@ -16,11 +16,6 @@ use crate::progress::Progress;
 
 /// Reads a capture and gives its addresses names.
 pub fn capture(path: &Path, arguments: &ReadingArguments) -> Result<(Capture, SymbolReport)> {
-    let options = ReadOptions { format: arguments.format.map(Into::into) };
-    let progress = Progress::new("reading");
-    let mut capture =
-        coldcase_ingest::read(path, options, &mut |done, total| progress.set(done, total))?;
-    drop(progress);
     if let Some(missing) =
         arguments.kallsyms.iter().chain(&arguments.symfs).find(|path| !path.exists())
     {
@@ -32,6 +27,12 @@ pub fn capture(path: &Path, arguments: &ReadingArguments) -> Result<(Capture, Sy
         build_id_cache: std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".debug")),
         running_kernel: true,
     };
+    let options =
+        ReadOptions { format: arguments.format.map(Into::into), programs: Some(&sources) };
+    let progress = Progress::new("reading");
+    let mut capture =
+        coldcase_ingest::read(path, options, &mut |done, total| progress.set(done, total))?;
+    drop(progress);
     let report = symbols::resolve(&mut capture, &sources);
     capture.warnings.extend(report.warnings.iter().cloned());
     Ok((capture, report))

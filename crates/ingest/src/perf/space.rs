@@ -13,6 +13,7 @@ use crate::capture::{
 pub(super) struct Spaces {
     spaces: FxHashMap<i32, Space>,
     epochs: u32,
+    revisions: u32,
     stacks: FxHashMap<(ChainId, u32), Option<StackId>>,
     build_ids: FxHashMap<String, BuildId>,
     frames: Vec<FrameId>,
@@ -22,16 +23,19 @@ pub(super) struct Spaces {
 #[derive(Clone, Default)]
 struct Space {
     epoch: u32,
+    /// Another one after every change.
+    revision: u32,
     mappings: Vec<Mapping>,
 }
 
+/// A stretch of a process's memory.
 #[derive(Clone, Copy)]
-struct Mapping {
-    start: u64,
-    end: u64,
-    file_offset: u64,
+pub(super) struct Mapping {
+    pub start: u64,
+    pub end: u64,
+    pub file_offset: u64,
     /// `None` for memory without a file.
-    module: Option<ModuleId>,
+    pub module: Option<ModuleId>,
 }
 
 /// The kernel's addresses mean the same in every process.
@@ -40,7 +44,7 @@ const KERNEL_EPOCH: u32 = u32::MAX;
 /// (`enum perf_callchain_context`, `include/uapi/linux/perf_event.h`).
 const MARKERS: u64 = 0xffff_ffff_ffff_f001;
 const MARKER_KERNEL: u64 = (-128_i64).cast_unsigned();
-const MARKER_USER: u64 = (-512_i64).cast_unsigned();
+pub(super) const MARKER_USER: u64 = (-512_i64).cast_unsigned();
 
 impl Spaces {
     /// Build ids that the capture's index gives, by path.
@@ -63,7 +67,9 @@ impl Spaces {
             module: module.map(|module| capture.modules.intern(module)),
         };
         let next_epoch = self.epochs + 1;
+        self.revisions += 1;
         let space = self.spaces.entry(record.pid).or_default();
+        space.revision = self.revisions;
         let overlapped = space.mappings.len();
         space.mappings.retain(|old| old.end <= mapping.start || mapping.end <= old.start);
         if space.epoch == 0 || space.mappings.len() != overlapped {
@@ -85,7 +91,12 @@ impl Spaces {
     /// A process runs another program: nothing of its memory stays.
     pub fn exec(&mut self, pid: i32) {
         self.epochs += 1;
-        self.spaces.insert(pid, Space { epoch: self.epochs, mappings: Vec::new() });
+        self.spaces.insert(pid, Space { epoch: self.epochs, ..Space::default() });
+    }
+
+    /// What a process has mapped, by address, and a number that changes with it.
+    pub fn mappings(&self, pid: i32) -> Option<(&[Mapping], u32)> {
+        self.spaces.get(&pid).map(|space| (&space.mappings[..], space.revision))
     }
 
     /// The stack of a raw callchain as it was in this process at this moment; `None` if it has no frame.
@@ -132,6 +143,12 @@ impl Spaces {
             self.frames.push(capture.frames.intern(mode, location));
         }
         (!self.frames.is_empty()).then(|| capture.stacks.intern(&self.frames))
+    }
+}
+
+impl Mapping {
+    pub fn covers(&self, address: u64) -> bool {
+        (self.start..self.end).contains(&address)
     }
 }
 

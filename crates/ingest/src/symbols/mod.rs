@@ -27,6 +27,7 @@ mod kallsyms;
 mod kernel;
 mod locate;
 mod plausible;
+mod programs;
 mod read;
 mod report;
 mod user;
@@ -35,6 +36,7 @@ use std::path::PathBuf;
 
 use crate::capture::{Capture, Mode, Symbol};
 
+pub(crate) use programs::{Program, Programs, Section};
 pub use report::{Count, KernelReport, ModuleReport, SymbolReport};
 
 /// Where names may be taken from. All of it is the caller's choice.
