@@ -44,7 +44,7 @@ fn counted_by_perf(name: &str) -> BTreeMap<String, u64> {
         }
         let (kind, rest) = line.trim().split_once(" events:")?;
         let count = rest.split_whitespace().next()?.parse().ok()?;
-        Some((if kind == "SAMPLE" && event != "" { event } else { kind }, count))
+        Some((if kind == "SAMPLE" && !event.is_empty() { event } else { kind }, count))
     }))
 }
 
