@@ -25,6 +25,7 @@ pub fn capture(path: &Path, arguments: &ReadingArguments) -> Result<(Capture, Sy
         kallsyms: arguments.kallsyms.clone(),
         symfs: arguments.symfs.clone(),
         build_id_cache: std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".debug")),
+        debug_folders: debug_folders(),
         running_kernel: true,
     };
     let options =
@@ -36,6 +37,18 @@ pub fn capture(path: &Path, arguments: &ReadingArguments) -> Result<(Capture, Sy
     let report = symbols::resolve(&mut capture, &sources);
     capture.warnings.extend(report.warnings.iter().cloned());
     Ok((capture, report))
+}
+
+/// Where this machine keeps debug files by build id: what its packages installed, and debuginfod's cache
+/// (debuginfod-find(1)).
+fn debug_folders() -> Vec<PathBuf> {
+    let folder = |name: &str| std::env::var_os(name).map(PathBuf::from);
+    let cache = || {
+        let base = folder("XDG_CACHE_HOME").or_else(|| Some(folder("HOME")?.join(".cache")));
+        Some(base?.join("debuginfod_client"))
+    };
+    let cache = folder("DEBUGINFOD_CACHE_PATH").or_else(cache);
+    cache.into_iter().chain([PathBuf::from("/usr/lib/debug")]).collect()
 }
 
 /// Analyses a capture.

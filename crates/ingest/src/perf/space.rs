@@ -60,10 +60,11 @@ impl Spaces {
     /// A process maps a file.
     pub fn map(&mut self, record: &MmapRecord, capture: &mut Capture) {
         let module = user_module(record, self.build_ids.get(&record.path));
+        let is_made = module.as_ref().is_some_and(|module| module.kind == ModuleKind::Anonymous);
         let mapping = Mapping {
             start: record.start,
             end: record.start.saturating_add(record.length),
-            file_offset: record.file_offset,
+            file_offset: if is_made { record.start } else { record.file_offset },
             module: module.map(|module| capture.modules.intern(module)),
         };
         let next_epoch = self.epochs + 1;
@@ -171,14 +172,25 @@ fn mode_of_address(address: u64) -> Mode {
     if address >> 63 == 1 { Mode::Kernel } else { Mode::User }
 }
 
+/// Memory without a file that code is run from: a JIT's. It writes what it makes to a map, by which perf
+/// calls it, too (`map__new`, `tools/perf/util/map.c`, Linux 6.1). Its bytes are counted by their address.
+fn made_code(record: &MmapRecord) -> Module {
+    let path = format!("/tmp/perf-{}.map", record.pid);
+    Module { path, kind: ModuleKind::Anonymous, build_id: None }
+}
+
 /// The module of a mapping; `None` for memory without a file, such as a stack or a JIT's code.
 fn user_module(record: &MmapRecord, indexed: Option<&BuildId>) -> Option<Module> {
     let path = record.path.as_str();
     let kind = match path {
         "[vdso]" | "[vdso32]" => ModuleKind::Vdso,
         "[heap]" | "[stack]" | "[vvar]" | "[uprobes]" | "" => return None,
-        _ if path.starts_with("//anon") || path.starts_with("[anon") => return None,
-        _ if path.starts_with("/memfd:") || path.starts_with("/dev/zero") => ModuleKind::Anonymous,
+        _ if path.starts_with("//anon") || path.starts_with("[anon") => {
+            return Some(made_code(record));
+        }
+        _ if path.starts_with("/memfd:") || path.starts_with("/dev/zero") => {
+            return Some(made_code(record));
+        }
         _ => ModuleKind::User,
     };
     let build_id = record.build_id.as_ref().map(|id| BuildId(id.clone().into()));

@@ -33,6 +33,8 @@ pub struct KernelReport {
     pub frames: Count,
     /// Where the names come from, or why there are none; one sentence.
     pub source: String,
+    /// Whether no list of symbols fits.
+    pub is_missing: bool,
     /// Loadable modules that frames lie in, with their number of frames, by name.
     pub modules: Vec<(String, usize)>,
 }
