@@ -200,8 +200,8 @@ impl Search {
         }
         for place in places {
             let Entry::File { shown, real } = folder.entry(&place) else { continue };
-            if self.is_complete() || self.seen.contains(&real) {
-                continue;
+            if self.is_complete() {
+                return;
             }
             if let Ok(bytes) = read::read_file(&real)
                 && link.fits(&bytes)
@@ -209,7 +209,6 @@ impl Search {
             {
                 self.files.push(FoundFile { shown, bytes, summary });
             }
-            self.seen.push(real);
         }
     }
 

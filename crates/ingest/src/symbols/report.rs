@@ -52,6 +52,8 @@ pub struct ModuleReport {
     pub files: Vec<PathBuf>,
     /// Why frames of it have no name; `None` if all have one.
     pub reason: Option<WhyNoSymbol>,
+    /// Its build id, as people write it, if the capture has one.
+    pub build_id: Option<String>,
     /// For a person: what was looked for and where, which files were turned down and why.
     pub notes: Vec<String>,
 }

@@ -180,9 +180,10 @@ fn report(capture: &Capture, job: &Job, outcome: &Outcome) -> ModuleReport {
             files.extend(found.files.iter().map(|file| file.shown.clone()));
         }
     }
-    let path = capture.modules.get(job.module).path.clone();
+    let module = capture.modules.get(job.module);
+    let (path, build_id) = (module.path.clone(), module.build_id.as_ref().map(ToString::to_string));
     let frames = Count { resolved, total: job.frames.len() };
-    ModuleReport { module: job.module, path, frames, files, reason, notes }
+    ModuleReport { module: job.module, path, frames, files, reason, build_id, notes }
 }
 
 fn unchecked_warning(report: &ModuleReport) -> String {
