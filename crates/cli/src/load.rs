@@ -16,11 +16,6 @@ use crate::progress::Progress;
 
 /// Reads a capture and gives its addresses names.
 pub fn capture(path: &Path, arguments: &ReadingArguments) -> Result<(Capture, SymbolReport)> {
-    let options = ReadOptions { format: arguments.format.map(Into::into) };
-    let progress = Progress::new("reading");
-    let mut capture =
-        coldcase_ingest::read(path, options, &mut |done, total| progress.set(done, total))?;
-    drop(progress);
     if let Some(missing) =
         arguments.kallsyms.iter().chain(&arguments.symfs).find(|path| !path.exists())
     {
@@ -30,11 +25,30 @@ pub fn capture(path: &Path, arguments: &ReadingArguments) -> Result<(Capture, Sy
         kallsyms: arguments.kallsyms.clone(),
         symfs: arguments.symfs.clone(),
         build_id_cache: std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".debug")),
+        debug_folders: debug_folders(),
         running_kernel: true,
     };
+    let options =
+        ReadOptions { format: arguments.format.map(Into::into), programs: Some(&sources) };
+    let progress = Progress::new("reading");
+    let mut capture =
+        coldcase_ingest::read(path, options, &mut |done, total| progress.set(done, total))?;
+    drop(progress);
     let report = symbols::resolve(&mut capture, &sources);
     capture.warnings.extend(report.warnings.iter().cloned());
     Ok((capture, report))
+}
+
+/// Where this machine keeps debug files by build id: what its packages installed, and debuginfod's cache
+/// (debuginfod-find(1)).
+fn debug_folders() -> Vec<PathBuf> {
+    let folder = |name: &str| std::env::var_os(name).map(PathBuf::from);
+    let cache = || {
+        let base = folder("XDG_CACHE_HOME").or_else(|| Some(folder("HOME")?.join(".cache")));
+        Some(base?.join("debuginfod_client"))
+    };
+    let cache = folder("DEBUGINFOD_CACHE_PATH").or_else(cache);
+    cache.into_iter().chain([PathBuf::from("/usr/lib/debug")]).collect()
 }
 
 /// Analyses a capture.

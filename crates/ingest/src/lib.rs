@@ -15,6 +15,7 @@ use std::path::Path;
 
 use capture::Capture;
 pub use error::{IngestError, Problem};
+use symbols::{Programs, SymbolSources};
 
 /// A format that the caller insists on.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -32,10 +33,13 @@ pub enum InputFormat {
 }
 
 /// How to read a capture.
-#[derive(Clone, Copy, Debug)]
-pub struct ReadOptions {
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ReadOptions<'a> {
     /// The format; `None` finds it by the bytes.
     pub format: Option<InputFormat>,
+    /// Where the captured machine's programs are, to unwind stacks that were recorded as bytes (`perf record
+    /// --call-graph dwarf`). Without it, of such a stack only the innermost frame is known.
+    pub programs: Option<&'a SymbolSources>,
 }
 
 /// Reads a capture from a file, or from standard input if the path is `-`.
@@ -48,7 +52,7 @@ pub struct ReadOptions {
 /// If nothing could be read at all: the error names the file, the byte and the reason.
 pub fn read(
     path: &Path,
-    options: ReadOptions,
+    options: ReadOptions<'_>,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Capture, IngestError> {
     let input = input::load(path)?;
@@ -65,7 +69,7 @@ pub fn read(
 /// If nothing could be read at all.
 pub fn read_bytes(
     bytes: &[u8],
-    options: ReadOptions,
+    options: ReadOptions<'_>,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Capture, Problem> {
     read_input(bytes, &[], options, progress)
@@ -74,7 +78,7 @@ pub fn read_bytes(
 fn read_input(
     bytes: &[u8],
     parts: &[Vec<u8>],
-    options: ReadOptions,
+    options: ReadOptions<'_>,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Capture, Problem> {
     match options.format {
@@ -82,7 +86,7 @@ fn read_input(
             Err(Problem::at(0, "the file does not begin as a perf.data does"))
         }
         None | Some(InputFormat::Perf) if perf::is_perf_data(bytes) => {
-            perf::read(bytes, parts, progress)
+            perf::read(bytes, parts, options.programs.map(Programs::open), progress)
         }
         format => text::read(bytes, format, progress),
     }

@@ -6,6 +6,7 @@ use anyhow::Result;
 use coldcase_ingest::capture::{Capture, Meaning};
 use coldcase_ingest::symbols::SymbolReport;
 
+use super::inspect_names;
 use crate::args::InspectArguments;
 use crate::exit_code::Exit;
 use crate::{load, output};
@@ -25,7 +26,7 @@ fn describe(capture: &Capture, symbols: &SymbolReport) -> String {
     // Writing to a string cannot fail.
     let _ = head(&mut text, capture)
         .and_then(|()| events(&mut text, capture))
-        .and_then(|()| names(&mut text, symbols))
+        .and_then(|()| inspect_names::write(&mut text, symbols))
         .and_then(|()| reach(&mut text, capture));
     text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
 }
@@ -72,26 +73,6 @@ fn events(out: &mut String, capture: &Capture) -> std::fmt::Result {
     Ok(())
 }
 
-fn names(out: &mut String, symbols: &SymbolReport) -> std::fmt::Result {
-    let kernel = &symbols.kernel;
-    writeln!(out, "\nnames")?;
-    writeln!(
-        out,
-        "  kernel: {} of {} frames, from {}",
-        kernel.frames.resolved, kernel.frames.total, kernel.source
-    )?;
-    let mut modules: Vec<_> = symbols.modules.iter().collect();
-    modules.sort_by_key(|module| std::cmp::Reverse(module.frames.total));
-    for module in modules.iter().take(20) {
-        let frames = &module.frames;
-        writeln!(out, "  {}: {} of {} frames", module.path, frames.resolved, frames.total)?;
-        for note in &module.notes {
-            writeln!(out, "      {note}")?;
-        }
-    }
-    Ok(())
-}
-
 /// What can be concluded, and what to record for more.
 fn reach(out: &mut String, capture: &Capture) -> std::fmt::Result {
     writeln!(out, "\nwhat can be told")?;
@@ -121,6 +102,19 @@ fn reach(out: &mut String, capture: &Capture) -> std::fmt::Result {
         let mark = if can { "yes" } else { "no " };
         let hint = if can { String::new() } else { format!("  (record {record})") };
         writeln!(out, "  {mark} {what}{hint}")?;
+    }
+    let switches_alone = has(Meaning::SwitchRecords) && !has(Meaning::Switches);
+    if switches_alone {
+        writeln!(
+            out,
+            "      PERF_RECORD_SWITCH has no stacks and no states: a wait for a lock and rest look alike"
+        )?;
+    }
+    if [Meaning::Switches, Meaning::Waking].iter().any(|&meaning| capture.sampled(meaning)) {
+        writeln!(
+            out,
+            "      the events are sampled (-F or -c): no durations can be told from them"
+        )?;
     }
     if lines.iter().any(|(can, ..)| !can) {
         writeln!(out, "\nrecord next time\n  {RECIPE}")?;

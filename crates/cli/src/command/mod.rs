@@ -2,4 +2,5 @@
 
 pub mod check;
 pub mod inspect;
+mod inspect_names;
 pub mod report;

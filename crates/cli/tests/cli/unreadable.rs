@@ -41,8 +41,9 @@ fn a_program() {
 }
 
 #[test]
-fn a_gzip_file() {
-    refused(b"\x1f\x8b\x08\0\0\0\0\0", "at byte 0: it is gzip-compressed");
+fn what_only_begins_as_gzip_or_xz() {
+    refused(b"\x1f\x8b\x08\0\0\0\0\0", "at byte 0: the file is gzip-compressed and cannot");
+    refused(b"\xfd7zXZ\0 and nothing of it", "at byte 0: the file is xz-compressed and cannot");
 }
 
 #[test]

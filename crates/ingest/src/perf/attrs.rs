@@ -1,9 +1,11 @@
 //! Which attribute is which event.
 
+use linux_perf_event_reader::RecordType;
 use rustc_hash::FxHashMap;
 
 use super::event_name::{HARDWARE, HARDWARE_CACHE, RAW, SOFTWARE, TRACEPOINT, event_name};
 use super::header::Attribute;
+use super::records::Record;
 use super::sample::SampleLayout;
 use super::tracepoint::Tracepoint;
 use super::tracing_data::TracingData;
@@ -16,6 +18,8 @@ pub(super) struct EventPlan {
     pub count: EventCount,
     /// Records that were shorter than their own description.
     pub unreadable: u64,
+    /// The id of a tracepoint whose description the file does not have.
+    undescribed: Option<u64>,
 }
 
 /// How an event's samples are decoded.
@@ -64,6 +68,20 @@ impl EventPlans {
         }
     }
 
+    /// The id of a sample's tracepoint and its layout, if the tracepoint's description is missing.
+    pub fn undescribed(&self, record: &Record<'_>) -> Option<(u64, &SampleLayout)> {
+        if RecordType(record.kind) != RecordType::SAMPLE {
+            return None;
+        }
+        let plan = &self.plans[self.of_sample(record.body)?];
+        Some((plan.undescribed?, &plan.layout))
+    }
+
+    /// Whether the description of any tracepoint is missing.
+    pub fn lacks_descriptions(&self) -> bool {
+        self.plans.iter().any(|plan| plan.undescribed.is_some())
+    }
+
     /// Layout of the trailer of a record that is no sample. Events whose samples differ have their id at the
     /// very end; otherwise all have the same one.
     pub fn trailer(&self, body: &[u8]) -> Option<&SampleLayout> {
@@ -79,7 +97,10 @@ impl EventPlan {
         let (name, decoder, meaning) = recognise(attribute, tracing, big_endian);
         let sampled = attribute.attr.kind == TRACEPOINT && !attribute.attr.is_every_one();
         let count = EventCount { name, count: 0, meaning, sampled };
-        Self { layout, decoder, count, unreadable: 0 }
+        let attr = &attribute.attr;
+        let undescribed = (attr.kind == TRACEPOINT && tracing.format(attr.config).is_none())
+            .then_some(attr.config);
+        Self { layout, decoder, count, unreadable: 0, undescribed }
     }
 }
 

@@ -1,8 +1,10 @@
 //! From records in order of time to the tables of a [`Capture`].
 
 use super::chains::{ChainId, ChainTable};
-use super::event::{Body, Event, MmapRecord, NameId, SideRecord, Task};
-use super::space::Spaces;
+use super::dump::StackDump;
+use super::event::{Body, Event, MmapRecord, NameId, RawStack, SideRecord, Task};
+use super::space::{MARKER_USER, Spaces};
+use super::unwind::Unwinder;
 use crate::capture::{
     Activity, Capture, LockContention, Loss, LossKind, MmapLock, Module, ModuleKind, Sample, Span,
     StackId, Switch, SyscallEvent, SyscallPhase, TaskState, ThreadId, Timestamp, Wakeup,
@@ -12,6 +14,8 @@ use crate::capture::{
 #[derive(Default)]
 pub(super) struct SideTables {
     pub chains: ChainTable,
+    /// Taken out when their turn comes, so that their bytes are not kept.
+    pub dumps: Vec<Option<StackDump>>,
     pub names: Vec<String>,
     pub args: Vec<[u64; 6]>,
     pub records: Vec<SideRecord>,
@@ -21,6 +25,8 @@ pub(super) struct SideTables {
 pub(super) struct Builder {
     pub capture: Capture,
     pub spaces: Spaces,
+    /// For stacks that were recorded as bytes.
+    pub unwinder: Option<Unwinder>,
     /// Whether `PERF_RECORD_SWITCH` is the only source of switches.
     pub use_switch_records: bool,
 }
@@ -32,7 +38,7 @@ const KTHREADD: i32 = 2;
 
 impl Builder {
     /// Takes the next event.
-    pub fn add(&mut self, event: Event, side: &SideTables) {
+    pub fn add(&mut self, event: Event, side: &mut SideTables) {
         let time = Timestamp(event.time);
         if let Body::Record(index) = event.body {
             return self.add_record(&side.records[index as usize], time);
@@ -42,7 +48,8 @@ impl Builder {
             span.end = span.end.max(time);
         }
         let thread = self.current(&event);
-        let stack = event.chain.and_then(|chain| self.stack(chain, event.pid, side));
+        let stack = self.stack(event.stack, event.pid, side);
+        let side = &*side;
         match event.body {
             Body::Switch { out, into, state } => {
                 // An ending thread's own number is already gone from the sample; the event still has it.
@@ -214,7 +221,28 @@ impl Builder {
         thread
     }
 
-    fn stack(&mut self, chain: ChainId, pid: i32, side: &SideTables) -> Option<StackId> {
+    fn stack(&mut self, stack: RawStack, pid: i32, side: &mut SideTables) -> Option<StackId> {
+        let chain = match stack {
+            RawStack::None => return None,
+            RawStack::Chain(chain) => chain,
+            RawStack::Dump(dump) => {
+                let dump = side.dumps.get_mut(dump as usize)?.take()?;
+                self.unwind(&dump, pid, &mut side.chains)
+            }
+        };
         self.spaces.stack(chain, pid, &side.chains, &mut self.capture)
+    }
+
+    /// The callchain that the kernel would have written, could it unwind user space.
+    fn unwind(&mut self, dump: &StackDump, pid: i32, chains: &mut ChainTable) -> ChainId {
+        let user = match &mut self.unwinder {
+            Some(unwinder) => unwinder.unwind(dump, pid, &self.spaces, &self.capture),
+            None => vec![dump.ip()],
+        };
+        let kernel = dump.chain.map_or(&[][..], |chain| chains.chain(chain));
+        let mut words = kernel.to_vec();
+        words.push(MARKER_USER);
+        words.extend(user);
+        chains.intern_words(&words)
     }
 }

@@ -8,10 +8,10 @@ use rustc_hash::FxHashMap;
 use super::attrs::{Decoder, EventPlans};
 use super::build::SideTables;
 use super::bytes::Bytes;
-use super::chains::ChainId;
-use super::event::{Body, Event, MmapRecord, NameId, SideRecord};
+use super::event::{Body, Event, MmapRecord, NameId, RawStack, SideRecord};
 use super::header::{Attribute, Header};
 use super::records::{Record, walk};
+use super::sample::Sample;
 use super::tracepoint::Sink;
 use crate::capture::{ActivityKind, EventCount, MadeCode, Meaning, Phase};
 
@@ -105,17 +105,22 @@ impl Decode {
             plan.unreadable += 1;
             return None;
         };
-        let chain = match sample.callchain {
-            Some(chain) => Some(self.side.chains.intern(chain, self.big_endian)),
-            // Without callchains the interrupted address is all there is; a tracepoint's own tells nothing.
-            None if matches!(body, Body::Sample) => self.single_frame(sample.ip),
-            None => None,
-        };
-        Some(Event { time, pid: sample.pid, tid, cpu: sample.cpu, chain, body })
+        let stack = self.stack(&sample, matches!(body, Body::Sample));
+        Some(Event { time, pid: sample.pid, tid, cpu: sample.cpu, stack, body })
     }
 
-    fn single_frame(&mut self, ip: Option<u64>) -> Option<ChainId> {
-        Some(self.side.chains.intern_words(&[ip?]))
+    fn stack(&mut self, sample: &Sample<'_>, is_interrupted: bool) -> RawStack {
+        let chains = &mut self.side.chains;
+        let chain = sample.callchain.map(|chain| chains.intern(chain, self.big_endian));
+        if let Some(dump) = sample.dump.and_then(|dump| dump.keep(chain)) {
+            let index = u32::try_from(self.side.dumps.len()).unwrap_or(u32::MAX);
+            self.side.dumps.push(Some(dump));
+            return RawStack::Dump(index);
+        }
+        // Without callchains the interrupted address is all there is; a tracepoint's own tells nothing.
+        let single = |ip| chains.intern_words(&[ip]);
+        let alone = sample.ip.filter(|_| is_interrupted && chain.is_none()).map(single);
+        chain.or(alone).map_or(RawStack::None, RawStack::Chain)
     }
 
     fn other_record(&mut self, record: &Record<'_>) -> Option<Event> {
@@ -165,14 +170,14 @@ impl Decode {
                 let preempted = record.misc & SWITCH_OUT_PREEMPT != 0;
                 let body = Body::SwitchRecord { leaves, other, preempted };
                 let cpu = layout.trailing_cpu(record.body);
-                return Some(Event { time, pid, tid, cpu, chain: None, body });
+                return Some(Event { time, pid, tid, cpu, stack: RawStack::None, body });
             }
             _ => return None,
         };
         let index = u32::try_from(self.side.records.len()).ok()?;
         self.side.records.push(side);
         let body = Body::Record(index);
-        Some(Event { time, pid: 0, tid: -1, cpu: None, chain: None, body })
+        Some(Event { time, pid: 0, tid: -1, cpu: None, stack: RawStack::None, body })
     }
 
     /// Every event and every kind of record by name, with its count.

@@ -17,10 +17,20 @@ pub(super) struct Event {
     pub tid: i32,
     /// The CPU.
     pub cpu: Option<u32>,
-    /// The current thread's callchain.
-    pub chain: Option<ChainId>,
+    /// Where the current thread stood.
+    pub stack: RawStack,
     /// What happened.
     pub body: Body,
+}
+
+/// A stack before anybody knows what its addresses mean.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum RawStack {
+    None,
+    /// A callchain.
+    Chain(ChainId),
+    /// Registers and stack bytes, in a table of their own, still to be unwound.
+    Dump(u32),
 }
 
 /// Index of a thread name.

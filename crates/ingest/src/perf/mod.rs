@@ -15,6 +15,7 @@ mod bytes;
 mod chains;
 mod clock;
 mod decode;
+mod dump;
 mod event;
 mod event_name;
 mod expression;
@@ -23,9 +24,11 @@ mod header;
 mod order;
 mod records;
 mod sample;
+mod shape;
 mod space;
 mod tracepoint;
 mod tracing_data;
+mod unwind;
 
 use std::ops::Range;
 
@@ -33,20 +36,24 @@ use linux_perf_data::Feature;
 
 use crate::capture::{BuildId, Capture, EventCount, Format, Loss, LossKind, Meaning, Origin};
 use crate::error::Problem;
+use crate::symbols::Programs;
 use attrs::EventPlans;
 use build::Builder;
 use decode::Decode;
 pub(crate) use header::is_perf_data;
 use header::{Features, Header};
 use order::Sorter;
+use shape::Shapes;
 use space::Spaces;
 use tracing_data::TracingData;
+use unwind::Unwinder;
 
 /// Reads a whole perf.data. `parts` are the further files of a recording by several threads, records
-/// from their first byte on. `progress` is told how many bytes of how many have been read.
+/// from their first byte on. `programs` are what stacks are unwound with. `progress` is told how many bytes of how many have been read.
 pub(crate) fn read(
     file: &[u8],
     parts: &[Vec<u8>],
+    programs: Option<Programs>,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Capture, Problem> {
     let mut header = Header::parse(file)?;
@@ -56,15 +63,21 @@ pub(crate) fn read(
     } else {
         header.features.get(Feature::TRACING_DATA)
     };
-    let tracing = tracing_section.map(TracingData::parse).unwrap_or_default();
+    let mut tracing = tracing_section.map(TracingData::parse).unwrap_or_default();
     notes.extend(tracing.damage.clone());
     if header.attributes.is_empty() {
         return Err(Problem::at(header.data.start, "no event's description can be read"));
     }
-    let plans = EventPlans::new(&header.attributes, &tracing, header.big_endian);
+    let mut plans = EventPlans::new(&header.attributes, &tracing, header.big_endian);
+    if plans.lacks_descriptions() {
+        let stretches = stretches(file, &header, parts);
+        notes.push(recognise_by_shape(&stretches, &plans, &header, &mut tracing));
+        plans = EventPlans::new(&header.attributes, &tracing, header.big_endian);
+    }
     let mut builder = Builder {
         capture: Capture { origin: origin(&header), ..Capture::default() },
         spaces: spaces(&header.features),
+        unwinder: programs.map(Unwinder::new),
         use_switch_records: !plans
             .plans
             .iter()
@@ -72,9 +85,7 @@ pub(crate) fn read(
     };
     let mut decode = Decode::new(plans, header.big_endian);
     let mut sorter = Sorter::default();
-    let stretches: Vec<(&[u8], Range<usize>)> = std::iter::once((file, header.data.clone()))
-        .chain(parts.iter().map(|part| (&part[..], 0..part.len())))
-        .collect();
+    let stretches = stretches(file, &header, parts);
     let total = stretches.iter().map(|(_, range)| range.len() as u64).sum();
     let mut done = 0;
     let mut damage = Vec::new();
@@ -89,7 +100,7 @@ pub(crate) fn read(
             // Each of several threads has rounds of its own, which say nothing of the others'.
             if record.kind == decode::FINISHED_ROUND {
                 if parts.is_empty() {
-                    sorter.finish_round(|event| builder.add(event, &decode.side));
+                    sorter.finish_round(|event| builder.add(event, &mut decode.side));
                 }
             } else if let Some(event) = decode.record(&record) {
                 sorter.push(event);
@@ -97,8 +108,9 @@ pub(crate) fn read(
         }));
         done += range.len() as u64;
     }
-    sorter.finish(|event| builder.add(event, &decode.side));
+    sorter.finish(|event| builder.add(event, &mut decode.side));
     progress(total, total);
+    notes.extend(builder.unwinder.iter().flat_map(Unwinder::complaints));
 
     let mut capture = builder.capture;
     for stretch in damage {
@@ -117,6 +129,43 @@ pub(crate) fn read(
     warn_of_losses(&capture, &mut notes);
     capture.warnings.extend(notes);
     Ok(capture)
+}
+
+/// Where records are: behind the header, and in further files all over.
+fn stretches<'a>(
+    file: &'a [u8],
+    header: &Header<'_>,
+    parts: &'a [Vec<u8>],
+) -> Vec<(&'a [u8], Range<usize>)> {
+    let parts = parts.iter().map(|part| (&part[..], 0..part.len()));
+    std::iter::once((file, header.data.clone())).chain(parts).collect()
+}
+
+/// Adds descriptions of tracepoints that lack one and that their records reveal, and says what was found.
+fn recognise_by_shape(
+    stretches: &[(&[u8], Range<usize>)],
+    plans: &EventPlans,
+    header: &Header<'_>,
+    tracing: &mut TracingData,
+) -> String {
+    let mut shapes = Shapes::default();
+    for (bytes, range) in stretches {
+        records::walk(bytes, range.clone(), header.big_endian, |record| {
+            shapes.look_at(&record, plans, header.big_endian);
+        });
+    }
+    let found = shapes.recognised();
+    let missing = "the file does not hold the descriptions of its tracepoints";
+    if found.is_empty() {
+        return format!("{missing}: none of them can be read");
+    }
+    let names: Vec<String> =
+        found.iter().map(|(format, records)| format!("{} ({records})", format.name)).collect();
+    tracing.formats.extend(found.into_iter().map(|(format, _)| ("sched".to_owned(), format)));
+    format!(
+        "{missing}: {} were recognised by the shape of all their records, the others are only counted",
+        names.join(", ")
+    )
 }
 
 fn origin(header: &Header<'_>) -> Origin {

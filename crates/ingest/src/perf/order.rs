@@ -56,11 +56,11 @@ impl Sorter {
 
 #[cfg(test)]
 mod tests {
-    use super::super::event::Body;
+    use super::super::event::{Body, RawStack};
     use super::*;
 
     fn event(time: u64, tid: i32) -> Event {
-        Event { time, pid: 0, tid, cpu: None, chain: None, body: Body::Sample }
+        Event { time, pid: 0, tid, cpu: None, stack: RawStack::None, body: Body::Sample }
     }
 
     fn order(input: &[(u64, i32)], rounds_at: &[usize]) -> (Vec<(u64, i32)>, u64) {

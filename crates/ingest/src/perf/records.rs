@@ -216,13 +216,14 @@ mod tests {
         let packed = zstd::stream::encode_all(&plain[..], 1).unwrap();
         let (front, back) = packed.split_at(packed.len() / 2);
         let file = [record(COMPRESSED, front), record(COMPRESSED, back)].concat();
-        assert_eq!(kinds(&file).0.len(), 100);
+        let (kinds, damage) = kinds(&file);
+        assert!(damage.is_empty() && kinds.iter().filter(|&&kind| kind == 9).count() == 100);
     }
 
     #[test]
     fn a_damaged_compressed_record_is_reported_with_its_place() {
         let file = [record(9, &[]), record(COMPRESSED, &[1; 40])].concat();
         let (kinds, damage) = kinds(&file);
-        assert_eq!((kinds.len(), damage[0].offset), (1, 8));
+        assert_eq!((kinds, damage[0].offset), (vec![9, COMPRESSED], 8));
     }
 }

@@ -2,11 +2,12 @@
 //!
 //! Which fields a sample has is told by `attr.sample_type`; they come in the order of
 //! `perf_output_sample` (`kernel/events/core.c`, Linux 6.1). Only the leading fields up to the raw data
-//! are read; registers, stacks and branches behind them are not needed.
+//! and of user space's registers and stack are read.
 
 use linux_perf_event_reader::{ReadFormat, SampleFormat};
 
 use super::bytes::Bytes;
+use super::dump::RawDump;
 use super::header::Attribute;
 
 /// Which fields the samples of one event have.
@@ -14,6 +15,8 @@ use super::header::Attribute;
 pub(super) struct SampleLayout {
     format: SampleFormat,
     read_format: u64,
+    branches: u64,
+    user_registers: u64,
     identifies_all: bool,
     big_endian: bool,
 }
@@ -30,6 +33,8 @@ pub(super) struct Sample<'a> {
     /// Callchain: addresses in the file's byte order, eight bytes each.
     pub callchain: Option<&'a [u8]>,
     pub raw: Option<&'a [u8]>,
+    /// Registers and stack bytes of user space.
+    pub dump: Option<RawDump<'a>>,
 }
 
 impl SampleLayout {
@@ -38,6 +43,8 @@ impl SampleLayout {
         Self {
             format: attr.sample,
             read_format: attr.read_format,
+            branches: attr.branches,
+            user_registers: attr.user_registers,
             identifies_all: attr.identifies_all(),
             big_endian,
         }
@@ -107,7 +114,33 @@ impl SampleLayout {
             let length = usize::try_from(bytes.u32()?).ok()?;
             sample.raw = Some(bytes.take(length)?);
         }
+        if self.has(SampleFormat::STACK_USER) {
+            // What was cut off here costs the user's part of the stack only.
+            sample.dump = self.dump(&mut bytes);
+        }
         Some(sample)
+    }
+
+    /// Branches, then registers behind their ABI, then the stack, of which only a part may be filled.
+    fn dump<'a>(&self, bytes: &mut Bytes<'a>) -> Option<RawDump<'a>> {
+        /// `PERF_SAMPLE_BRANCH_HW_INDEX` (Linux 5.7) and `_COUNTERS` (6.8) of `attr.branch_sample_type`.
+        const HW_INDEX: u64 = 1 << 17;
+        const COUNTERS: u64 = 1 << 19;
+        const ABI_64: u64 = 2;
+        if self.has(SampleFormat::BRANCH_STACK) {
+            let count = usize::try_from(bytes.u64()?).ok()?;
+            let words = count.checked_mul(if self.branches & COUNTERS == 0 { 3 } else { 4 })?;
+            let words = words.checked_add(usize::from(self.branches & HW_INDEX != 0))?;
+            bytes.take(words.checked_mul(8)?)?;
+        }
+        if !self.has(SampleFormat::REGS_USER) || bytes.u64()? != ABI_64 {
+            return None;
+        }
+        let mask = self.user_registers;
+        let registers = bytes.take(mask.count_ones() as usize * 8)?;
+        let stack = bytes.block_u64()?;
+        let filled = if stack.is_empty() { 0 } else { usize::try_from(bytes.u64()?).ok()? };
+        Some(RawDump { mask, registers, stack: &stack[..filled.min(stack.len())] })
     }
 
     /// Skips a `read_format` value: one counter, or a group of them behind their number.

@@ -13,6 +13,7 @@ use crate::capture::{
 pub(super) struct Spaces {
     spaces: FxHashMap<i32, Space>,
     epochs: u32,
+    revisions: u32,
     stacks: FxHashMap<(ChainId, u32), Option<StackId>>,
     build_ids: FxHashMap<String, BuildId>,
     frames: Vec<FrameId>,
@@ -22,16 +23,19 @@ pub(super) struct Spaces {
 #[derive(Clone, Default)]
 struct Space {
     epoch: u32,
+    /// Another one after every change.
+    revision: u32,
     mappings: Vec<Mapping>,
 }
 
+/// A stretch of a process's memory.
 #[derive(Clone, Copy)]
-struct Mapping {
-    start: u64,
-    end: u64,
-    file_offset: u64,
+pub(super) struct Mapping {
+    pub start: u64,
+    pub end: u64,
+    pub file_offset: u64,
     /// `None` for memory without a file.
-    module: Option<ModuleId>,
+    pub module: Option<ModuleId>,
 }
 
 /// The kernel's addresses mean the same in every process.
@@ -40,7 +44,7 @@ const KERNEL_EPOCH: u32 = u32::MAX;
 /// (`enum perf_callchain_context`, `include/uapi/linux/perf_event.h`).
 const MARKERS: u64 = 0xffff_ffff_ffff_f001;
 const MARKER_KERNEL: u64 = (-128_i64).cast_unsigned();
-const MARKER_USER: u64 = (-512_i64).cast_unsigned();
+pub(super) const MARKER_USER: u64 = (-512_i64).cast_unsigned();
 
 impl Spaces {
     /// Build ids that the capture's index gives, by path.
@@ -56,14 +60,17 @@ impl Spaces {
     /// A process maps a file.
     pub fn map(&mut self, record: &MmapRecord, capture: &mut Capture) {
         let module = user_module(record, self.build_ids.get(&record.path));
+        let is_made = module.as_ref().is_some_and(|module| module.kind == ModuleKind::Anonymous);
         let mapping = Mapping {
             start: record.start,
             end: record.start.saturating_add(record.length),
-            file_offset: record.file_offset,
+            file_offset: if is_made { record.start } else { record.file_offset },
             module: module.map(|module| capture.modules.intern(module)),
         };
         let next_epoch = self.epochs + 1;
+        self.revisions += 1;
         let space = self.spaces.entry(record.pid).or_default();
+        space.revision = self.revisions;
         let overlapped = space.mappings.len();
         space.mappings.retain(|old| old.end <= mapping.start || mapping.end <= old.start);
         if space.epoch == 0 || space.mappings.len() != overlapped {
@@ -85,7 +92,12 @@ impl Spaces {
     /// A process runs another program: nothing of its memory stays.
     pub fn exec(&mut self, pid: i32) {
         self.epochs += 1;
-        self.spaces.insert(pid, Space { epoch: self.epochs, mappings: Vec::new() });
+        self.spaces.insert(pid, Space { epoch: self.epochs, ..Space::default() });
+    }
+
+    /// What a process has mapped, by address, and a number that changes with it.
+    pub fn mappings(&self, pid: i32) -> Option<(&[Mapping], u32)> {
+        self.spaces.get(&pid).map(|space| (&space.mappings[..], space.revision))
     }
 
     /// The stack of a raw callchain as it was in this process at this moment; `None` if it has no frame.
@@ -135,6 +147,12 @@ impl Spaces {
     }
 }
 
+impl Mapping {
+    pub fn covers(&self, address: u64) -> bool {
+        (self.start..self.end).contains(&address)
+    }
+}
+
 impl Space {
     fn locate(&self, address: u64) -> Location {
         let at = self.mappings.partition_point(|mapping| mapping.start <= address);
@@ -154,14 +172,25 @@ fn mode_of_address(address: u64) -> Mode {
     if address >> 63 == 1 { Mode::Kernel } else { Mode::User }
 }
 
+/// Memory without a file that code is run from: a JIT's. It writes what it makes to a map, by which perf
+/// calls it, too (`map__new`, `tools/perf/util/map.c`, Linux 6.1). Its bytes are counted by their address.
+fn made_code(record: &MmapRecord) -> Module {
+    let path = format!("/tmp/perf-{}.map", record.pid);
+    Module { path, kind: ModuleKind::Anonymous, build_id: None }
+}
+
 /// The module of a mapping; `None` for memory without a file, such as a stack or a JIT's code.
 fn user_module(record: &MmapRecord, indexed: Option<&BuildId>) -> Option<Module> {
     let path = record.path.as_str();
     let kind = match path {
         "[vdso]" | "[vdso32]" => ModuleKind::Vdso,
         "[heap]" | "[stack]" | "[vvar]" | "[uprobes]" | "" => return None,
-        _ if path.starts_with("//anon") || path.starts_with("[anon") => return None,
-        _ if path.starts_with("/memfd:") || path.starts_with("/dev/zero") => ModuleKind::Anonymous,
+        _ if path.starts_with("//anon") || path.starts_with("[anon") => {
+            return Some(made_code(record));
+        }
+        _ if path.starts_with("/memfd:") || path.starts_with("/dev/zero") => {
+            return Some(made_code(record));
+        }
         _ => ModuleKind::User,
     };
     let build_id = record.build_id.as_ref().map(|id| BuildId(id.clone().into()));

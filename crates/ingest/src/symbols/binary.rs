@@ -1,5 +1,7 @@
 //! An ELF file: whose it is, what it holds, and where the bytes of the file lie in the program.
 
+use std::ops::Range;
+
 use object::elf::{PF_X, PT_LOAD};
 use object::read::{Object, ObjectSection, ObjectSegment};
 use object::{FileKind, SegmentFlags};
@@ -63,6 +65,16 @@ impl Segments {
             (executable && size > 0).then(|| Segment { offset, size, address: segment.address() })
         });
         Self { rows: rows.collect() }
+    }
+
+    /// The address, as the file itself counts them, of the file's byte 0, by the segment that has code among
+    /// these bytes of the file. Mappings begin at whole pages, and so mostly before their segment.
+    pub fn origin_of(&self, bytes: Range<u64>) -> Option<u64> {
+        let overlaps = |segment: &&Segment| {
+            segment.offset < bytes.end && bytes.start < segment.offset.saturating_add(segment.size)
+        };
+        let segment = self.rows.iter().find(overlaps)?;
+        Some(segment.address.wrapping_sub(segment.offset))
     }
 
     /// The address, as the file itself counts them, of a byte of the file.

@@ -1,7 +1,7 @@
 //! DWARF: functions, what was inlined into them, files and lines.
 //!
-//! Not read: split DWARF (`.dwo`, `.dwp`) and the supplementary files of `dwz`. What lies there has the
-//! name of the symbol table.
+//! Not read: split DWARF (`.dwo`, `.dwp`). What lies there has the name of the symbol table, and the file and
+//! line of the skeleton.
 
 use std::borrow::Cow;
 
@@ -22,6 +22,8 @@ const DEEPEST: usize = 256;
 /// The DWARF of a file, decompressed.
 pub(super) struct Sections<'a> {
     sections: DwarfSections<Cow<'a, [u8]>>,
+    /// What `dwz` moved into a file that several share.
+    shared: Option<DwarfSections<Cow<'a, [u8]>>>,
     endian: RunTimeEndian,
 }
 
@@ -45,23 +47,29 @@ pub(super) struct Place {
 }
 
 impl<'a> Sections<'a> {
-    /// Takes the DWARF out of a file. A damaged section counts as empty.
-    pub fn load(file: &object::File<'a>) -> Self {
+    /// Takes the DWARF out of a file and of the one that it shares with others. A damaged section counts as
+    /// empty.
+    pub fn load(file: &object::File<'a>, shared: Option<&object::File<'a>>) -> Self {
         let mut budget = LARGEST_EXPANDED;
-        let loaded = DwarfSections::load(|id| {
-            Ok::<_, std::convert::Infallible>(
-                section(file, id.name(), &mut budget).unwrap_or_default(),
-            )
-        });
-        let Ok(sections) = loaded;
+        let mut load = |file: &object::File<'a>| {
+            let Ok(sections) = DwarfSections::load(|id| {
+                Ok::<_, std::convert::Infallible>(
+                    section(file, id.name(), &mut budget).unwrap_or_default(),
+                )
+            });
+            sections
+        };
+        let (sections, shared) = (load(file), shared.map(&mut load));
         let little = file.is_little_endian();
         let endian = if little { RunTimeEndian::Little } else { RunTimeEndian::Big };
-        Self { sections, endian }
+        Self { sections, shared, endian }
     }
 
     /// Reads the list of units; the error is for a person.
     pub fn lines(&self) -> Result<Lines<'_>, gimli::Error> {
-        let mut dwarf = self.sections.borrow(|bytes| EndianSlice::new(bytes, self.endian));
+        let shared = self.shared.as_ref();
+        let mut dwarf =
+            self.sections.borrow_with_sup(shared, |bytes| EndianSlice::new(bytes, self.endian));
         dwarf.populate_abbreviations_cache(gimli::AbbreviationsCacheStrategy::Duplicates);
         Ok(Lines { context: Context::from_dwarf(dwarf)? })
     }

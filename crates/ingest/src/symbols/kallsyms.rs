@@ -155,12 +155,17 @@ impl Kallsyms {
         let [kind] = *words.next()? else { return None };
         let name = str::from_utf8(words.next()?).ok()?;
         let module = words.next().and_then(|module| str::from_utf8(module).ok());
+        self.add(address, kind, name, module);
+        Some(())
+    }
+
+    /// Adds a symbol; `kind` is the letter that `nm` shows for it.
+    pub fn add(&mut self, address: u64, kind: u8, name: &str, module: Option<&str>) {
         let module = module.map(|module| self.module(module.trim_matches(['[', ']'])));
         let start = self.names.len();
         self.names.push_str(name);
         let name = Name { start, end: self.names.len(), module };
         self.lines.push(Line { address, kind, name });
-        Some(())
     }
 
     fn module(&mut self, name: &str) -> usize {
@@ -179,6 +184,11 @@ impl Line {
 }
 
 impl KernelTable {
+    /// The byte to look up for an entry of a stack.
+    pub fn probe(&self, address: u64) -> u64 {
+        self.table.probe(address)
+    }
+
     /// The function of a kernel entry of a stack.
     pub fn function(&self, address: u64) -> Option<KernelFunction<'_>> {
         let name = self.table.find(self.table.probe(address))?;

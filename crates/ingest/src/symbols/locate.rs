@@ -6,6 +6,7 @@
 use std::path::{Path, PathBuf};
 
 use super::binary::Summary;
+use super::debug_link::DebugLink;
 use super::folder::{Entry, Folder};
 use super::{SymbolSources, build_id, read};
 use crate::capture::{Module, WhyNoSymbol};
@@ -14,6 +15,7 @@ use crate::capture::{Module, WhyNoSymbol};
 pub(super) struct Places {
     symfs: Vec<Folder>,
     cache: Option<Folder>,
+    debug: Vec<Folder>,
 }
 
 /// What the search for one module found.
@@ -51,7 +53,9 @@ impl Places {
             }
         }
         let cache = sources.build_id_cache.as_deref();
-        Self { symfs, cache: cache.and_then(|path| Folder::open(path).ok()) }
+        let debug = sources.debug_folders.iter().filter_map(|path| Folder::open(path).ok());
+        let debug = debug.collect();
+        Self { symfs, cache: cache.and_then(|path| Folder::open(path).ok()), debug }
     }
 
     /// Searches for a module's program and its debug information.
@@ -63,12 +67,57 @@ impl Places {
         if let Some(folder) = &self.cache {
             search.consider_all(folder, &names_in_cache(module));
         }
+        for folder in &self.debug {
+            search.consider_all(folder, &names_by_build_id(module));
+        }
         if let (false, Some(id)) = (search.has_code(), &module.build_id) {
             for folder in &self.symfs {
                 search.consider_entry(folder.by_build_id(&id.0).unwrap_or(Entry::Missing));
             }
         }
+        if let Some(link) = search.debug_link() {
+            for folder in self.symfs.iter().chain(&self.debug) {
+                search.consider_linked(folder, &link, path_in_capture(module));
+            }
+        }
         search.finish(self.looked_for(module))
+    }
+
+    /// The map of code that a program made: in `tmp/` of the folder that stands for the machine's root, or
+    /// copied beside the binaries.
+    pub fn jit_map(&self, module: &Module) -> Option<(PathBuf, Vec<u8>)> {
+        let base = module.path.rsplit('/').next()?;
+        let names = [module.path.clone(), base.to_owned()];
+        let mut entries =
+            self.symfs.iter().flat_map(|folder| names.iter().map(|name| folder.entry(name)));
+        entries.find_map(|entry| match entry {
+            Entry::File { shown, real } => Some((shown, read::read_file(&real).ok()?)),
+            Entry::Missing | Entry::Outside => None,
+        })
+    }
+
+    /// The file of a build id that debug files share, by its name or by the id.
+    pub fn shared_file(&self, path: &str, id: &[u8]) -> Option<Vec<u8>> {
+        let hex = build_id::hex(id);
+        let (first, rest) = hex.split_at_checked(2)?;
+        let base = path.rsplit('/').next()?;
+        let names = [
+            path.trim_start_matches("../").to_owned(),
+            format!("usr/lib/debug/.dwz/{base}"),
+            format!(".dwz/{base}"),
+            format!(".build-id/{first}/{rest}.debug"),
+            format!("usr/lib/debug/.build-id/{first}/{rest}.debug"),
+            format!("{hex}/debuginfo"),
+            base.to_owned(),
+        ];
+        let folders = self.symfs.iter().chain(&self.debug);
+        let mut entries = folders.flat_map(|folder| names.iter().map(|name| folder.entry(name)));
+        entries.find_map(|entry| {
+            let Entry::File { real, .. } = entry else { return None };
+            let bytes = read::read_file(&real).ok()?;
+            let summary = Summary::of(&bytes).ok()?;
+            summary.build_id.is_some_and(|found| build_id::same(&found, id)).then_some(bytes)
+        })
     }
 
     fn looked_for(&self, module: &Module) -> String {
@@ -76,6 +125,7 @@ impl Places {
             .symfs
             .iter()
             .chain(&self.cache)
+            .chain(&self.debug)
             .map(|folder| folder.shown().display().to_string())
             .collect();
         if folders.is_empty() {
@@ -132,6 +182,32 @@ impl Search {
                     self.refused.push(format!("{name} leads out of {shown} and is not opened"));
                 }
                 self.consider_entry(entry);
+            }
+        }
+    }
+
+    /// Where the program says that its debug information is, if that has not been found.
+    fn debug_link(&self) -> Option<DebugLink> {
+        let code = self.files.iter().find(|file| file.summary.code)?;
+        if self.is_complete() { None } else { DebugLink::of(&code.bytes) }
+    }
+
+    /// Without build ids, the link's checksum proves that the file is meant.
+    fn consider_linked(&mut self, folder: &Folder, link: &DebugLink, program: &str) {
+        let places = link.places(program);
+        if self.id.is_some() {
+            return self.consider_all(folder, &places);
+        }
+        for place in places {
+            let Entry::File { shown, real } = folder.entry(&place) else { continue };
+            if self.is_complete() {
+                return;
+            }
+            if let Ok(bytes) = read::read_file(&real)
+                && link.fits(&bytes)
+                && let Ok(summary) = Summary::of(&bytes)
+            {
+                self.files.push(FoundFile { shown, bytes, summary });
             }
         }
     }
@@ -220,6 +296,12 @@ fn names_by_build_id(module: &Module) -> Vec<String> {
         format!("usr/lib/debug/.build-id/{first}/{rest}.debug"),
         hex.clone(),
         format!("{hex}.debug"),
+        // As perf's cache, which `perf archive` packs, and as debuginfod's.
+        format!(".build-id/{first}/{rest}/elf"),
+        format!(".build-id/{first}/{rest}/vdso"),
+        format!(".build-id/{first}/{rest}/debug"),
+        format!("{hex}/executable"),
+        format!("{hex}/debuginfo"),
     ]
 }
 

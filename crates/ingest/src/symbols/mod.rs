@@ -19,14 +19,20 @@
 mod address_table;
 mod binary;
 mod build_id;
+mod calls;
+mod debug_link;
 pub(crate) mod demangle;
 mod dwarf;
 mod elf_symbols;
 mod folder;
+mod jit_map;
 mod kallsyms;
 mod kernel;
+mod kernel_image;
+mod kernel_list;
 mod locate;
 mod plausible;
+mod programs;
 mod read;
 mod report;
 mod user;
@@ -35,17 +41,22 @@ use std::path::PathBuf;
 
 use crate::capture::{Capture, Mode, Symbol};
 
+pub(crate) use programs::{Program, Programs, Section};
 pub use report::{Count, KernelReport, ModuleReport, SymbolReport};
 
 /// Where names may be taken from. All of it is the caller's choice.
 #[derive(Clone, Debug, Default)]
 pub struct SymbolSources {
-    /// The captured kernel's symbols: a copy of its `/proc/kallsyms`, plain or zstd-compressed.
+    /// The captured kernel's symbols: a copy of its `/proc/kallsyms`, its `System.map` or its `vmlinux`, plain
+    /// or compressed.
     pub kallsyms: Option<PathBuf>,
     /// Folders with the captured machine's binaries and debug files, by path, by name or by build id.
     pub symfs: Vec<PathBuf>,
     /// perf's build-id cache (`~/.debug`); `None` leaves it alone.
     pub build_id_cache: Option<PathBuf>,
+    /// Folders of this machine in which files are looked for by build id alone: `/usr/lib/debug`, and
+    /// debuginfod's cache.
+    pub debug_folders: Vec<PathBuf>,
     /// Whether this machine's own kernel may be asked, should its build id be the captured one.
     pub running_kernel: bool,
 }

@@ -42,6 +42,14 @@ impl Plausibility {
         found
     }
 
+    /// Why nothing in the capture shows that these are its kernel's names.
+    pub fn doubt(&self) -> Option<String> {
+        let proven = self.stacks >= TOO_FEW && self.scheduling * 2 >= self.stacks;
+        let unproven =
+            || "has nothing by which to prove that it is the captured kernel's".to_owned();
+        (!proven).then(|| self.objection().unwrap_or_else(unproven))
+    }
+
     /// What is wrong with the names, if they are another kernel's.
     pub fn objection(&self) -> Option<String> {
         let wrong = self.stacks >= TOO_FEW && self.scheduling * 2 < self.stacks;

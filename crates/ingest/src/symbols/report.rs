@@ -33,6 +33,8 @@ pub struct KernelReport {
     pub frames: Count,
     /// Where the names come from, or why there are none; one sentence.
     pub source: String,
+    /// Whether no list of symbols fits.
+    pub is_missing: bool,
     /// Loadable modules that frames lie in, with their number of frames, by name.
     pub modules: Vec<(String, usize)>,
 }
@@ -50,6 +52,8 @@ pub struct ModuleReport {
     pub files: Vec<PathBuf>,
     /// Why frames of it have no name; `None` if all have one.
     pub reason: Option<WhyNoSymbol>,
+    /// Its build id, as people write it, if the capture has one.
+    pub build_id: Option<String>,
     /// For a person: what was looked for and where, which files were turned down and why.
     pub notes: Vec<String>,
 }

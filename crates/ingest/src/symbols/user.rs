@@ -5,10 +5,13 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::binary::{self, Segments};
-use super::dwarf::{self, Lines};
+use super::calls::calls;
+use super::debug_link::shared_file;
+use super::dwarf;
+use super::jit_map::JitMap;
 use super::locate::{Found, FoundFile, Places};
 use super::report::{Count, ModuleReport};
-use super::{SymbolSources, demangle, elf_symbols};
+use super::{SymbolSources, elf_symbols};
 use crate::capture::{
     Call, Capture, FrameId, Location, Module, ModuleId, ModuleKind, Symbol, WhyNoSymbol,
 };
@@ -103,7 +106,12 @@ fn take<'a>(next: &AtomicUsize, jobs: &'a [Job]) -> Option<(usize, &'a Job)> {
 fn name_module(places: &Places, module: &Module, offsets: &[u64]) -> Outcome {
     let unknown = |why| vec![Symbol::Unknown(why); offsets.len()];
     match module.kind {
-        ModuleKind::Anonymous => Outcome { symbols: unknown(WhyNoSymbol::NoFile), found: None },
+        ModuleKind::Anonymous => {
+            let map = places.jit_map(module);
+            let symbols = map.map(|(_, bytes)| name_made_code(&JitMap::parse(&bytes), offsets));
+            let symbols = symbols.unwrap_or_else(|| unknown(WhyNoSymbol::NoFile));
+            Outcome { symbols, found: None }
+        }
         ModuleKind::Kernel | ModuleKind::KernelModule => {
             Outcome { symbols: unknown(WhyNoSymbol::NoKernelSymbols), found: None }
         }
@@ -111,7 +119,7 @@ fn name_module(places: &Places, module: &Module, offsets: &[u64]) -> Outcome {
             let mut found = places.locate(module);
             let symbols = match found.reason {
                 Some(reason) => unknown(reason),
-                None => name_offsets(&found.files, offsets),
+                None => name_offsets(places, &found.files, offsets),
             };
             // A program can take gigabytes, and only its name is needed from here on.
             found.files.iter_mut().for_each(|file| file.bytes = Vec::new());
@@ -120,13 +128,24 @@ fn name_module(places: &Places, module: &Module, offsets: &[u64]) -> Outcome {
     }
 }
 
+fn name_made_code(map: &JitMap<'_>, addresses: &[u64]) -> Vec<Symbol> {
+    let name = |&address: &u64| match map.function(address) {
+        Some(function) => Symbol::Known(vec![Call { function, ..Call::default() }]),
+        None => Symbol::Unknown(WhyNoSymbol::NoSymbol),
+    };
+    addresses.iter().map(name).collect()
+}
+
 /// Looks bytes of a program up in it and in its debug file.
-fn name_offsets(files: &[FoundFile], offsets: &[u64]) -> Vec<Symbol> {
+fn name_offsets(places: &Places, files: &[FoundFile], offsets: &[u64]) -> Vec<Symbol> {
     let parsed: Vec<_> = files.iter().filter_map(|file| binary::parse(&file.bytes).ok()).collect();
     let code = parsed.iter().map(Segments::of).collect::<Vec<_>>();
     let symbols = elf_symbols::table(&parsed);
     let with_debug_info = files.iter().zip(&parsed).find(|(file, _)| file.summary.debug_info);
-    let sections = with_debug_info.map(|(_, file)| dwarf::Sections::load(file));
+    let link = with_debug_info.and_then(|(file, _)| shared_file(&file.bytes));
+    let shared = link.and_then(|(path, id)| places.shared_file(&path, &id));
+    let shared = shared.as_ref().and_then(|bytes| binary::parse(bytes).ok());
+    let sections = with_debug_info.map(|(_, file)| dwarf::Sections::load(file, shared.as_ref()));
     let lines = sections.as_ref().and_then(|sections| sections.lines().ok());
     let name = |&offset: &u64| {
         let address = code.iter().find_map(|segments| segments.address_of(offset));
@@ -140,31 +159,6 @@ fn name_offsets(files: &[FoundFile], offsets: &[u64]) -> Vec<Symbol> {
         }
     };
     offsets.iter().map(name).collect()
-}
-
-/// The functions at an address, innermost first. What DWARF leaves open, the symbol table fills in.
-fn calls(lines: Option<&Lines<'_>>, symbol: Option<&str>, address: u64) -> Vec<Call> {
-    let mut places = lines.map_or_else(Vec::new, |lines| lines.places(address));
-    if places.is_empty() {
-        places.push(dwarf::Place::default());
-    }
-    let outermost = places.len() - 1;
-    let calls = places.into_iter().enumerate().filter_map(|(depth, place)| {
-        let by_table = symbol.filter(|_| depth == outermost).map(demangle::demangle);
-        let function = better_name(place.function, place.qualified, by_table)?;
-        Some(Call { function, file: place.file, line: place.line })
-    });
-    calls.collect()
-}
-
-/// DWARF's name; the symbol table's where DWARF has none, or only the last part of the same name.
-fn better_name(dwarf: Option<String>, qualified: bool, table: Option<String>) -> Option<String> {
-    let (Some(dwarf), Some(table)) = (&dwarf, &table) else { return dwarf.or(table) };
-    let base = dwarf.split('<').next().unwrap_or(dwarf);
-    let base = if base.starts_with("{closure") { "{closure" } else { base };
-    // Functions of the same code are folded into one, so the table may name quite another one.
-    let same = !base.is_empty() && table.contains("::") && table.contains(base);
-    Some(if !qualified && same { table.clone() } else { dwarf.clone() })
 }
 
 fn report(capture: &Capture, job: &Job, outcome: &Outcome) -> ModuleReport {
@@ -186,9 +180,10 @@ fn report(capture: &Capture, job: &Job, outcome: &Outcome) -> ModuleReport {
             files.extend(found.files.iter().map(|file| file.shown.clone()));
         }
     }
-    let path = capture.modules.get(job.module).path.clone();
+    let module = capture.modules.get(job.module);
+    let (path, build_id) = (module.path.clone(), module.build_id.as_ref().map(ToString::to_string));
     let frames = Count { resolved, total: job.frames.len() };
-    ModuleReport { module: job.module, path, frames, files, reason, notes }
+    ModuleReport { module: job.module, path, frames, files, reason, build_id, notes }
 }
 
 fn unchecked_warning(report: &ModuleReport) -> String {
@@ -208,32 +203,4 @@ fn shortened(mut warnings: Vec<String>, what: &str) -> Vec<String> {
         warnings.push(format!("symbols: {more} more warnings of {what}"));
     }
     warnings
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn name(dwarf: &str, qualified: bool, table: &str) -> String {
-        let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
-        better_name(text(dwarf), qualified, text(table)).unwrap()
-    }
-
-    #[test]
-    fn bare_names_of_line_tables_are_completed() {
-        let table = "hashbrown::raw::RawTable<T,A>::reserve_rehash";
-        assert_eq!(name("reserve_rehash<(u64, u64), Global>", false, table), table);
-        assert_eq!(
-            name("{closure#0}<(), Env>", false, "db::start::{{closure}}"),
-            "db::start::{{closure}}"
-        );
-    }
-
-    #[test]
-    fn dwarf_wins_where_the_table_says_no_more_or_something_else() {
-        assert_eq!(name("db::grow", true, "db::other::grow"), "db::grow");
-        assert_eq!(name("grow", false, "core::ptr::drop_in_place"), "grow", "folded functions");
-        assert_eq!(name("mmap64", false, "mmap"), "mmap64");
-        assert_eq!(name("", false, "_start"), "_start");
-    }
 }

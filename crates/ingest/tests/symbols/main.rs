@@ -3,9 +3,11 @@
 // clippy.toml allows it in test functions, but not in what they share.
 #![allow(clippy::unwrap_used)]
 
+mod debug_files;
 mod fixture;
 mod hostile;
 mod kernel;
+mod kernel_image;
 mod located;
 mod own_binary;
 mod program;

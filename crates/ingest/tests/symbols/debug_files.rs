@@ -1,0 +1,115 @@
+//! Debug files in the places where distributions, debuginfod and perf put them.
+
+use std::fs;
+
+use coldcase_ingest::capture::{Mode, ModuleKind, WhyNoSymbol};
+use coldcase_ingest::symbols::{SymbolSources, resolve};
+
+use crate::fixture::{BUILD_ID, Program, calls, capture, capture_of, from, module, reason};
+
+/// Splits the program into itself, stripped and with a link, and its debug file, which is moved to `place`.
+fn split(program: &Program, place: &str) {
+    let binary = "root/opt/db/bin/server";
+    program.run("objcopy", &["--only-keep-debug", binary, "server.debug"]);
+    program.run("objcopy", &["--strip-all", "--add-gnu-debuglink=server.debug", binary]);
+    let place = program.folder.path().join(place);
+    fs::create_dir_all(place.parent().unwrap()).unwrap();
+    fs::rename(program.folder.path().join("server.debug"), place).unwrap();
+}
+
+#[test]
+fn a_debug_link_is_followed_to_every_place_that_debuggers_know() {
+    for place in [
+        "root/opt/db/bin/server.debug",
+        "root/opt/db/bin/.debug/server.debug",
+        "root/usr/lib/debug/opt/db/bin/server.debug",
+    ] {
+        for build_id in [Some(BUILD_ID), None] {
+            let id = if build_id.is_some() { "" } else { "-Wl,--build-id=none" };
+            let arguments: Vec<&str> = [id].into_iter().filter(|word| !word.is_empty()).collect();
+            let program = Program::build(&arguments);
+            let offsets = program.offsets_in("outer");
+            split(&program, place);
+            let mut capture = capture(build_id, &offsets);
+            resolve(&mut capture, &from(&program.root()));
+            let outer = calls(&capture)[0].last().unwrap().clone();
+            assert_eq!((outer.function.as_str(), outer.line), ("outer", Some(7)), "{place}");
+        }
+    }
+}
+
+#[test]
+fn a_linked_file_with_another_checksum_is_not_used() {
+    let program = Program::build(&["-Wl,--build-id=none"]);
+    let offsets = program.offsets_in("outer");
+    split(&program, "root/opt/db/bin/.debug/server.debug");
+    let path = program.root().join("opt/db/bin/.debug/server.debug");
+    let mut bytes = fs::read(&path).unwrap();
+    bytes.push(0);
+    fs::write(&path, bytes).unwrap();
+    let mut capture = capture(None, &offsets);
+    resolve(&mut capture, &from(&program.root()));
+    assert_eq!(reason(&capture), WhyNoSymbol::NoSymbol);
+}
+
+#[test]
+fn debuginfods_cache_and_unpacked_archives_of_perf_are_read() {
+    for (place, is_symfs) in [
+        (format!("debug/{BUILD_ID}/executable"), false),
+        (format!("debug/.build-id/ab/{}/elf", &BUILD_ID[2..]), true),
+    ] {
+        let program = Program::build(&[]);
+        let offsets = program.offsets_in("outer");
+        let place = program.folder.path().join(place);
+        fs::create_dir_all(place.parent().unwrap()).unwrap();
+        fs::rename(program.binary(), place).unwrap();
+        let folder = vec![program.folder.path().join("debug")];
+        let sources = if is_symfs {
+            SymbolSources { symfs: folder, ..SymbolSources::default() }
+        } else {
+            SymbolSources { debug_folders: folder, ..SymbolSources::default() }
+        };
+        let mut capture = capture(Some(BUILD_ID), &offsets);
+        resolve(&mut capture, &sources);
+        assert_eq!(calls(&capture)[0].last().unwrap().function, "outer");
+    }
+}
+
+#[test]
+fn what_packages_share_is_read_from_the_shared_file() {
+    let program = Program::build(&[]);
+    let offsets = program.offsets_in("outer");
+    let shared = "-m usr/lib/debug/.dwz/shared.debug -M ../usr/lib/debug/.dwz/shared.debug";
+    let root = program.root();
+    fs::create_dir_all(root.join("usr/lib/debug/.dwz")).unwrap();
+    fs::copy(program.binary(), root.join("twin")).unwrap();
+    // dwz is not everywhere; without it there is nothing to read either.
+    let made = std::process::Command::new("dwz")
+        .current_dir(&root)
+        .args(shared.split(' '))
+        .args(["opt/db/bin/server", "twin"])
+        .output();
+    if !made.is_ok_and(|output| output.status.success()) {
+        return;
+    }
+    let mut capture = capture(Some(BUILD_ID), &offsets);
+    resolve(&mut capture, &from(&root));
+    assert_eq!(calls(&capture)[0].last().unwrap().function, "outer");
+}
+
+#[test]
+fn code_that_a_program_made_has_the_names_of_its_map() {
+    let folder = tempfile::TempDir::new().unwrap();
+    fs::create_dir(folder.path().join("tmp")).unwrap();
+    fs::write(
+        folder.path().join("tmp/perf-77.map"),
+        "7f0000001000 100 LazyCompile:*serve a.js:1\n",
+    )
+    .unwrap();
+    let mut made = module("/tmp/perf-77.map", None);
+    made.kind = ModuleKind::Anonymous;
+    let mut capture = capture_of(made, &[0x7f00_0000_1010]);
+    resolve(&mut capture, &from(folder.path()));
+    assert_eq!(calls(&capture)[0][0].function, "LazyCompile:*serve a.js:1");
+    assert!(capture.frames.iter().all(|(_, frame)| frame.mode == Mode::User));
+}
