@@ -112,6 +112,18 @@ pub enum FormatName {
     Timehist,
     /// The kernel's own trace, or the text of trace-cmd report
     Ftrace,
+    /// Blocks of frames by offcputime, offwaketime or wakeuptime
+    Offcputime,
+    /// Maps printed by bpftrace
+    Bpftrace,
+    /// A log of system calls by strace -f -ttt -T
+    Strace,
+    /// A log of system calls by perf trace
+    PerfTrace,
+    /// A log of system calls by contrib/memory-syscalls.bt
+    MemorySyscalls,
+    /// Reports of blocked tasks in a kernel log
+    KernelLog,
 }
 
 impl From<FormatName> for InputFormat {
@@ -122,6 +134,12 @@ impl From<FormatName> for InputFormat {
             FormatName::PerfScript => Self::PerfScript,
             FormatName::Timehist => Self::Timehist,
             FormatName::Ftrace => Self::Ftrace,
+            FormatName::Offcputime => Self::OffCpuBlocks,
+            FormatName::Bpftrace => Self::Bpftrace,
+            FormatName::Strace => Self::Strace,
+            FormatName::PerfTrace => Self::PerfTrace,
+            FormatName::MemorySyscalls => Self::MemorySyscalls,
+            FormatName::KernelLog => Self::KernelLog,
         }
     }
 }

@@ -29,6 +29,18 @@ pub enum InputFormat {
     Timehist,
     /// The kernel's own trace, or `trace-cmd report`.
     Ftrace,
+    /// Blocks of frames by bcc's or libbpf-tools' `offcputime`, `offwaketime`, `wakeuptime`.
+    OffCpuBlocks,
+    /// Maps that bpftrace printed.
+    Bpftrace,
+    /// `strace -f -ttt -T`.
+    Strace,
+    /// `perf trace`.
+    PerfTrace,
+    /// `contrib/memory-syscalls.bt`.
+    MemorySyscalls,
+    /// Hung-task reports and dumps of blocked tasks in a kernel log.
+    KernelLog,
 }
 
 /// How to read a capture.

@@ -27,7 +27,7 @@ pub use ids::{FrameId, ModuleId, ProcessId, StackId, ThreadId};
 pub use locks::{ContentionFlags, ContentionPhase, LockContention, MmapLock, MmapLockPhase};
 pub use losses::{Loss, LossKind};
 pub use modules::{BuildId, MadeCode, Module, ModuleKind, ModuleTable};
-pub use origin::{Format, Origin, WallClock};
+pub use origin::{Clock, Format, Origin, WallClock};
 pub use profile::{ProfileRow, ProfileWaker};
 pub use sched::{Context, Sample, Switch, TaskState, Wakeup, WakeupKind};
 pub use stacks::StackTable;

@@ -84,21 +84,15 @@ impl<'a> Reader<'a> {
     }
 
     fn wakeup(&mut self, time: Timestamp, waker: &'a [u8], wakee: &'a [u8]) -> Option<()> {
-        let waker = self.thread(last_column(waker), time)?;
+        // A task that perf has no numbers for is a name only.
+        let waker = self.thread(last_column(waker), time);
         let wakee = self.thread(wakee, time)?;
         // Interrupts are not told from the thread that they interrupt, except where nobody ran.
-        let idle = self.out.capture.threads.get(waker).is_idle_task();
+        let idle = waker.is_some_and(|waker| self.out.capture.threads.get(waker).is_idle_task());
         let context = if idle { Context::HardIrq } else { Context::Task };
         let kind = WakeupKind::Wakeup;
         self.out.count(b"sched:sched_wakeup", Some(Meaning::Wakeup), time);
-        self.out.capture.wakeups.push(Wakeup {
-            time,
-            waker: Some(waker),
-            wakee,
-            context,
-            kind,
-            stack: None,
-        });
+        self.out.capture.wakeups.push(Wakeup { time, waker, wakee, context, kind, stack: None });
         Some(())
     }
 
