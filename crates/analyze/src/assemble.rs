@@ -2,6 +2,7 @@
 
 use coldcase_ingest::capture::{Capture, Meaning, Mode, Span, Switch, Symbol, TaskState};
 
+use crate::brackets::Brackets;
 use crate::container;
 use crate::findings::{
     CaptureSummary, Cause, Findings, Grade, Outcome, SymbolCounts, Verdict, Window,
@@ -13,7 +14,7 @@ use crate::profile;
 use crate::remedies;
 use crate::suspects::{self, Suspects};
 use crate::windows::{self, RawWindow};
-use crate::{own_calls, rhythm, timeline, totals, verdict};
+use crate::{logged, own_calls, rhythm, timeline, totals, verdict};
 
 /// Analyses a capture.
 ///
@@ -39,7 +40,8 @@ pub fn analyze(capture: &Capture, options: &Options) -> Findings {
         judged.extend(own_calls::find(&model, options, &judged));
     }
     judged.sort_by_key(|(raw, _)| (raw.span.start, raw.process));
-    let (raws, windows): (Vec<RawWindow>, Vec<Window>) = judged.into_iter().unzip();
+    let (raws, mut windows): (Vec<RawWindow>, Vec<Window>) = judged.into_iter().unzip();
+    logged::doubt(capture, &mut windows);
     let worst = windows
         .iter()
         .enumerate()
@@ -103,7 +105,7 @@ fn of_profile(capture: &Capture, options: &Options) -> Findings {
         },
         windows,
         wait_sites: profile.sites,
-        memory_events: Vec::new(),
+        memory_events: memory::events(capture, &Brackets::new(capture), &[]),
         timeline: None,
         off_cpu: profile.off_cpu,
     }

@@ -19,6 +19,7 @@ mod family;
 pub mod findings;
 mod holds;
 mod interpreter;
+mod logged;
 mod losses;
 mod memory;
 mod mm;

@@ -3,6 +3,7 @@
 //! [`read`] takes a path, finds out by the first bytes what lies there, and fills the tables. Names for
 //! addresses come afterwards (see `symbols`), once per unique address.
 
+pub mod beside;
 pub mod capture;
 mod error;
 mod input;

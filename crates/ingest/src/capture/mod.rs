@@ -72,6 +72,8 @@ pub struct Capture {
     pub profile: Vec<ProfileRow>,
     /// What was recorded, by name, with the number of records.
     pub events: Vec<EventCount>,
+    /// How far the times of a log that was read beside the capture may be off; `None` without a log.
+    pub log_uncertainty: Option<Nanos>,
     /// What was lost, by the recording or by the reader.
     pub losses: Vec<Loss>,
     /// What a person must know before believing the rest.

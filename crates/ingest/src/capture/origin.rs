@@ -34,8 +34,10 @@ pub enum Clock {
     /// The recording's own.
     #[default]
     Own,
-    /// `CLOCK_MONOTONIC`, or a clock close to it.
+    /// `CLOCK_MONOTONIC`.
     Monotonic,
+    /// perf's own, without `-k`: close to `CLOCK_MONOTONIC`.
+    Perf,
     /// Time since 1970-01-01 UTC.
     Wall,
     /// Time since midnight, somewhere on earth.

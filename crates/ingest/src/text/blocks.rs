@@ -28,7 +28,12 @@ pub(super) fn is_thread(line: &[u8]) -> bool {
 
 /// Whether a line is the head of these tools' output.
 pub(super) fn is_head(line: &[u8]) -> bool {
-    line.starts_with(b"Tracing ") && memchr::memmem::find(line, b"time (us) by ").is_some()
+    line.starts_with(b"Tracing ") && memchr::memmem::find(line, b"time (us)").is_some()
+}
+
+/// Whether a line is a block's time.
+pub(super) fn is_time(line: &[u8]) -> bool {
+    line.strip_prefix(b"        ").is_some_and(|rest| number::decimal(rest).is_some())
 }
 
 /// Reads a whole text.

@@ -65,7 +65,7 @@ pub(crate) fn read(
 /// What a text is, by its first lines; folded stacks if no other format claims it.
 fn detect(text: &[u8]) -> InputFormat {
     let any = |is: fn(&[u8]) -> bool| Lines::new(text).take(LOOKED_AT).any(|line| is(line.bytes));
-    let formats: [(fn(&[u8]) -> bool, InputFormat); 10] = [
+    let formats: [(fn(&[u8]) -> bool, InputFormat); 11] = [
         (log::is_memory_syscalls, InputFormat::MemorySyscalls),
         (timehist::is_head, InputFormat::Timehist),
         (ftrace::is_head, InputFormat::Ftrace),
@@ -76,6 +76,7 @@ fn detect(text: &[u8]) -> InputFormat {
         (bpftrace::is_entry, InputFormat::Bpftrace),
         (blocks::is_head, InputFormat::OffCpuBlocks),
         (blocks::is_thread, InputFormat::OffCpuBlocks),
+        (blocks::is_time, InputFormat::OffCpuBlocks),
     ];
     let found = formats.iter().find(|(is, _)| any(*is));
     found.map_or(InputFormat::Folded, |(_, format)| *format)

@@ -37,7 +37,7 @@ pub(in super::super) fn read(text: &[u8], progress: &mut Progress<'_>) -> Result
     // Without -T the first call is at zero.
     const A_SECOND: Timestamp = Timestamp(1_000_000_000);
     if log.capture.span.is_some_and(|span| span.start > A_SECOND) {
-        log.capture.origin.clock = Clock::Monotonic;
+        log.capture.origin.clock = Clock::Perf;
     }
     log.finish(complaints, "perf trace")
 }
