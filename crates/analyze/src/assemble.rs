@@ -2,6 +2,7 @@
 
 use coldcase_ingest::capture::{Capture, Meaning, Mode, Span, Switch, Symbol, TaskState, ThreadId};
 
+use crate::brackets::Brackets;
 use crate::container;
 use crate::details::{Before, Details};
 use crate::findings::{
@@ -14,7 +15,7 @@ use crate::profile;
 use crate::remedies;
 use crate::suspects::{self, Suspects};
 use crate::windows::{self, RawWindow};
-use crate::{fingerprint, heat, lone, own_calls, proofs, rhythm, timeline, totals, verdict, waits};
+use crate::{fingerprint, heat, logged, lone, own_calls, proofs, rhythm, timeline, totals, verdict, waits};
 
 /// Analyses a capture.
 ///
@@ -41,7 +42,8 @@ pub fn analyze(capture: &Capture, options: &Options) -> Findings {
     }
     drop_consequences(&mut judged);
     judged.sort_by_key(|(raw, _)| (raw.span.start, raw.process));
-    let (raws, windows): (Vec<RawWindow>, Vec<Window>) = judged.into_iter().unzip();
+    let (raws, mut windows): (Vec<RawWindow>, Vec<Window>) = judged.into_iter().unzip();
+    logged::doubt(capture, &mut windows);
     let worst = windows
         .iter()
         .enumerate()
@@ -159,7 +161,7 @@ fn of_profile(capture: &Capture, options: &Options) -> Findings {
         },
         windows,
         wait_sites: profile.sites,
-        memory_events: Vec::new(),
+        memory_events: memory::events(capture, &Brackets::new(capture), &[]),
         timeline: None,
         off_cpu: profile.off_cpu,
         details: Details::default(),

@@ -22,6 +22,7 @@ pub mod fingerprint;
 mod heat;
 mod holds;
 mod interpreter;
+mod logged;
 mod lone;
 mod losses;
 mod memory;

@@ -24,7 +24,9 @@ pub(crate) fn find(
     known: &[(RawWindow, Window)],
 ) -> Vec<(RawWindow, Window)> {
     let sampled = [Meaning::MemorySyscalls, Meaning::OtherSyscalls];
-    if sampled.iter().any(|&event| model.capture.sampled(event)) {
+    // A call that a log places beside the others' waits, and not over them, would look like its thread's own affair.
+    let displaced = model.capture.log_uncertainty.is_some_and(|off| off > options.min_freeze);
+    if displaced || sampled.iter().any(|&event| model.capture.sampled(event)) {
         return Vec::new();
     }
     let calls = model.brackets.iter().filter(|call| is_own_affair(model, options, call));

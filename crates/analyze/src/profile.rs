@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use coldcase_ingest::capture::{Capture, Nanos, StackId, TaskState};
+use coldcase_ingest::capture::{Capture, Nanos, ProfileWaker, StackId, TaskState};
 
 use crate::findings::{BlameRow, Cause, FoldedStack, Freeze, Grade, Lock, SiteTotal, Window};
+use crate::logged;
 use crate::operation;
 use crate::options::Options;
+use crate::release;
 use crate::rules::{Matcher, WaitKind};
 use crate::sites;
 use crate::timeline;
@@ -24,22 +26,25 @@ struct At<'a> {
     site: String,
     kind: WaitKind,
     time: Nanos,
+    waker: Option<ProfileWaker>,
 }
 
 /// Judges a profile.
 pub(crate) fn judge(capture: &Capture, options: &Options) -> Profile {
     let rows = classify(capture, options);
+    // A dump of blocked tasks has no times at all: then it counts how many stand where.
+    let timeless = rows.iter().all(|row| row.time == Nanos::ZERO);
     let mut harm: BTreeMap<Cause, Nanos> = BTreeMap::new();
     for row in &rows {
         // A futex may be a lock or an empty queue; without times nothing tells which.
         if let WaitKind::Harm(cause, _) = row.kind
             && cause != Cause::Futex
         {
-            *harm.entry(cause).or_default() += row.time;
+            *harm.entry(cause).or_default() += if timeless { Nanos(1) } else { row.time };
         }
     }
     let most = harm.into_iter().max_by_key(|&(cause, time)| (time, std::cmp::Reverse(cause)));
-    let most = most.filter(|(_, time)| *time >= options.min_freeze);
+    let most = most.filter(|(_, time)| timeless || *time >= options.min_freeze);
     let mut times: BTreeMap<(&str, StackId), Nanos> = BTreeMap::new();
     for row in &capture.profile {
         *times.entry((capture.threads.get(row.thread).comm(), row.stack)).or_default() +=
@@ -47,7 +52,7 @@ pub(crate) fn judge(capture: &Capture, options: &Options) -> Profile {
     }
     Profile {
         sites: by_site(&rows),
-        window: most.map(|(cause, blocked)| window(&rows, cause, blocked)),
+        window: most.map(|(cause, _)| window(capture, &rows, cause, timeless)),
         off_cpu: timeline::fold(capture, times),
     }
 }
@@ -55,11 +60,26 @@ pub(crate) fn judge(capture: &Capture, options: &Options) -> Profile {
 fn classify<'a>(capture: &'a Capture, options: &Options) -> Vec<At<'a>> {
     let mut matcher = Matcher::new(capture, &options.rules);
     let rows = capture.profile.iter().map(|row| {
+        let comm = capture.threads.get(row.thread).comm();
+        let (time, waker) = (row.off_cpu, row.waker);
+        // Who was woken stood somewhere; only what the waker let go of says where.
+        let released = || release::released_lock(capture, waker?.stack);
+        if capture.stacks.frames(row.stack).is_empty()
+            && let Some(kind) = released()
+        {
+            return At {
+                comm,
+                site: "mmap_lock, by who let go of it".to_owned(),
+                kind,
+                time,
+                waker,
+            };
+        }
         let rule = matcher.rule(Some(row.stack), TaskState::Unknown);
         let kind = rule.map_or(WaitKind::Other, |rule| rule.kind);
         let name = rule.map_or("no rule fits", |rule| rule.site.as_str());
         let site = sites::full_name(name, kind, operation::of_stack(capture, row.stack));
-        At { comm: capture.threads.get(row.thread).comm(), site, kind, time: row.off_cpu }
+        At { comm, site, kind, time, waker }
     });
     rows.collect()
 }
@@ -94,22 +114,35 @@ fn by_site(rows: &[At<'_>]) -> Vec<SiteTotal> {
     sites
 }
 
-fn window(rows: &[At<'_>], cause: Cause, blocked: Nanos) -> Window {
+fn window(capture: &Capture, rows: &[At<'_>], cause: Cause, timeless: bool) -> Window {
     let mut comms: BTreeMap<&str, Nanos> = BTreeMap::new();
     let of_cause = |row: &&At<'_>| matches!(row.kind, WaitKind::Harm(known, _) if known == cause);
     for row in rows.iter().filter(of_cause) {
         *comms.entry(row.comm).or_default() += row.time;
     }
+    let blocked: Nanos = comms.values().copied().sum();
     let worst = comms.iter().max_by_key(|(comm, time)| (**time, std::cmp::Reverse(**comm)));
     let comm = worst.map_or(String::new(), |(comm, _)| (*comm).to_owned());
     let reason = "a profile without times shows who waited, not who held";
+    let mut evidence = if timeless {
+        vec!["the stacks are those of one moment, without any time".to_owned()]
+    } else {
+        vec![
+            "the sums run over all threads of a name and over the whole recording".to_owned(),
+            "waits that had not ended are missing: the figures are lower bounds".to_owned(),
+        ]
+    };
+    evidence.extend(wakers(capture, rows.iter().filter(of_cause)));
+    let waited: Vec<Nanos> = comms.values().copied().collect();
+    let logged = (cause == Cause::MmapLock).then(|| logged::culprit(capture, &waited)).flatten();
+    let culprit = logged.map(|(culprit, said)| {
+        evidence.push(said);
+        culprit
+    });
     Window {
         cause: Some(cause),
         grade: Grade::Circumstantial,
-        evidence: vec![
-            "the sums run over all threads of a name and over the whole recording".to_owned(),
-            "waits that had not ended are missing: the figures are lower bounds".to_owned(),
-        ],
+        evidence,
         freeze: Freeze {
             pid: None,
             comm,
@@ -120,7 +153,7 @@ fn window(rows: &[At<'_>], cause: Cause, blocked: Nanos) -> Window {
             blocked,
         },
         lock: cause.is_lock().then_some(Lock { kind: cause, mode: None, address: None }),
-        culprit: None,
+        culprit,
         blame: vec![BlameRow {
             thread: None,
             doing: reason.to_owned(),
@@ -130,4 +163,23 @@ fn window(rows: &[At<'_>], cause: Cause, blocked: Nanos) -> Window {
         chain: Vec::new(),
         without_culprit: None,
     }
+}
+
+/// Who let go of the lock when it mattered most. The last to let go is not the one who held it longest, so this accuses nobody.
+fn wakers<'a>(capture: &Capture, rows: impl Iterator<Item = &'a At<'a>>) -> Option<String> {
+    let mut times: BTreeMap<(String, String), Nanos> = BTreeMap::new();
+    for row in rows {
+        let Some(waker) = row.waker else { continue };
+        if release::of_stack(capture, waker.stack).is_some() {
+            let operation = operation::of_stack(capture, waker.stack);
+            let operation = operation.map_or("an unknown call", |operation| operation.word());
+            let comm = capture.threads.get(waker.thread).comm().to_owned();
+            *times.entry((comm, operation.to_owned())).or_default() += row.time;
+        }
+    }
+    let ((comm, operation), time) = times.into_iter().max_by_key(|(_, time)| *time)?;
+    let millis = time.as_millis_f64();
+    Some(format!(
+        "{comm} ended {millis:.1} ms of the waiting by letting go of the lock in {operation}"
+    ))
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use coldcase_ingest::InputFormat;
 
-/// Solves a freeze after the fact: reads a perf.data or a folded off-CPU profile and says who held which lock,
+/// Solves a freeze after the fact: reads a perf.data, its text, or an off-CPU profile and says who held which lock,
 /// in which call, for how long, and who stood still because of it.
 #[derive(Debug, Parser)]
 #[command(name = "coldcase", version)]
@@ -29,9 +29,12 @@ pub enum Command {
 /// Arguments of `report`.
 #[derive(Debug, Args)]
 pub struct ReportArguments {
-    /// A perf.data or folded stacks, also zstd-compressed; - for standard input
-    #[arg(value_name = "CAPTURE")]
-    pub capture: PathBuf,
+    /// A perf.data or a text profile, also zstd-compressed; - for standard input. Logs of system calls may stand beside it
+    #[arg(value_name = "CAPTURE", required = true)]
+    pub captures: Vec<PathBuf>,
+    /// What to add to the times of a log of system calls, if its clock is not the capture's
+    #[arg(long, value_name = "SECONDS", allow_hyphen_values = true)]
+    pub log_offset: Option<String>,
     /// Write the report as one HTML file
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
@@ -56,7 +59,7 @@ pub struct ReportArguments {
 /// Arguments of `inspect`.
 #[derive(Debug, Args)]
 pub struct InspectArguments {
-    /// A perf.data or folded stacks, also zstd-compressed; - for standard input
+    /// A perf.data, a text profile or a log of system calls, also zstd-compressed; - for standard input
     #[arg(value_name = "CAPTURE")]
     pub capture: PathBuf,
     #[command(flatten)]
@@ -74,7 +77,7 @@ pub struct CheckArguments {
 /// How to read a capture.
 #[derive(Debug, Default, Args)]
 pub struct ReadingArguments {
-    /// The capture's format, if its first bytes mislead
+    /// The capture's format, if its first bytes mislead; of the first capture where there are several
     #[arg(long, value_name = "NAME")]
     pub format: Option<FormatName>,
     /// Kernel symbols of the captured machine: a copy of its /proc/kallsyms, also zstd-compressed
@@ -121,6 +124,18 @@ pub enum FormatName {
     Timehist,
     /// The kernel's own trace, or the text of trace-cmd report
     Ftrace,
+    /// Blocks of frames by offcputime, offwaketime or wakeuptime
+    Offcputime,
+    /// Maps printed by bpftrace
+    Bpftrace,
+    /// A log of system calls by strace -f -ttt -T
+    Strace,
+    /// A log of system calls by perf trace
+    PerfTrace,
+    /// A log of system calls by contrib/memory-syscalls.bt
+    MemorySyscalls,
+    /// Reports of blocked tasks in a kernel log
+    KernelLog,
 }
 
 impl From<FormatName> for InputFormat {
@@ -131,6 +146,12 @@ impl From<FormatName> for InputFormat {
             FormatName::PerfScript => Self::PerfScript,
             FormatName::Timehist => Self::Timehist,
             FormatName::Ftrace => Self::Ftrace,
+            FormatName::Offcputime => Self::OffCpuBlocks,
+            FormatName::Bpftrace => Self::Bpftrace,
+            FormatName::Strace => Self::Strace,
+            FormatName::PerfTrace => Self::PerfTrace,
+            FormatName::MemorySyscalls => Self::MemorySyscalls,
+            FormatName::KernelLog => Self::KernelLog,
         }
     }
 }

@@ -6,9 +6,9 @@ use anyhow::{Context as _, Result};
 use coldcase_analyze::findings::Findings;
 use coldcase_analyze::rules::Rules;
 use coldcase_analyze::{Options, ProcessFilter, analyze};
-use coldcase_ingest::ReadOptions;
 use coldcase_ingest::capture::{Capture, Nanos, Span, Timestamp};
 use coldcase_ingest::symbols::{self, SymbolReport, SymbolSources};
+use coldcase_ingest::{InputFormat, ReadOptions, beside};
 
 use crate::args::{AnalysisArguments, ReadingArguments};
 use crate::exit_code::Usage;
@@ -16,27 +16,68 @@ use crate::progress::Progress;
 
 /// Reads a capture and gives its addresses names.
 pub fn capture(path: &Path, arguments: &ReadingArguments) -> Result<(Capture, SymbolReport)> {
+    let sources = sources(arguments)?;
+    let capture = read(path, arguments.format.map(Into::into), &sources)?;
+    Ok(named(capture, &sources))
+}
+
+/// Reads a capture and the logs of system calls beside it, in any order. A format that was insisted on is the first one's.
+pub fn captures(
+    paths: &[PathBuf],
+    log_offset: Option<&str>,
+    arguments: &ReadingArguments,
+) -> Result<(Capture, SymbolReport)> {
+    let offset = log_offset.map(offset).transpose()?;
+    let sources = sources(arguments)?;
+    let mut format = arguments.format.map(Into::into);
+    let mut read = paths.iter().map(|path| Ok((path, read(path, format.take(), &sources)?)));
+    let read: Vec<(&PathBuf, Capture)> = read.by_ref().collect::<Result<_>>()?;
+    let (mut logs, mut captures): (Vec<_>, Vec<_>) =
+        read.into_iter().partition(|(_, capture)| beside::is_log(capture));
+    if captures.is_empty() {
+        captures.push(logs.remove(0));
+    }
+    if let [(one, _), (other, _), ..] = captures.as_slice() {
+        return Err(Usage(format!(
+            "{} and {} are captures of their own: beside one capture, only logs of system calls can be read",
+            one.display(),
+            other.display()
+        ))
+        .into());
+    }
+    let (_, mut capture) = captures.remove(0);
+    for (path, log) in logs {
+        beside::add_log(&mut capture, &log, offset)
+            .with_context(|| format!("cannot use {}", path.display()))?;
+    }
+    Ok(named(capture, &sources))
+}
+
+fn sources(arguments: &ReadingArguments) -> Result<SymbolSources> {
     if let Some(missing) =
         arguments.kallsyms.iter().chain(&arguments.symfs).find(|path| !path.exists())
     {
         return Err(Usage(format!("{} does not exist", missing.display())).into());
     }
-    let sources = SymbolSources {
+    Ok(SymbolSources {
         kallsyms: arguments.kallsyms.clone(),
         symfs: arguments.symfs.clone(),
         build_id_cache: std::env::var_os("HOME").map(|home| PathBuf::from(home).join(".debug")),
         debug_folders: debug_folders(),
         running_kernel: true,
-    };
-    let options =
-        ReadOptions { format: arguments.format.map(Into::into), programs: Some(&sources) };
+    })
+}
+
+fn read(path: &Path, format: Option<InputFormat>, sources: &SymbolSources) -> Result<Capture> {
     let progress = Progress::new("reading");
-    let mut capture =
-        coldcase_ingest::read(path, options, &mut |done, total| progress.set(done, total))?;
-    drop(progress);
-    let report = symbols::resolve(&mut capture, &sources);
+    let options = ReadOptions { format, programs: Some(sources) };
+    Ok(coldcase_ingest::read(path, options, &mut |done, total| progress.set(done, total))?)
+}
+
+fn named(mut capture: Capture, sources: &SymbolSources) -> (Capture, SymbolReport) {
+    let report = symbols::resolve(&mut capture, sources);
     capture.warnings.extend(report.warnings.iter().cloned());
-    Ok((capture, report))
+    (capture, report)
 }
 
 /// Where this machine keeps debug files by build id: what its packages installed, and debuginfod's cache
@@ -106,6 +147,17 @@ fn window(text: &str) -> Result<Span, Usage> {
     if start < end { Ok(Span::new(Timestamp(start), Timestamp(end))) } else { Err(wrong()) }
 }
 
+/// Seconds with a sign.
+fn offset(text: &str) -> Result<i64, Usage> {
+    let wrong = || Usage(format!("`--log-offset {text}` is not a number of seconds"));
+    let (negative, digits) = match text.strip_prefix('-') {
+        Some(digits) => (true, digits),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let nanos = seconds(digits).and_then(|nanos| i64::try_from(nanos).ok()).ok_or_else(wrong)?;
+    Ok(if negative { -nanos } else { nanos })
+}
+
 /// Decimal seconds as nanoseconds, without the rounding of a float.
 fn seconds(text: &str) -> Option<u64> {
     let (whole, fraction) = text.trim().split_once('.').unwrap_or((text.trim(), ""));
@@ -125,6 +177,15 @@ mod tests {
     fn nanos(text: &str) -> (u64, u64) {
         let window = window(text).unwrap();
         (window.start.0, window.end.0)
+    }
+
+    #[test]
+    fn offsets_may_be_negative() {
+        assert_eq!(offset("-1795297338.5").unwrap(), -1_795_297_338_500_000_000);
+        assert_eq!(offset("+2").unwrap(), 2_000_000_000);
+        for wrong in ["", "-", "--2", "2s"] {
+            assert!(offset(wrong).is_err(), "{wrong}");
+        }
     }
 
     #[test]

@@ -3,6 +3,7 @@
 //! [`read`] takes a path, finds out by the first bytes what lies there, and fills the tables. Names for
 //! addresses come afterwards (see `symbols`), once per unique address.
 
+pub mod beside;
 pub mod capture;
 mod error;
 mod input;
@@ -30,6 +31,18 @@ pub enum InputFormat {
     Timehist,
     /// The kernel's own trace, or `trace-cmd report`.
     Ftrace,
+    /// Blocks of frames by bcc's or libbpf-tools' `offcputime`, `offwaketime`, `wakeuptime`.
+    OffCpuBlocks,
+    /// Maps that bpftrace printed.
+    Bpftrace,
+    /// `strace -f -ttt -T`.
+    Strace,
+    /// `perf trace`.
+    PerfTrace,
+    /// `contrib/memory-syscalls.bt`.
+    MemorySyscalls,
+    /// Hung-task reports and dumps of blocked tasks in a kernel log.
+    KernelLog,
 }
 
 /// How to read a capture.

@@ -13,26 +13,28 @@ use crate::{load, output};
 
 /// Reads a capture, finds the cause, writes what was asked for.
 pub fn run(arguments: &ReportArguments) -> Result<Exit> {
-    let (capture, _) = load::capture(&arguments.capture, &arguments.reading)?;
+    let (capture, _) =
+        load::captures(&arguments.captures, arguments.log_offset.as_deref(), &arguments.reading)?;
     let findings = load::findings(&capture, &arguments.analysis)?;
     for warning in &findings.capture.warnings {
         output::warning(warning);
     }
-    let name = arguments.capture.display().to_string();
+    let names: Vec<String> =
+        arguments.captures.iter().map(|path| path.display().to_string()).collect();
     let nothing_asked = arguments.output.is_none()
         && arguments.json.is_none()
         && arguments.png.is_none()
         && arguments.markdown.is_none();
     if nothing_asked {
         let path = Path::new("report.html");
-        write_html(path, &findings, &name)?;
+        write_html(path, &findings, &names)?;
         let color = output::wants_color();
         output::print(coldcase_report::terminal(&findings, color).as_bytes())?;
         output::say(&format!("wrote {}", path.display()));
         return Ok(Exit::Success);
     }
     if let Some(path) = &arguments.output {
-        write_html(path, &findings, &name)?;
+        write_html(path, &findings, &names)?;
     }
     if let Some(path) = &arguments.json {
         output::write(path, coldcase_report::json(&findings).as_bytes())?;
@@ -46,10 +48,10 @@ pub fn run(arguments: &ReportArguments) -> Result<Exit> {
     Ok(Exit::Success)
 }
 
-fn write_html(path: &Path, findings: &Findings, name: &str) -> Result<()> {
+fn write_html(path: &Path, findings: &Findings, names: &[String]) -> Result<()> {
     let context = HtmlContext {
-        title: name.to_owned(),
-        captures: vec![name.to_owned()],
+        title: names.first().cloned().unwrap_or_default(),
+        captures: names.to_vec(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
     output::write(path, coldcase_report::html(findings, &context)?.as_bytes())

@@ -5,6 +5,7 @@
 mod arguments;
 mod damaged;
 mod fixtures;
+mod formats;
 mod help;
 mod output;
 mod project;

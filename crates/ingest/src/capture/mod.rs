@@ -27,7 +27,7 @@ pub use ids::{FrameId, ModuleId, ProcessId, StackId, ThreadId};
 pub use locks::{ContentionFlags, ContentionPhase, LockContention, MmapLock, MmapLockPhase};
 pub use losses::{Loss, LossKind};
 pub use modules::{BuildId, MadeCode, Module, ModuleKind, ModuleTable};
-pub use origin::{Format, Origin, WallClock};
+pub use origin::{Clock, Format, Origin, WallClock};
 pub use profile::{ProfileRow, ProfileWaker};
 pub use sched::{Context, Sample, Switch, TaskState, Wakeup, WakeupKind};
 pub use stacks::StackTable;
@@ -72,6 +72,8 @@ pub struct Capture {
     pub profile: Vec<ProfileRow>,
     /// What was recorded, by name, with the number of records.
     pub events: Vec<EventCount>,
+    /// How far the times of a log that was read beside the capture may be off; `None` without a log.
+    pub log_uncertainty: Option<Nanos>,
     /// What was lost, by the recording or by the reader.
     pub losses: Vec<Loss>,
     /// What a person must know before believing the rest.

@@ -22,8 +22,28 @@ pub struct Origin {
     /// A kernel symbol and its address when the capture was recorded (`_text`, as a rule), by which the
     /// symbols of another boot of the same kernel are moved into place.
     pub kernel_reference: Option<(String, u64)>,
+    /// What the times of a log count; of a capture it is [`Clock::Own`].
+    pub clock: Clock,
     /// One moment on the capture's clock and on the wall's.
     pub wall_clock: Option<WallClock>,
+}
+
+/// What times count.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Debug)]
+pub enum Clock {
+    /// The recording's own.
+    #[default]
+    Own,
+    /// `CLOCK_MONOTONIC`.
+    Monotonic,
+    /// perf's own, without `-k`: close to `CLOCK_MONOTONIC`.
+    Perf,
+    /// Time since 1970-01-01 UTC.
+    Wall,
+    /// Time since midnight, somewhere on earth.
+    TimeOfDay,
+    /// Time since the log's first line.
+    Relative,
 }
 
 /// One moment on two clocks, which places a log of the wall's clock beside the capture.

@@ -34,7 +34,9 @@ use std::ops::Range;
 
 use linux_perf_data::Feature;
 
-use crate::capture::{BuildId, Capture, EventCount, Format, Loss, LossKind, Meaning, Origin};
+use crate::capture::{
+    BuildId, Capture, Clock, EventCount, Format, Loss, LossKind, Meaning, Origin,
+};
 use crate::error::Problem;
 use crate::symbols::Programs;
 use attrs::EventPlans;
@@ -179,6 +181,7 @@ fn origin(header: &Header<'_>) -> Origin {
         command: features.command(),
         cpus: features.cpus_online(),
         kernel_reference: None,
+        clock: Clock::Own,
         wall_clock: clock::wall_clock(features.get(Feature::CLOCK_DATA), header.big_endian),
     }
 }

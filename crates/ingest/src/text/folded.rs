@@ -74,7 +74,7 @@ impl<'a> Reader<'a> {
             let (target, frames) = names.split_last()?;
             return Some(Row::woken(&mut self.out, target, comm, frames.iter().rev().copied()));
         }
-        let waker = names.iter().position(|name| *name == b"--");
+        let waker = waker_at(&names);
         let (own, waker) = names.split_at(waker.unwrap_or(names.len()));
         let missed = own.iter().any(|name| profile::is_missed(name));
         let ids = frames(&mut self.out, own);
@@ -85,6 +85,17 @@ impl<'a> Reader<'a> {
         }
         Some(row)
     }
+}
+
+/// Where the waker begins: behind `--`, or in older versions behind a `-` that follows the function in which the thread leaves its CPU.
+fn waker_at(names: &[&[u8]]) -> Option<usize> {
+    let older = || {
+        let border = names.iter().position(|name| *name == b"-").filter(|at| *at > 0)?;
+        let before = names[border - 1];
+        let leaves = profile::is_scheduler(before) || before.starts_with(b"preempt_schedule");
+        leaves.then_some(border)
+    };
+    names.iter().position(|name| *name == b"--").or_else(older)
 }
 
 /// A line's stack, and its time.

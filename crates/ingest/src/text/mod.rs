@@ -7,6 +7,8 @@
 //! A line that cannot be read is counted with its place and its reason, and the others are read (see `lines`). Names are
 //! interned by their bytes, so that what repeats costs a look-up (see `builder`).
 
+mod blocks;
+mod bpftrace;
 mod builder;
 mod events;
 mod fields;
@@ -14,7 +16,9 @@ mod folded;
 mod frames;
 mod ftrace;
 mod header;
+mod kernel_log;
 mod lines;
+mod log;
 mod number;
 mod perf_script;
 mod plain;
@@ -44,6 +48,12 @@ pub(crate) fn read(
         InputFormat::PerfScript => perf_script::read(&text, progress),
         InputFormat::Timehist => timehist::read(&text, progress),
         InputFormat::Ftrace => ftrace::read(&text, progress),
+        InputFormat::OffCpuBlocks => blocks::read(&text, progress),
+        InputFormat::Bpftrace => bpftrace::read(&text, progress),
+        InputFormat::Strace => log::read_strace(&text, progress),
+        InputFormat::PerfTrace => log::read_perf_trace(&text, progress),
+        InputFormat::MemorySyscalls => log::read_memory_syscalls(&text, progress),
+        InputFormat::KernelLog => kernel_log::read(&text, progress),
         InputFormat::Folded | InputFormat::Perf => {
             folded::read(&text, progress, || what_it_is(bytes))
         }
@@ -55,10 +65,18 @@ pub(crate) fn read(
 /// What a text is, by its first lines; folded stacks if no other format claims it.
 fn detect(text: &[u8]) -> InputFormat {
     let any = |is: fn(&[u8]) -> bool| Lines::new(text).take(LOOKED_AT).any(|line| is(line.bytes));
-    let formats: [(fn(&[u8]) -> bool, InputFormat); 3] = [
+    let formats: [(fn(&[u8]) -> bool, InputFormat); 11] = [
+        (log::is_memory_syscalls, InputFormat::MemorySyscalls),
         (timehist::is_head, InputFormat::Timehist),
         (ftrace::is_head, InputFormat::Ftrace),
         (perf_script::is_event, InputFormat::PerfScript),
+        (log::is_strace, InputFormat::Strace),
+        (log::is_perf_trace, InputFormat::PerfTrace),
+        (kernel_log::is_report, InputFormat::KernelLog),
+        (bpftrace::is_entry, InputFormat::Bpftrace),
+        (blocks::is_head, InputFormat::OffCpuBlocks),
+        (blocks::is_thread, InputFormat::OffCpuBlocks),
+        (blocks::is_time, InputFormat::OffCpuBlocks),
     ];
     let found = formats.iter().find(|(is, _)| any(*is));
     found.map_or(InputFormat::Folded, |(_, format)| *format)

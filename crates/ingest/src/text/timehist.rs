@@ -22,6 +22,9 @@ use crate::capture::{
 };
 use crate::error::Problem;
 
+/// Five callers and the tracepoint's own function: `--max-stack` by default.
+const CUT_AT: usize = 6;
+
 /// Whether a line is the head of the table.
 pub(super) fn is_head(line: &[u8]) -> bool {
     let has = |text: &[u8]| memchr::memmem::find(line, text).is_some();
@@ -61,7 +64,7 @@ struct Reader<'a> {
     out: Builder<'a>,
     /// Whether the table has a column of states (`--state`).
     states: bool,
-    /// The most frames that a stack has; the tool cuts at five unless told otherwise.
+    /// The most frames that a stack has; the tool cuts there unless told otherwise.
     deepest: usize,
     stacks: u64,
 }
@@ -84,21 +87,15 @@ impl<'a> Reader<'a> {
     }
 
     fn wakeup(&mut self, time: Timestamp, waker: &'a [u8], wakee: &'a [u8]) -> Option<()> {
-        let waker = self.thread(last_column(waker), time)?;
+        // A task that perf has no numbers for is a name only.
+        let waker = self.thread(last_column(waker), time);
         let wakee = self.thread(wakee, time)?;
         // Interrupts are not told from the thread that they interrupt, except where nobody ran.
-        let idle = self.out.capture.threads.get(waker).is_idle_task();
+        let idle = waker.is_some_and(|waker| self.out.capture.threads.get(waker).is_idle_task());
         let context = if idle { Context::HardIrq } else { Context::Task };
         let kind = WakeupKind::Wakeup;
         self.out.count(b"sched:sched_wakeup", Some(Meaning::Wakeup), time);
-        self.out.capture.wakeups.push(Wakeup {
-            time,
-            waker: Some(waker),
-            wakee,
-            context,
-            kind,
-            stack: None,
-        });
+        self.out.capture.wakeups.push(Wakeup { time, waker, wakee, context, kind, stack: None });
         Some(())
     }
 
@@ -191,9 +188,9 @@ impl<'a> Reader<'a> {
                 "the text has no stacks (perf sched timehist -g, of a recording with -g)"
                     .to_owned(),
             );
-        } else if deepest <= 5 {
+        } else if deepest <= CUT_AT {
             capture.warnings.push(
-                "stacks are cut at 5 frames: the calls that threads stood in may be missing (perf sched timehist \
+                "stacks are cut at a few frames: the calls that threads stood in may be missing (perf sched timehist \
                  --max-stack 64)"
                     .to_owned(),
             );
@@ -245,7 +242,7 @@ mod tests {
    10.500000 [0000]       swapper                                                          awakened: my serve[8733/8730]\n\
    10.500100 [0000]  s    perf[8840]                          0.000      0.000      0.050      D  next: my serve[8733]   schedule_timeout <- wait_for_completion\n\
    10.600100 [0001]   i   <idle>                              0.106      0.000      1.183      I  next: my serve[8733]           \n\
-   10.700100 [0000]  s    my serve[8733/8730]                 0.000      0.027    100.000      S  next: swapper/0[0]   down_write <- a <- b <- c <- d <- e\n";
+   10.700100 [0000]  s    my serve[8733/8730]                 0.000      0.027    100.000      S  next: swapper/0[0]   down_write <- a <- b <- c <- d <- e <- f\n";
 
     fn read_text(text: &str) -> Capture {
         read(text.as_bytes(), &mut Progress::new(&mut |_, _| {}, 0)).unwrap()
@@ -263,7 +260,7 @@ mod tests {
         assert_eq!(came.unwrap().time, Timestamp(10_600_100_000));
         let went = capture.switches.iter().find(|row| row.out == Some(serve.0)).unwrap();
         assert_eq!((went.time, went.state), (Timestamp(10_700_100_000), TaskState::Sleeping));
-        assert_eq!(capture.stacks.frames(went.stack.unwrap()).len(), 6);
+        assert_eq!(capture.stacks.frames(went.stack.unwrap()).len(), 7);
         assert!(capture.warnings.is_empty(), "{:?}", capture.warnings);
     }
 
@@ -275,7 +272,7 @@ mod tests {
                 .replace(" D ", "")
                 .replace(" I ", "")
                 .replace(" S ", "")
-                .replace(" <- e", ""),
+                .replace(" <- e <- f", ""),
         );
         assert_eq!(capture.warnings.len(), 2, "{:?}", capture.warnings);
         assert!(capture.switches.iter().all(|row| row.state == TaskState::Unknown));

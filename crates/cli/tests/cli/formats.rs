@@ -1,0 +1,319 @@
+//! One freeze in every format: each capture says the same, within what its format can know.
+//!
+//! The figures come from the programs' own logs (`fixtures/formats/*/program.log`): in `together`, main mapped 3 GiB from 10994.717907 to
+//! 10995.977550, 1259.6 ms, while six threads waited 1249 to 1258 ms each, 7512 ms together; then it unmapped them in 96 ms, while they
+//! waited 538 ms. In `beside`, 984 ms, and 5880 ms together; then 88 ms and 484 ms.
+
+use std::path::PathBuf;
+
+use serde_json::Value;
+
+use crate::support::{code, coldcase, findings, fixture, folder, names, stderr, stdout};
+
+const BYTES: u64 = 3 << 30;
+/// Milliseconds that the six threads waited for the first call, and for both.
+const TOGETHER: std::ops::Range<f64> = 7480.0..7560.0;
+const TOGETHER_BOTH: std::ops::Range<f64> = 8000.0..8110.0;
+
+fn report(paths: &[&str], options: &[&str]) -> Value {
+    let folder = folder();
+    let paths: Vec<PathBuf> = paths.iter().map(|path| fixture("formats").join(path)).collect();
+    let output = coldcase(folder.path())
+        .arg("report")
+        .args(paths)
+        .args(options)
+        .args(["--json", "-"])
+        .output();
+    findings(&output.unwrap())
+}
+
+fn verdict(found: &Value) -> (&str, &str, &str) {
+    let text =
+        |key: &str| found["verdict"][key].as_str().unwrap_or("null").to_owned().leak() as &str;
+    (text("outcome"), text("cause"), text("grade"))
+}
+
+fn blocked(found: &Value) -> f64 {
+    found["verdict"]["freeze"]["blocked_ms"].as_f64().unwrap()
+}
+
+fn site(found: &Value) -> &str {
+    found["wait_sites"][0]["site"].as_str().unwrap()
+}
+
+fn warned(found: &Value, text: &str) -> bool {
+    found["capture"]["warnings"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .any(|note| note.as_str().unwrap().contains(text))
+}
+
+/// With times, the lock's holder is known by its own events or by those whom it woke.
+#[test]
+fn captures_with_times_name_the_same_culprit() {
+    for (path, format, grade) in [
+        ("together/capture.data.zst", "perf.data", "proven"),
+        ("together/script.txt.zst", "perf script", "proven"),
+        ("together/ftrace.txt.zst", "ftrace", "strong"),
+        ("together/trace-cmd.txt.zst", "ftrace", "strong"),
+    ] {
+        let names = names();
+        let options: Vec<&str> = names.iter().map(String::as_str).collect();
+        let found = report(&[path], &options);
+        assert_eq!(found["capture"]["format"], format);
+        assert_eq!(verdict(&found), ("cause_found", "mmap_lock", grade), "{path}");
+        let (freeze, culprit) = (&found["verdict"]["freeze"], &found["verdict"]["culprit"]);
+        assert!(TOGETHER.contains(&blocked(&found)), "{path}: {}", blocked(&found));
+        assert_eq!(freeze["threads_blocked"], 6, "{path}");
+        assert_eq!((&culprit["tid"], &culprit["bytes"]), (&8730.into(), &BYTES.into()), "{path}");
+        assert_eq!(culprit["operation"], "mmap", "{path}");
+        let held = culprit["held_ms"].as_f64().unwrap();
+        assert!((1255.0..1262.0).contains(&held), "{path}: {held}");
+        assert_eq!(site(&found), "mmap_lock (write) in mmap", "{path}");
+    }
+}
+
+/// timehist has no wakers' stacks: who waited is known, and for how long, but not for whom.
+#[test]
+fn timehist_shows_who_waited_and_accuses_nobody() {
+    let found = report(&["together/timehist.txt.zst"], &[]);
+    assert_eq!(found["capture"]["format"], "perf sched timehist");
+    assert_eq!(verdict(&found), ("cause_found", "mmap_lock", "circumstantial"));
+    assert!(TOGETHER.contains(&blocked(&found)), "{}", blocked(&found));
+    assert_eq!(found["verdict"]["freeze"]["process"]["pid"], 8730);
+    assert_eq!(found["verdict"]["culprit"], Value::Null);
+    assert_eq!(site(&found), "mmap_lock (write) in mmap");
+    assert!(warned(&found, "--max-stack"));
+}
+
+/// Profiles sum both calls up, and do not see who held the lock.
+#[test]
+fn profiles_have_the_same_site_and_sum() {
+    for (path, format) in [
+        ("together/offcputime.txt.zst", "offcputime"),
+        ("together/offcputime.folded", "folded"),
+        ("together/offcpu-map.txt", "bpftrace"),
+    ] {
+        let found = report(&[path], &[]);
+        assert_eq!(found["capture"]["format"], format);
+        assert_eq!(verdict(&found), ("cause_found", "mmap_lock", "circumstantial"), "{path}");
+        assert!(TOGETHER_BOTH.contains(&blocked(&found)), "{path}: {}", blocked(&found));
+        assert_eq!(found["verdict"]["freeze"]["threads_blocked"], 6, "{path}");
+        assert_eq!(found["verdict"]["culprit"], Value::Null, "{path}");
+        assert_eq!(site(&found), "mmap_lock (write) in mmap", "{path}");
+    }
+    assert!(warned(&report(&["together/offcpu-map.txt"], &[]), "@ms was passed over: a histogram"));
+}
+
+#[test]
+fn a_log_beside_a_profile_names_the_call() {
+    for (profile, log, tid) in [
+        ("together/offcputime.folded", "together/memory-syscalls.log", 8730),
+        ("together/offcputime.txt.zst", "together/memory-syscalls.log", 8730),
+        ("beside/offcputime.folded.zst", "beside/strace.log.zst", 18826),
+        ("beside/offcputime.folded.zst", "beside/perf-trace.log.zst", 18826),
+    ] {
+        // In any order.
+        for paths in [[profile, log], [log, profile]] {
+            let found = report(&paths, &[]);
+            assert_eq!(
+                verdict(&found),
+                ("cause_found", "mmap_lock", "circumstantial"),
+                "{paths:?}"
+            );
+            let culprit = &found["verdict"]["culprit"];
+            assert_eq!(
+                (&culprit["tid"], &culprit["bytes"]),
+                (&tid.into(), &BYTES.into()),
+                "{paths:?}"
+            );
+            assert_eq!(culprit["operation"], "mmap", "{paths:?}");
+            assert_eq!(found["memory_events"][0]["bytes"], BYTES, "{paths:?}");
+        }
+    }
+}
+
+#[test]
+fn a_log_beside_a_perf_data_without_calls_gives_the_culprits_bytes() {
+    let alone = report(&["beside/capture.data.zst"], &names().each_ref().map(String::as_str));
+    assert_eq!(alone["verdict"]["culprit"]["bytes"], Value::Null);
+    for log in ["beside/strace.log.zst", "beside/perf-trace.log.zst"] {
+        let found =
+            report(&["beside/capture.data.zst", log], &names().each_ref().map(String::as_str));
+        assert_eq!(verdict(&found), ("cause_found", "mmap_lock", "strong"), "{log}");
+        let culprit = &found["verdict"]["culprit"];
+        assert_eq!((&culprit["tid"], &culprit["bytes"]), (&18826.into(), &BYTES.into()), "{log}");
+        assert!((5850.0..5900.0).contains(&blocked(&found)), "{log}: {}", blocked(&found));
+        assert!(warned(&found, "to the capture's clock"), "{log}");
+    }
+}
+
+#[test]
+fn a_log_that_does_not_fit_is_refused_with_the_way_out() {
+    let folder = folder();
+    let path = |name: &str| fixture("formats").join(name);
+    let run = |paths: &[&str], options: &[&str]| {
+        let paths = paths.iter().map(|name| path(name));
+        coldcase(folder.path())
+            .arg("report")
+            .args(paths)
+            .args(options)
+            .args(["--json", "-"])
+            .output()
+            .unwrap()
+    };
+    let apart = run(&["together/capture.data.zst", "beside/strace.log.zst"], &[]);
+    assert!(stderr(&apart).contains("memory calls of its own"), "{}", stderr(&apart));
+    let shifted =
+        run(&["beside/capture.data.zst", "beside/strace.log.zst"], &["--log-offset", "-5"]);
+    assert_eq!(code(&shifted), 3, "{}", stderr(&shifted));
+    assert!(stderr(&shifted).contains("--log-offset"), "{}", stderr(&shifted));
+    let two = run(&["together/offcputime.folded", "beside/capture.data.zst"], &[]);
+    assert_eq!(code(&two), 2, "{}", stderr(&two));
+    let wrong = run(&["beside/capture.data.zst"], &["--log-offset", "soon"]);
+    assert_eq!(code(&wrong), 2, "{}", stderr(&wrong));
+}
+
+/// The same capture as perf.data and as the text that `perf script` makes of it.
+#[test]
+fn perf_scripts_text_of_a_fixture_says_what_the_fixture_says() {
+    for name in ["populate", "munmap-large", "futex-convoy"] {
+        let folder = folder();
+        let of = |file: &str| {
+            let path = fixture(name).join(file);
+            let mut command = coldcase(folder.path());
+            findings(
+                &command
+                    .arg("report")
+                    .arg(path)
+                    .args(names())
+                    .args(["--json", "-"])
+                    .output()
+                    .unwrap(),
+            )
+        };
+        let (data, text) = (of("capture.data.zst"), of("script.txt.zst"));
+        assert_eq!(verdict(&data), verdict(&text), "{name}");
+        for key in ["tid", "operation", "bytes", "flags"] {
+            assert_eq!(
+                data["verdict"]["culprit"][key], text["verdict"]["culprit"][key],
+                "{name}: {key}"
+            );
+        }
+        assert_eq!(data["verdict"]["lock"], text["verdict"]["lock"], "{name}");
+        let close = |key: &str| {
+            let of = |found: &Value| found["verdict"]["freeze"][key].as_f64().unwrap();
+            assert!((of(&data) - of(&text)).abs() < 0.01, "{name}: {key}");
+        };
+        ["start_s", "end_s", "duration_ms", "blocked_ms", "threads_blocked"]
+            .into_iter()
+            .for_each(close);
+        // The text has no records, only events.
+        for (event, count) in text["capture"]["events"].as_object().unwrap() {
+            assert_eq!(&data["capture"]["events"][event], count, "{name}: {event}");
+        }
+    }
+}
+
+#[test]
+fn hung_tasks_of_a_kernel_log_are_told() {
+    let found = report(&["hung-task.txt"], &[]);
+    assert_eq!(found["capture"]["format"], "kernel log");
+    assert_eq!(verdict(&found), ("cause_found", "rwsem", "circumstantial"));
+    // mkdir, mv and a shell's write waited for the file system to thaw; each is said to have waited 2 s at least.
+    assert_eq!(found["verdict"]["freeze"]["threads_blocked"], 3);
+    assert!(blocked(&found) >= 6000.0, "{}", blocked(&found));
+    assert!(site(&found).starts_with("per-CPU rwsem"), "{}", site(&found));
+}
+
+/// bcc's published samples: old kernels' stacks of idle threads and disks.
+#[test]
+fn bccs_samples_are_read_to_the_last_block() {
+    for (path, format, rows) in [
+        ("bcc/offcputime.txt", "offcputime", 61),
+        ("bcc/offcputime.folded", "folded", 47),
+        ("bcc/offwaketime.txt", "offcputime", 5),
+        ("bcc/offwaketime.folded", "folded", 118),
+        ("bcc/wakeuptime.txt", "offcputime", 11),
+        ("bcc/wakeuptime.folded", "folded", 105),
+    ] {
+        let found = report(&[path], &[]);
+        assert_eq!(found["capture"]["format"], format, "{path}");
+        let (_, count) = found["capture"]["events"].as_object().unwrap().iter().next().unwrap();
+        assert_eq!(*count, rows, "{path}");
+        assert_eq!(found["capture"]["warnings"].as_array().unwrap().len(), 0, "{path}");
+    }
+}
+
+#[test]
+fn inspect_says_what_each_format_holds() {
+    for (path, format, can) in [
+        ("together/script.txt.zst", "perf script", "yes who held mmap_lock"),
+        ("together/timehist.txt.zst", "perf sched timehist", "yes who stood still"),
+        ("together/ftrace.txt.zst", "ftrace", "yes who ended each wait"),
+        ("together/offcputime.txt.zst", "offcputime", "yes what they waited for"),
+        ("together/offcpu-map.txt", "bpftrace", "yes what they waited for"),
+        ("together/memory-syscalls.log", "memory-syscalls.bt", "yes sizes and flags"),
+        ("beside/strace.log.zst", "strace", "yes sizes and flags"),
+        ("beside/perf-trace.log.zst", "perf trace", "yes sizes and flags"),
+        ("hung-task.txt", "kernel log", "yes what they waited for"),
+    ] {
+        let folder = folder();
+        let output = coldcase(folder.path())
+            .arg("inspect")
+            .arg(fixture("formats").join(path))
+            .output()
+            .unwrap();
+        assert_eq!(code(&output), 0, "{path}: {}", stderr(&output));
+        assert!(
+            stdout(&output).contains(&format!("format      {format}\n")),
+            "{path}: {}",
+            stdout(&output)
+        );
+        assert!(stdout(&output).contains(can), "{path}: {}", stdout(&output));
+    }
+}
+
+#[test]
+fn a_format_that_is_insisted_on_is_used() {
+    let folder = folder();
+    let run = |format: &str| {
+        let path = fixture("formats/together/offcputime.folded");
+        coldcase(folder.path())
+            .arg("inspect")
+            .arg(path)
+            .args(["--format", format])
+            .output()
+            .unwrap()
+    };
+    for format in [
+        "perf-script",
+        "timehist",
+        "ftrace",
+        "offcputime",
+        "bpftrace",
+        "strace",
+        "perf-trace",
+        "memory-syscalls",
+        "kernel-log",
+        "perf",
+    ] {
+        let output = run(format);
+        assert_eq!(code(&output), 3, "{format}: {}", stdout(&output));
+        assert!(stderr(&output).contains("at byte 0"), "{format}: {}", stderr(&output));
+    }
+    assert_eq!(code(&run("folded")), 0);
+}
+
+#[test]
+fn a_trace_dat_is_named_with_the_command_that_converts_it() {
+    let folder = folder();
+    let output = coldcase(folder.path())
+        .arg("report")
+        .arg(fixture("formats/together/trace.dat"))
+        .output()
+        .unwrap();
+    assert_eq!(code(&output), 3);
+    assert!(stderr(&output).contains("trace-cmd report FILE > FILE.txt"), "{}", stderr(&output));
+}
