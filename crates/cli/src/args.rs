@@ -44,6 +44,9 @@ pub struct ReportArguments {
     /// Size of the pictures: 1 is 1600 pixels wide
     #[arg(long, value_name = "N", default_value_t = 1.0, value_parser = scale, requires = "png")]
     pub scale: f64,
+    /// Print the answer as one paragraph, for a chat
+    #[arg(long)]
+    pub summary: bool,
     /// Write the report as Markdown; - for standard output
     #[arg(long, value_name = "FILE")]
     pub markdown: Option<PathBuf>,
@@ -95,11 +98,16 @@ pub struct AnalysisArguments {
     #[arg(long, value_name = "A..B")]
     pub window: Option<String>,
     /// Shortest freeze worth a name, in milliseconds
-    #[arg(long, value_name = "MS", default_value_t = 50)]
+    #[arg(long, value_name = "MS", default_value_t = Self::MIN_FREEZE)]
     pub min_freeze: u64,
     /// Further wait-site rules, tried before the built-in ones
     #[arg(long, value_name = "FILE")]
     pub rules: Option<PathBuf>,
+}
+
+impl AnalysisArguments {
+    /// Shortest freeze worth a name, in milliseconds, where none is asked for.
+    pub const MIN_FREEZE: u64 = 50;
 }
 
 /// Pictures from a quarter of the size to four times.
