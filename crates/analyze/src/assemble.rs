@@ -15,7 +15,9 @@ use crate::profile;
 use crate::remedies;
 use crate::suspects::{self, Suspects};
 use crate::windows::{self, RawWindow};
-use crate::{fingerprint, heat, logged, lone, own_calls, proofs, rhythm, timeline, totals, verdict, waits};
+use crate::{
+    fingerprint, heat, logged, lone, own_calls, proofs, rhythm, timeline, totals, verdict, waits,
+};
 
 /// Analyses a capture.
 ///

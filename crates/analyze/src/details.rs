@@ -103,6 +103,8 @@ pub enum Figure {
     LongestWait,
     /// The culprit's call.
     Call,
+    /// Taking and letting go of the lock, by its own events.
+    Hold,
     /// How the lock was let go, along the chain.
     Release,
 }

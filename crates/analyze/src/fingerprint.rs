@@ -117,7 +117,7 @@ mod tests {
     #[test]
     fn the_holder_is_named_by_its_own_function() {
         let stack = [
-            frame("/opt/db", "std::thread::spawn::{{closure}}"),
+            frame("/opt/db", "std::rt::lang_start::{{closure}}"),
             frame("/opt/db", "db::shard::Shard<K, V>::apply::{closure#3}"),
             frame("/opt/db", "hashbrown::raw::RawTable<T,A>::reserve_rehash"),
             frame("/usr/lib/libc.so.6", "__mmap"),

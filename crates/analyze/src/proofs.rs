@@ -1,10 +1,10 @@
 //! The events that a freeze's figures come from, so that a reviewer can look them up with `perf script`.
 
-use coldcase_ingest::capture::{Meaning, Syscall, ThreadId, Timestamp};
+use coldcase_ingest::capture::{Meaning, MmapLock, MmapLockPhase, Syscall, ThreadId, Timestamp};
 
 use crate::chain;
 use crate::details::{Figure, Proof};
-use crate::findings::{ChainLink, Operation, ThreadName, Window};
+use crate::findings::{ChainLink, Grade, Operation, ThreadName, Window};
 use crate::model::Model;
 use crate::thread_state::WaitId;
 use crate::view::thread_name;
@@ -23,6 +23,7 @@ pub(crate) fn of(model: &Model<'_>, raw: &RawWindow, window: &Window) -> Vec<Pro
     proofs.extend(longest.and_then(|id| begin(model, Figure::LongestWait, id)));
     proofs.extend(longest.and_then(|id| end(model, Figure::LongestWait, id)));
     proofs.extend(call(model, window));
+    proofs.extend(hold(model, window));
     proofs.extend(window.chain.iter().filter_map(|link| release(model, link)));
     proofs.sort_by_key(|proof| (proof.figure, proof.time));
     proofs
@@ -78,13 +79,64 @@ fn call(model: &Model<'_>, window: &Window) -> Vec<Proof> {
         let event = syscall_event(model, edge, syscall)?;
         Some(Proof { figure: Figure::Call, event, time, thread: culprit.thread.clone(), tells })
     };
-    let size = culprit.bytes.map_or(String::new(), |bytes| format!(" about {bytes} bytes"));
+    let size = culprit.bytes.map_or(String::new(), |bytes| format!(" of {bytes} bytes"));
     let began = proof("enter", start, format!("it enters {}{size}", syscall.name()));
     let ended = entered.exit.and_then(|time| {
         let result = entered.result.map_or(String::new(), |result| format!(", result {result:#x}"));
         proof("exit", time, format!("it comes back{result}"))
     });
     began.into_iter().chain(ended).collect()
+}
+
+/// The lock's own events of the hold that the verdict is about: the one that lasted exactly that long.
+fn hold(model: &Model<'_>, window: &Window) -> Vec<Proof> {
+    let Some(culprit) = window.culprit.as_ref().filter(|_| window.grade == Grade::Proven) else {
+        return Vec::new();
+    };
+    let (Some(thread), Some(held)) = (thread_of(model, &culprit.thread), culprit.held) else {
+        return Vec::new();
+    };
+    let own = model.capture.mmap_locks.iter().filter(|event| event.thread == thread);
+    let mut taken: Option<&MmapLock> = None;
+    for event in own {
+        match event.phase {
+            MmapLockPhase::Acquired { success: true } => taken = Some(event),
+            MmapLockPhase::Released => {
+                if let Some(taken) = taken.take()
+                    && event.time.since(taken.time) == held
+                {
+                    return lock_events(model, &culprit.thread, taken, event);
+                }
+            }
+            _ => {}
+        }
+    }
+    Vec::new()
+}
+
+fn lock_events(
+    model: &Model<'_>,
+    thread: &ThreadName,
+    taken: &MmapLock,
+    released: &MmapLock,
+) -> Vec<Proof> {
+    let mode = if taken.write { "writing" } else { "reading" };
+    let proof = |ending: &str, event: &MmapLock, tells: String| {
+        let mut events = model.capture.events.iter();
+        let named = events.find(|known| known.name.ends_with(ending))?;
+        Some(Proof {
+            figure: Figure::Hold,
+            event: named.name.clone(),
+            time: event.time,
+            thread: thread.clone(),
+            tells,
+        })
+    };
+    let proofs = [
+        proof("mmap_lock_acquire_returned", taken, format!("it has the lock for {mode}")),
+        proof("mmap_lock_released", released, "it lets go of the lock".to_owned()),
+    ];
+    proofs.into_iter().flatten().collect()
 }
 
 fn release(model: &Model<'_>, link: &ChainLink) -> Option<Proof> {

@@ -19,7 +19,7 @@ pub struct Arguments {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Find the cause of a freeze and write a report
-    Report(ReportArguments),
+    Report(Box<ReportArguments>),
     /// Say what a capture holds, what can be told from it, and what to record next time
     Inspect(InspectArguments),
     /// Compare the verdicts on stored captures with what is expected of them
@@ -47,6 +47,9 @@ pub struct ReportArguments {
     /// Size of the pictures: 1 is 1600 pixels wide
     #[arg(long, value_name = "N", default_value_t = 1.0, value_parser = scale, requires = "png")]
     pub scale: f64,
+    /// Print the answer as one paragraph, for a chat
+    #[arg(long)]
+    pub summary: bool,
     /// Write the report as Markdown; - for standard output
     #[arg(long, value_name = "FILE")]
     pub markdown: Option<PathBuf>,
@@ -98,11 +101,16 @@ pub struct AnalysisArguments {
     #[arg(long, value_name = "A..B")]
     pub window: Option<String>,
     /// Shortest freeze worth a name, in milliseconds
-    #[arg(long, value_name = "MS", default_value_t = 50)]
+    #[arg(long, value_name = "MS", default_value_t = Self::MIN_FREEZE)]
     pub min_freeze: u64,
     /// Further wait-site rules, tried before the built-in ones
     #[arg(long, value_name = "FILE")]
     pub rules: Option<PathBuf>,
+}
+
+impl AnalysisArguments {
+    /// Shortest freeze worth a name, in milliseconds, where none is asked for.
+    pub const MIN_FREEZE: u64 = 50;
 }
 
 /// Pictures from a quarter of the size to four times.

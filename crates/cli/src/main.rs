@@ -9,6 +9,7 @@ mod expect;
 mod load;
 mod output;
 mod progress;
+mod provenance;
 
 use std::process::ExitCode;
 

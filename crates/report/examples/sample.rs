@@ -31,7 +31,12 @@ fn write(folder: &Path, findings: &Findings) -> io::Result<()> {
     fs::write(folder.join("report.md"), coldcase_report::markdown(findings))?;
     let context = HtmlContext {
         title: "Write stall of 14 March".to_owned(),
-        captures: vec!["freeze-2026-03-14.perf.data".to_owned()],
+        inputs: vec![coldcase_report::Input {
+            name: "freeze-2026-03-14.perf.data".to_owned(),
+            bytes: Some(18_201_944),
+            sha256: None,
+        }],
+        command: ["coldcase", "report", "freeze-2026-03-14.perf.data"].map(str::to_owned).to_vec(),
         version: "0.1.0".to_owned(),
     };
     let page = coldcase_report::html(findings, &context).map_err(io::Error::other)?;

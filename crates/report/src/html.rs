@@ -4,16 +4,20 @@
 //! script by its hash, so that nothing else could run even if a name got through.
 
 mod data;
+mod evidence;
 mod filters;
 
 use askama::Template;
 use coldcase_analyze::findings::Findings;
+use coldcase_ingest::capture::Nanos;
 
-use crate::chart::flame::{Flame, flame};
+use crate::chart::flame::{Against, BOXES, Flame, flame};
 use crate::chart::svg::{kind_class, svg};
 use crate::chart::{heat, timeline};
 use crate::document::Document;
 use crate::{ReportError, names, units, words};
+pub(crate) use evidence::anchor;
+use evidence::{Evidence, evidence};
 
 const STYLE: &str = include_str!("../templates/style.css");
 /// One function for all of its parts, so that they share what the first define and the page sees none of it.
@@ -25,26 +29,43 @@ const SCRIPT: &str = concat!(
     include_str!("../templates/script/detail.js"),
     include_str!("../templates/script/timeline.js"),
     include_str!("../templates/script/heat.js"),
+    include_str!("../templates/script/tables.js"),
     include_str!("../templates/script/flame.js"),
     include_str!("../templates/script/main.js"),
     "})();\n",
 );
 /// Of the script; a test says the right one after a change.
-const SCRIPT_HASH: &str = "sha256-nlvqJtlkm5vWNKWGs7b7nzByainlKKc+VpuQw8yja6g=";
+const SCRIPT_HASH: &str = "sha256-/q/NZtpStFHa346VbB30mb7LagNFvkqZOUMFoqzkZVc=";
 
 /// As wide as the page's column, so that a text of 12 is 12 pixels high there.
 const TIMELINE: timeline::Size =
     timeline::Size { width: 1_048.0, gutter: 150.0, text: 12.0, lanes: 40 };
+
+/// With less before a freeze there is nothing to compare it with.
+const LONG_ENOUGH_BEFORE: Nanos = Nanos(200_000_000);
 
 /// What the page says beside the findings.
 #[derive(Clone, Debug)]
 pub struct HtmlContext {
     /// Beside the headline, in the window's title: the incident's or the capture's name.
     pub title: String,
-    /// The files that were read, by the names that the reader knows.
-    pub captures: Vec<String>,
+    /// The files that were read; the first is the capture.
+    pub inputs: Vec<Input>,
+    /// The command that makes this report from them, argument by argument.
+    pub command: Vec<String>,
     /// Version of the tool.
     pub version: String,
+}
+
+/// A file that was read.
+#[derive(Clone, Debug)]
+pub struct Input {
+    /// By the name that the reader knows.
+    pub name: String,
+    /// Its size in bytes; `None` for standard input.
+    pub bytes: Option<u64>,
+    /// SHA-256 of the file as it is stored, in hexadecimal; `None` for standard input.
+    pub sha256: Option<String>,
 }
 
 /// The report as one self-contained HTML page.
@@ -58,11 +79,9 @@ pub fn html(findings: &Findings, context: &HtmlContext) -> Result<String, Report
     doc.summary = units::unbroken(&doc.summary);
     let page = Page {
         doc,
-        context: HtmlContext {
-            title: names::text(&context.title),
-            captures: context.captures.iter().map(|name| names::function(name)).collect(),
-            version: names::name(&context.version),
-        },
+        title: names::text(&context.title),
+        version: names::name(&context.version),
+        evidence: evidence(findings, context),
         timeline: timeline_svg(findings),
         timeline_data: data::timeline(findings),
         heat: heat(findings),
@@ -71,7 +90,7 @@ pub fn html(findings: &Findings, context: &HtmlContext) -> Result<String, Report
             .into_iter()
             .map(|kind| (kind_class(kind), words::kind_label(kind)))
             .collect(),
-        flame: flame(&findings.off_cpu),
+        flames: flames(findings),
         style: STYLE,
         script: SCRIPT,
         script_hash: SCRIPT_HASH,
@@ -83,16 +102,34 @@ pub fn html(findings: &Findings, context: &HtmlContext) -> Result<String, Report
 #[template(path = "report.html")]
 struct Page {
     doc: Document,
-    context: HtmlContext,
+    title: String,
+    version: String,
+    evidence: Evidence,
     timeline: Option<String>,
     timeline_data: Option<String>,
     heat: Option<HeatMap>,
     heat_note: &'static str,
     legend: Vec<(&'static str, &'static str)>,
-    flame: Option<Flame>,
+    flames: Vec<Flame>,
     style: &'static str,
     script: &'static str,
     script_hash: &'static str,
+}
+
+/// The flame graph of the freeze and, if there is another, that of the whole capture.
+fn flames(findings: &Findings) -> Vec<Flame> {
+    let details = &findings.details;
+    let freeze = findings.worst().and_then(|window| window.freeze.span);
+    let enough = |length: Nanos| length >= LONG_ENOUGH_BEFORE;
+    let before = details.off_cpu_before.as_ref().filter(|before| enough(before.length));
+    let against = before.zip(freeze).map(|(before, freeze)| Against {
+        length: before.length,
+        now: freeze.duration(),
+        stacks: &before.off_cpu,
+    });
+    let first = flame(&findings.off_cpu, BOXES, against.as_ref());
+    let second = first.as_ref().and_then(|_| flame(&details.off_cpu_all, BOXES / 2, None));
+    first.into_iter().chain(second).collect()
 }
 
 /// The heat map, and where a click on it leads.

@@ -18,7 +18,7 @@ mod words;
 
 use coldcase_analyze::findings::{Findings, Window};
 pub use error::ReportError;
-pub use html::{HtmlContext, html};
+pub use html::{HtmlContext, Input, html};
 pub use json::json;
 pub use markdown::markdown;
 pub use pictures::pictures;
@@ -28,6 +28,12 @@ pub use terminal::terminal;
 #[must_use]
 pub fn summary(findings: &Findings) -> String {
     words::findings_summary(findings)
+}
+
+/// All that matters in one paragraph, for a chat: what froze, who did it, what to change, and the fingerprint.
+#[must_use]
+pub fn paragraph(findings: &Findings) -> String {
+    words::paragraph(findings)
 }
 
 /// One freeze in two sentences.

@@ -16,16 +16,30 @@ pub fn markdown(findings: &Findings) -> String {
     let mut page = String::new();
     verdict(&mut page, &document);
     list(&mut page, "Why", &document.evidence);
+    list(&mut page, "Mind", &document.about.warnings);
+    remedies(&mut page, &document.remedies);
     chain(&mut page, &document);
     blame(&mut page, &document);
-    remedies(&mut page, &document.remedies);
-    sites(&mut page, &document);
-    memory(&mut page, &document);
-    pairs(&mut page, "Ruled out", &document.ruled_out);
-    pairs(&mut page, "What this capture cannot tell", &document.cannot_tell);
-    pairs(&mut page, "About the capture", &document.about.facts);
-    list(&mut page, "Mind", &document.about.warnings);
+    folded(&mut page, sites_title(&document), |page| sites(page, &document));
+    folded(&mut page, memory_title(&document), |page| memory(page, &document));
+    folded(&mut page, "Ruled out", |page| pairs(page, &document.ruled_out));
+    folded(&mut page, "What this capture cannot tell", |page| pairs(page, &document.cannot_tell));
+    folded(&mut page, "About the capture", |page| pairs(page, &document.about.facts));
     page
+}
+
+/// A section that opens with a click; left out if it is empty.
+fn folded(page: &mut String, title: &str, content: impl FnOnce(&mut String)) {
+    let mut inner = String::new();
+    content(&mut inner);
+    if !inner.is_empty() {
+        push(page, "");
+        push(page, &format!("<details><summary><b>{title}</b></summary>"));
+        push(page, "");
+        push(page, inner.trim());
+        push(page, "");
+        push(page, "</details>");
+    }
 }
 
 fn verdict(page: &mut String, document: &Document) {
@@ -39,6 +53,11 @@ fn verdict(page: &mut String, document: &Document) {
     if let Some(container) = &document.container {
         push(page, "");
         push(page, &escape(container));
+    }
+    if let Some(fingerprint) = &document.fingerprint {
+        push(page, "");
+        // No name of the capture is in it, so it needs no escaping.
+        push(page, &format!("Fingerprint: `{fingerprint}`"));
     }
     table(page, None, &["Figure", "Value", ""], &["---", "---:", "---"], &document.tiles, |tile| {
         vec![tile.label.to_owned(), format!("**{}**", escape(&tile.value)), escape(&tile.note)]
@@ -101,15 +120,18 @@ fn remedies(page: &mut String, remedies: &[Pair]) {
     }
 }
 
-fn sites(page: &mut String, document: &Document) {
-    let title = if document.of_the_freeze {
+fn sites_title(document: &Document) -> &'static str {
+    if document.of_the_freeze {
         "Where threads waited, in the freeze"
     } else {
         "Where threads waited, in the whole capture"
-    };
+    }
+}
+
+fn sites(page: &mut String, document: &Document) {
     let columns = ["Site", "Cause", "Blocked", "Waits", "Threads", "Longest"];
     let align = ["---", "---", "---:", "---:", "---:", "---:"];
-    table(page, Some(title), &columns, &align, &document.sites, |line: &SiteLine| {
+    table(page, None, &columns, &align, &document.sites, |line: &SiteLine| {
         vec![
             escape(&line.site),
             line.cause.to_owned(),
@@ -121,15 +143,18 @@ fn sites(page: &mut String, document: &Document) {
     });
 }
 
-fn memory(page: &mut String, document: &Document) {
-    let title = if document.of_the_freeze {
+fn memory_title(document: &Document) -> &'static str {
+    if document.of_the_freeze {
         "Memory calls, their begin counted from that of the freeze"
     } else {
         "Memory calls"
-    };
+    }
+}
+
+fn memory(page: &mut String, document: &Document) {
     let columns = ["Call", "Who", "Size", "Bytes", "Began", "Took", "In a freeze"];
     let align = ["---", "---", "---:", "---:", "---:", "---:", "---:"];
-    table(page, Some(title), &columns, &align, &document.memory, |line: &MemoryLine| {
+    table(page, None, &columns, &align, &document.memory, |line: &MemoryLine| {
         vec![
             escape(&format!("{} {}", line.operation, line.flags)).trim_end().to_owned(),
             escape(&line.who),
@@ -142,11 +167,7 @@ fn memory(page: &mut String, document: &Document) {
     });
 }
 
-fn pairs(page: &mut String, title: &str, pairs: &[Pair]) {
-    if pairs.is_empty() {
-        return;
-    }
-    heading(page, title);
+fn pairs(page: &mut String, pairs: &[Pair]) {
     for pair in pairs {
         push(page, &format!("- **{}**: {}", escape(&pair.left), escape(&pair.right)));
     }

@@ -53,6 +53,9 @@ impl Page {
         if let Some(container) = &document.container {
             self.wrapped(container, "  ", "  ");
         }
+        if let Some(fingerprint) = &document.fingerprint {
+            self.faint(&format!("  fingerprint {fingerprint}"));
+        }
     }
 
     fn bullets(&mut self, title: &str, texts: &[String], limit: usize) {

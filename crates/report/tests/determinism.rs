@@ -8,7 +8,8 @@ use coldcase_report::{HtmlContext, html, json, markdown, pictures, terminal};
 fn every_format_is_deterministic() {
     let context = HtmlContext {
         title: "freeze".to_owned(),
-        captures: Vec::new(),
+        inputs: Vec::new(),
+        command: vec!["coldcase".to_owned()],
         version: "0.1.0".to_owned(),
     };
     for (first, second) in sample::all().into_iter().zip(sample::all()) {

@@ -9,7 +9,12 @@ use coldcase_report::HtmlContext;
 fn page(findings: &Findings) -> String {
     let context = HtmlContext {
         title: sample::hostile::SCRIPT.to_owned(),
-        captures: vec![sample::hostile::LINK.to_owned()],
+        inputs: vec![coldcase_report::Input {
+            name: sample::hostile::LINK.to_owned(),
+            bytes: Some(4_096),
+            sha256: Some("ab".repeat(32)),
+        }],
+        command: ["coldcase", "report", sample::hostile::LINK].map(str::to_owned).to_vec(),
         version: "0.1.0".to_owned(),
     };
     coldcase_report::html(findings, &context).expect("the template renders")
@@ -120,6 +125,19 @@ fn the_first_screen_has_the_verdict() {
     {
         assert!(header.contains(text), "{text}");
     }
+}
+
+#[test]
+fn figures_lead_to_their_events() {
+    let page = page(&sample::incident::findings());
+    let links = page.match_indices("href=\"#").map(|(at, _)| &page[at + 7..]);
+    let ids: Vec<&str> = links.map(|rest| &rest[..rest.find('"').unwrap()]).collect();
+    for id in &ids {
+        assert!(page.contains(&format!("id=\"{id}\"")), "{id} leads nowhere");
+    }
+    assert!(ids.contains(&"events-freeze") && ids.contains(&"events-call"), "{ids:?}");
+    assert!(page.contains("8643.108000000") && page.contains("sched:sched_switch"));
+    assert!(page.contains(&"ab".repeat(32)));
 }
 
 #[test]

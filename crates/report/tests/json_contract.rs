@@ -6,7 +6,8 @@ use coldcase_analyze::findings::Findings;
 use serde_json::Value;
 
 const WINDOW: &[&str] = &["cause", "grade", "summary", "freeze", "lock", "culprit"];
-const VERDICT: &[&str] = &["outcome", "container", "ruled_out", "cannot_tell", "remedies"];
+const VERDICT: &[&str] =
+    &["outcome", "fingerprint", "container", "ruled_out", "cannot_tell", "remedies"];
 const CULPRIT: &[&str] = &[
     "pid",
     "tid",

@@ -61,7 +61,8 @@ fn a_long_chain_is_cut_in_its_middle() {
 #[test]
 fn markdown_has_no_markup_from_names() {
     let page = markdown(&sample::hostile::findings());
-    let bare = page.replace("\\]", "");
+    let own = ["<details><summary><b>", "</b></summary>", "</details>"];
+    let bare = own.iter().fold(page.replace("\\]", ""), |page, tag| page.replace(tag, ""));
     assert!(!bare.contains('<') && !bare.contains("](") && !bare.contains("://"));
     assert!(!page.contains("@everyone"), "nobody is notified");
     for row in page.lines().filter(|line| line.starts_with('|')) {

@@ -25,12 +25,13 @@ pub fn run(arguments: &CheckArguments) -> Result<Exit> {
         if !expected.is_file() {
             continue;
         }
-        let found = check(folder, &expected)?;
+        let Checked { differences, fingerprint } = check(folder, &expected)?;
         checked += 1;
-        differing += usize::from(!found.is_empty());
-        let word = if found.is_empty() { "ok" } else { "differs" };
-        output::print(format!("{word}  {}\n", folder.display()).as_bytes())?;
-        for difference in found {
+        differing += usize::from(!differences.is_empty());
+        let word = if differences.is_empty() { "ok" } else { "differs" };
+        let print = fingerprint.map_or_else(String::new, |print| format!("  {print}"));
+        output::print(format!("{word}  {}{print}\n", folder.display()).as_bytes())?;
+        for difference in differences {
             output::print(format!("    {difference}\n").as_bytes())?;
         }
     }
@@ -43,8 +44,14 @@ pub fn run(arguments: &CheckArguments) -> Result<Exit> {
     Ok(if differing == 0 { Exit::Success } else { Exit::Difference })
 }
 
-/// What differs in one folder.
-fn check(folder: &Path, expected: &Path) -> Result<Vec<String>> {
+/// What was found in one folder.
+struct Checked {
+    differences: Vec<String>,
+    fingerprint: Option<String>,
+}
+
+/// Compares one folder's capture with what is expected of it.
+fn check(folder: &Path, expected: &Path) -> Result<Checked> {
     let text = fs::read_to_string(expected)
         .with_context(|| format!("cannot read {}", expected.display()))?;
     let fixture: Value = serde_json::from_str(&text)
@@ -58,13 +65,16 @@ fn check(folder: &Path, expected: &Path) -> Result<Vec<String>> {
         kallsyms: path(&fixture["kallsyms"]),
         symfs: paths(&fixture["symfs"], folder),
     };
-    let analysis = AnalysisArguments { min_freeze: 50, ..AnalysisArguments::default() };
+    let analysis = AnalysisArguments {
+        min_freeze: AnalysisArguments::MIN_FREEZE,
+        ..AnalysisArguments::default()
+    };
     let (capture, _) = load::capture(&capture, &reading)?;
     let findings = load::findings(&capture, &analysis)?;
     let found: Value = serde_json::from_str(&coldcase_report::json(&findings))?;
-    let mut out = differences(&fixture["findings"], &found);
-    out.extend(unbalanced(&found));
-    Ok(out)
+    let mut differences = differences(&fixture["findings"], &found);
+    differences.extend(unbalanced(&found));
+    Ok(Checked { differences, fingerprint: findings.verdict.fingerprint })
 }
 
 fn paths(value: &Value, folder: &Path) -> Vec<PathBuf> {

@@ -9,7 +9,7 @@ use coldcase_report::HtmlContext;
 
 use crate::args::ReportArguments;
 use crate::exit_code::Exit;
-use crate::{load, output};
+use crate::{load, output, provenance};
 
 /// Reads a capture, finds the cause, writes what was asked for.
 pub fn run(arguments: &ReportArguments) -> Result<Exit> {
@@ -19,22 +19,21 @@ pub fn run(arguments: &ReportArguments) -> Result<Exit> {
     for warning in &findings.capture.warnings {
         output::warning(warning);
     }
-    let names: Vec<String> =
-        arguments.captures.iter().map(|path| path.display().to_string()).collect();
     let nothing_asked = arguments.output.is_none()
         && arguments.json.is_none()
         && arguments.png.is_none()
-        && arguments.markdown.is_none();
+        && arguments.markdown.is_none()
+        && !arguments.summary;
     if nothing_asked {
         let path = Path::new("report.html");
-        write_html(path, &findings, &names)?;
+        write_html(path, &findings, arguments)?;
         let color = output::wants_color();
         output::print(coldcase_report::terminal(&findings, color).as_bytes())?;
         output::say(&format!("wrote {}", path.display()));
         return Ok(Exit::Success);
     }
     if let Some(path) = &arguments.output {
-        write_html(path, &findings, &names)?;
+        write_html(path, &findings, arguments)?;
     }
     if let Some(path) = &arguments.json {
         output::write(path, coldcase_report::json(&findings).as_bytes())?;
@@ -42,16 +41,23 @@ pub fn run(arguments: &ReportArguments) -> Result<Exit> {
     if let Some(path) = &arguments.markdown {
         output::write(path, coldcase_report::markdown(&findings).as_bytes())?;
     }
+    if arguments.summary {
+        output::print(format!("{}\n", coldcase_report::paragraph(&findings)).as_bytes())?;
+    }
     if let Some(folder) = &arguments.png {
         write_pictures(folder, &findings, arguments.scale)?;
     }
     Ok(Exit::Success)
 }
 
-fn write_html(path: &Path, findings: &Findings, names: &[String]) -> Result<()> {
+fn write_html(path: &Path, findings: &Findings, arguments: &ReportArguments) -> Result<()> {
     let context = HtmlContext {
-        title: names.first().cloned().unwrap_or_default(),
-        captures: names.to_vec(),
+        title: arguments
+            .captures
+            .first()
+            .map_or_else(String::new, |path| path.display().to_string()),
+        inputs: provenance::inputs(arguments)?,
+        command: provenance::command(arguments),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
     output::write(path, coldcase_report::html(findings, &context)?.as_bytes())

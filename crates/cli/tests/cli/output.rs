@@ -57,6 +57,40 @@ fn only_what_was_asked_for_is_written() {
 }
 
 #[test]
+fn a_summary_is_one_paragraph_and_writes_nothing() {
+    let folder = folder();
+    let mut command = coldcase(folder.path());
+    let output = command
+        .arg("report")
+        .arg(fixture(CAPTURE))
+        .args(names())
+        .arg("--summary")
+        .output()
+        .unwrap();
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let said = stdout(&output);
+    assert_eq!(said.lines().count(), 1, "{said}");
+    for part in ["8.79 s", "3.36 GB", "hashbrown", "To change: ", "[mmap_lock-mmap-"] {
+        assert!(said.contains(part), "{part:?} is not in {said}");
+    }
+    assert_eq!(files(folder.path()), Vec::<String>::new());
+}
+
+#[test]
+fn the_report_says_which_files_it_was_made_from() {
+    let folder = folder();
+    fs::write(folder.path().join("a b.folded"), "db;main;lock_[k] 1000000\n").unwrap();
+    let mut command = coldcase(folder.path());
+    let output = command.args(["report", "a b.folded", "-o", "page.html"]).output().unwrap();
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let page = fs::read_to_string(folder.path().join("page.html")).unwrap();
+    // By `sha256sum` of coreutils.
+    let sum = "0e4114e82137856a38e960e29015b7f3aa62b869685ec431f0d9c7b567e40ec4";
+    assert!(page.contains(sum), "the hash of the file");
+    assert!(page.contains("coldcase report &#39;a b.folded&#39; -o report.html"));
+}
+
+#[test]
 fn standard_input_gives_the_same_findings_as_the_file() {
     let folder = folder();
     let arguments = ["--json".to_owned(), "-".to_owned()];

@@ -62,10 +62,13 @@ pub(crate) fn read(
     Ok(capture)
 }
 
+/// Whether a text looks like one of a format.
+type Recognise = fn(&[u8]) -> bool;
+
 /// What a text is, by its first lines; folded stacks if no other format claims it.
 fn detect(text: &[u8]) -> InputFormat {
     let any = |is: fn(&[u8]) -> bool| Lines::new(text).take(LOOKED_AT).any(|line| is(line.bytes));
-    let formats: [(fn(&[u8]) -> bool, InputFormat); 11] = [
+    let formats: [(Recognise, InputFormat); 11] = [
         (log::is_memory_syscalls, InputFormat::MemorySyscalls),
         (timehist::is_head, InputFormat::Timehist),
         (ftrace::is_head, InputFormat::Ftrace),

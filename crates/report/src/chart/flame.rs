@@ -21,7 +21,7 @@ use crate::names;
 const OUTER: usize = 64;
 const INNER: usize = 40;
 /// Most boxes, the widest first.
-const BOXES: usize = 2_000;
+pub(crate) const BOXES: usize = 2_000;
 /// Boxes narrower than this part of the whole are left out.
 const NARROWEST: f64 = 0.000_4;
 
@@ -31,6 +31,8 @@ pub(crate) struct Flame {
     pub boxes: Vec<FlameBox>,
     pub depth: usize,
     pub total: Nanos,
+    /// Whether boxes say how they differ from what was before.
+    pub compared: bool,
 }
 
 /// One frame.
@@ -42,6 +44,24 @@ pub(crate) struct FlameBox {
     pub left: f64,
     pub width: f64,
     pub time: Nanos,
+    pub change: Option<Change>,
+}
+
+/// How a frame differs from what it was before the freeze: average numbers of threads that waited below it.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) struct Change {
+    pub before: f64,
+    pub now: f64,
+    /// The difference as a part of all that waits now.
+    pub weight: f64,
+}
+
+/// What a flame graph is compared with.
+pub(crate) struct Against<'a> {
+    /// How long it lasted, and how long that lasted which is compared with it.
+    pub length: Nanos,
+    pub now: Nanos,
+    pub stacks: &'a [FoldedStack],
 }
 
 /// To which side of the system call a frame belongs.
@@ -53,18 +73,46 @@ pub(crate) enum Side {
     Kernel,
 }
 
-/// The picture; none if nothing was waited.
-pub(crate) fn flame(stacks: &[FoldedStack]) -> Option<Flame> {
+/// The picture with at most so many boxes, none if nothing was waited; compared with another if there is one.
+pub(crate) fn flame(
+    stacks: &[FoldedStack],
+    boxes: usize,
+    against: Option<&Against<'_>>,
+) -> Option<Flame> {
     let tree = Tree::of(stacks);
     let total = tree.nodes[0].time;
     if total == Nanos::ZERO {
         return None;
     }
-    let shown = tree.shown(total);
-    let mut flame = Flame { boxes: Vec::new(), depth: 0, total };
+    let shown = tree.shown(total, boxes);
+    let compared = against.is_some();
+    let mut flame = Flame { boxes: Vec::new(), depth: 0, total, compared };
     tree.lay_out(0, (0, 0.0), &shown, &mut flame);
+    if let Some(against) = against {
+        compare(&mut flame, &Tree::of(against.stacks), against);
+    }
     flame.depth = flame.boxes.iter().map(|frame| frame.depth + 1).max().unwrap_or(0);
     Some(flame)
+}
+
+/// Finds each box's frame in what was before, along the same callers.
+fn compare(flame: &mut Flame, before: &Tree, against: &Against<'_>) {
+    // The frame before at each depth of the current path.
+    let mut path: Vec<Option<usize>> = Vec::new();
+    let whole = flame.total.share_of(against.now);
+    for frame in &mut flame.boxes {
+        path.truncate(frame.depth);
+        let found = match path.last() {
+            None => Some(0),
+            Some(parent) => parent.and_then(|parent| {
+                before.known.get(&(parent, frame.side, frame.name.clone())).copied()
+            }),
+        };
+        path.push(found);
+        let time = found.map_or(Nanos::ZERO, |index| before.nodes[index].time);
+        let (before, now) = (time.share_of(against.length), frame.time.share_of(against.now));
+        frame.change = Some(Change { before, now, weight: (now - before) / whole });
+    }
 }
 
 struct Tree {
@@ -128,12 +176,12 @@ impl Tree {
 
     /// Which nodes get a box. A caller has at least its callee's time and a lower number, so that nobody
     /// is shown without all of its callers.
-    fn shown(&self, total: Nanos) -> Vec<bool> {
+    fn shown(&self, total: Nanos, boxes: usize) -> Vec<bool> {
         let wide = |index: &usize| self.nodes[*index].time.share_of(total) >= NARROWEST;
         let mut widest: Vec<usize> = (0..self.nodes.len()).filter(wide).collect();
         widest.sort_by_key(|&index| (Reverse(self.nodes[index].time), index));
         let mut shown = vec![false; self.nodes.len()];
-        for index in widest.into_iter().take(BOXES) {
+        for index in widest.into_iter().take(boxes) {
             shown[index] = true;
         }
         shown
@@ -154,6 +202,7 @@ impl Tree {
             left,
             width: node.time.share_of(flame.total),
             time: node.time,
+            change: None,
         });
         let mut left = left;
         for &child in &node.children {
@@ -184,13 +233,23 @@ fn fold_recursion(frames: &[String]) -> Vec<(String, Side)> {
     for (index, run) in frames.chunk_by(|left, right| left == right).enumerate() {
         let (name, side) = match run[0].strip_suffix("_[k]") {
             Some(name) => (name, Side::Kernel),
-            None if index == 0 => (run[0].as_str(), Side::Root),
+            None if index == 0 => (pool(&run[0]), Side::Root),
             None => (run[0].as_str(), Side::User),
         };
         let name = names::function(name);
         folded.push((if run.len() > 1 { format!("{name} ×{}", run.len()) } else { name }, side));
     }
     folded
+}
+
+/// A command without the number that tells it from others of its pool: `serve-17` and `serve-4` do the same.
+fn pool(command: &str) -> &str {
+    let plain = command.trim_end_matches(|last: char| last.is_ascii_digit());
+    if plain.ends_with(['-', '_', '/', ':', '#', ' ', '.']) && plain.len() > 1 {
+        plain
+    } else {
+        command
+    }
 }
 
 #[cfg(test)]
@@ -202,7 +261,7 @@ mod tests {
     }
 
     fn drawn(stacks: &[FoldedStack]) -> Vec<String> {
-        let flame = flame(stacks).unwrap();
+        let flame = flame(stacks, BOXES, None).unwrap();
         let whole = flame.total.0 as f64;
         flame
             .boxes
@@ -233,8 +292,18 @@ mod tests {
     }
 
     #[test]
+    fn threads_of_a_pool_are_one() {
+        let stacks = [stack("serve-1;run", 10), stack("serve-20;run", 20), stack("python3;run", 5)];
+        assert_eq!(
+            drawn(&stacks)[..3],
+            [" all 0+35", " serve- 0+30", "  run 0+30"].map(|it| it.replacen(" all", "all", 1))
+        );
+        assert_eq!(pool("7"), "7");
+    }
+
+    #[test]
     fn sides_are_told_apart() {
-        let flame = flame(&[stack("db;run;read_[k]", 10)]).unwrap();
+        let flame = flame(&[stack("db;run;read_[k]", 10)], BOXES, None).unwrap();
         let sides: Vec<Side> = flame.boxes.iter().map(|frame| frame.side).collect();
         assert_eq!(sides, [Side::Root, Side::Root, Side::User, Side::Kernel]);
     }
@@ -242,7 +311,7 @@ mod tests {
     #[test]
     fn deep_and_recursive_stacks_stay_small() {
         let deep: Vec<String> = (0..5_000).map(|depth| format!("f{depth}")).collect();
-        let picture = flame(&[FoldedStack { frames: deep, time: Nanos(1) }]).unwrap();
+        let picture = flame(&[FoldedStack { frames: deep, time: Nanos(1) }], BOXES, None).unwrap();
         assert_eq!(picture.depth, 1 + OUTER + 1 + INNER);
         assert_eq!(picture.boxes[OUTER + 1].name, "… 4896 frames …");
         assert_eq!(picture.boxes.last().unwrap().name, "f4999");
@@ -253,20 +322,34 @@ mod tests {
     fn ten_thousand_stacks_give_a_bounded_picture() {
         let stacks: Vec<FoldedStack> =
             (0..10_000).map(|at| stack(&format!("db;f{at};g{at}"), 1 + at % 7)).collect();
-        let flame = flame(&stacks).unwrap();
+        let flame = flame(&stacks, BOXES, None).unwrap();
         assert!(flame.boxes.len() <= BOXES);
         let stacks: Vec<FoldedStack> =
             (0..1_500).map(|at| stack(&format!("db;f{at};g"), 1)).collect();
         assert_eq!(
-            super::flame(&stacks).unwrap().boxes.len(),
+            super::flame(&stacks, BOXES, None).unwrap().boxes.len(),
             BOXES,
             "equal ones are not all dropped"
         );
     }
 
     #[test]
+    fn frames_are_compared_along_their_callers() {
+        let now = [stack("db;run;lock_[k]", 90), stack("db;run;read_[k]", 10)];
+        let before = [stack("db;run;read_[k]", 40), stack("db;lock_[k]", 7)];
+        let against = Against { length: Nanos(200), now: Nanos(100), stacks: &before };
+        let flame = flame(&now, BOXES, Some(&against)).unwrap();
+        let change = |name: &str| {
+            flame.boxes.iter().find(|frame| frame.name == name).unwrap().change.unwrap()
+        };
+        assert_eq!(change("lock"), Change { before: 0.0, now: 0.9, weight: 0.9 });
+        let read = change("read");
+        assert!((read.before - 0.2).abs() < 1e-9 && (read.weight + 0.1).abs() < 1e-9, "{read:?}");
+    }
+
+    #[test]
     fn no_time_no_picture() {
-        assert!(flame(&[]).is_none());
-        assert!(flame(&[stack("db", 0)]).is_none());
+        assert!(flame(&[], BOXES, None).is_none());
+        assert!(flame(&[stack("db", 0)], BOXES, None).is_none());
     }
 }

@@ -2,7 +2,7 @@
 
 use coldcase_analyze::findings::Findings;
 
-use super::flame::{Flame, FlameBox, Side, flame};
+use super::flame::{BOXES, Flame, FlameBox, Side, flame};
 use super::font::fit;
 use super::scene::{Anchor, Area, Ink, Label, Scene};
 
@@ -13,7 +13,7 @@ const TEXT: f64 = 16.0;
 const ROWS: usize = 60;
 
 pub(crate) fn flame_picture(findings: &Findings, width: f64) -> Option<Scene> {
-    let flame: Flame = flame(&findings.off_cpu)?;
+    let flame: Flame = flame(&findings.off_cpu, BOXES, None)?;
     let seen = |frame: &&FlameBox| frame.width * width >= 1.0 && frame.depth < ROWS;
     let mut scene = Scene::new(width);
     let mut rows = 0;

@@ -23,6 +23,7 @@ use crate::{names, words};
 pub(crate) struct Document {
     pub headline: String,
     pub summary: String,
+    pub fingerprint: Option<String>,
     /// None where nothing froze.
     pub badge: Option<Badge>,
     pub tiles: Vec<Tile>,
@@ -70,6 +71,7 @@ impl Document {
         Self {
             headline: words::headline(findings),
             summary: words::findings_summary(findings),
+            fingerprint: verdict.fingerprint.as_deref().map(names::name),
             badge: badge(findings),
             tiles: tiles::tiles(findings),
             evidence: worst.map_or_else(Vec::new, |window| texts(&window.evidence)),

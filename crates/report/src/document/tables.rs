@@ -7,8 +7,8 @@ use crate::words::Kind;
 use crate::{names, units, words};
 
 /// Longest tables; what is left out is said in a line below, and stands in the JSON.
-const SITES: usize = 20;
-const MEMORY: usize = 20;
+const SITES: usize = 60;
+const MEMORY: usize = 100;
 const BLAME: usize = 9;
 const WAITS: usize = 12;
 

@@ -1,8 +1,10 @@
 //! The key figures on the first screen.
 
+use coldcase_analyze::details::Figure;
 use coldcase_analyze::findings::{Cause, Culprit, Findings, Window};
 use coldcase_ingest::capture::Nanos;
 
+use crate::html::anchor;
 use crate::{names, units, words};
 
 /// One figure with its label and a line below it.
@@ -10,31 +12,61 @@ pub(crate) struct Tile {
     pub label: &'static str,
     pub value: String,
     pub note: String,
+    /// Where on the page the events stand that it comes from.
+    pub proof: Option<&'static str>,
 }
 
 const UNKNOWN: &str = "unknown";
 
 pub(super) fn tiles(findings: &Findings) -> Vec<Tile> {
-    findings.worst().map_or_else(|| quiet(findings), freeze)
+    let mut tiles = findings.worst().map_or_else(|| quiet(findings), freeze);
+    for tile in &mut tiles {
+        tile.proof = proof(findings, tile.label);
+    }
+    tiles
 }
+
+/// The place of the events behind a figure, if they are on the page.
+fn proof(findings: &Findings, label: &str) -> Option<&'static str> {
+    let has = |figure| findings.details.proofs.iter().any(|proof| proof.figure == figure);
+    let figure = match label {
+        FROZEN => Figure::Freeze,
+        THREADS => return (!findings.details.waits.is_empty()).then_some("waits"),
+        HELD if has(Figure::Hold) => Figure::Hold,
+        HELD => Figure::Release,
+        CULPRIT | SUSPECT | SIZE | TOOK => Figure::Call,
+        _ => return None,
+    };
+    has(figure).then(|| anchor(figure))
+}
+
+const FROZEN: &str = "Frozen for";
+const THREADS: &str = "Threads blocked";
+const CULPRIT: &str = "Culprit";
+const SUSPECT: &str = "Suspect";
+const SIZE: &str = "Size of the call";
+const HELD: &str = "Lock held for";
+const TOOK: &str = "The call took";
 
 fn freeze(window: &Window) -> Vec<Tile> {
     let freeze = &window.freeze;
     let frozen = freeze.span.map_or_else(
-        || unknown("Frozen for", "a profile without times"),
+        || unknown(FROZEN, "a profile without times"),
         |span| {
             let open = words::at_least(freeze);
             Tile {
-                label: "Frozen for",
+                label: FROZEN,
                 value: units::duration(span.duration()),
                 note: if open.is_empty() { String::new() } else { open.trim().to_owned() },
+                proof: None,
             }
         },
     );
     let threads = Tile {
-        label: "Threads blocked",
+        label: THREADS,
         value: units::count(u64::from(freeze.threads_blocked)),
         note: format!("{} in sum", units::duration(freeze.blocked)),
+        proof: None,
     };
     let mut tiles = vec![frozen, threads];
     match &window.culprit {
@@ -52,9 +84,10 @@ fn who(window: &Window, culprit: &Culprit) -> Tile {
     let tid = culprit.thread.tid.map(|tid| format!("tid {tid}"));
     let call = culprit.operation.map(|call| words::operation(call).to_owned());
     Tile {
-        label: if words::is_sure(window.grade) { "Culprit" } else { "Suspect" },
+        label: if words::is_sure(window.grade) { CULPRIT } else { SUSPECT },
         value: names::name(&culprit.thread.comm),
         note: tid.into_iter().chain(call).collect::<Vec<_>>().join(", in "),
+        proof: None,
     }
 }
 
@@ -65,13 +98,14 @@ fn nobody(cause: Option<Cause>) -> Tile {
             label: "Cause",
             value: words::cause_label(cause).to_owned(),
             note: "no single thread is to blame".to_owned(),
+            proof: None,
         },
-        _ => unknown("Culprit", "not in this capture"),
+        _ => unknown(CULPRIT, "not in this capture"),
     }
 }
 
 fn size(bytes: u64) -> Tile {
-    Tile { label: "Size of the call", value: units::size(bytes), note: units::binary_size(bytes) }
+    Tile { label: SIZE, value: units::size(bytes), note: units::binary_size(bytes), proof: None }
 }
 
 /// How long it held the lock, or else how long its call took.
@@ -79,11 +113,14 @@ fn held(culprit: &Culprit) -> Option<Tile> {
     let took = culprit.duration.map(units::duration);
     match culprit.held {
         Some(held) => Some(Tile {
-            label: "Lock held for",
+            label: HELD,
             value: units::duration(held),
             note: took.map_or_else(String::new, |took| format!("of a call of {took}")),
+            proof: None,
         }),
-        None => took.map(|took| Tile { label: "The call took", value: took, note: String::new() }),
+        None => {
+            took.map(|took| Tile { label: TOOK, value: took, note: String::new(), proof: None })
+        }
     }
 }
 
@@ -94,6 +131,7 @@ fn quiet(findings: &Findings) -> Vec<Tile> {
             label: "Capture covers",
             value: units::duration(span.duration()),
             note: String::new(),
+            proof: None,
         },
     );
     let waits = findings.wait_sites.iter().filter(|site| !site.idle);
@@ -102,6 +140,7 @@ fn quiet(findings: &Findings) -> Vec<Tile> {
         label: "Blocked in sum",
         value: units::duration(sum),
         note: "over all threads, rest not counted".to_owned(),
+        proof: None,
     };
     let longest = waits
         .filter_map(|site| site.longest.map(|longest| (longest, site)))
@@ -112,11 +151,12 @@ fn quiet(findings: &Findings) -> Vec<Tile> {
             label: "Longest wait",
             value: units::duration(longest),
             note: names::name(&site.site),
+            proof: None,
         },
     );
     vec![covered, longest, blocked]
 }
 
 fn unknown(label: &'static str, note: &str) -> Tile {
-    Tile { label, value: UNKNOWN.to_owned(), note: note.to_owned() }
+    Tile { label, value: UNKNOWN.to_owned(), note: note.to_owned(), proof: None }
 }

@@ -38,6 +38,8 @@ struct Data {
     whole: u64,
     /// What is shown first.
     view: (u64, u64),
+    /// The events that begin and end a wait.
+    events: [Option<String>; 2],
     windows: Vec<(u64, u64, String)>,
     operation: Option<(u64, u64, String)>,
     memory: Vec<(u64, u64, String)>,
@@ -86,6 +88,8 @@ pub(super) fn timeline(findings: &Findings) -> Option<String> {
         zero: micros(crate::chart::timeline::origin(findings, timeline)),
         whole: micros(timeline.whole.end),
         view: pair(timeline.span),
+        events: [&["sched_switch", "CONTEXT_SWITCH"][..], &["sched_waking", "sched_wakeup"]]
+            .map(|names| event(findings, names)),
         windows: windows(findings, timeline, pair),
         operation: timeline_events::operation_of(findings, timeline.whole)
             .map(|(span, label)| (micros(span.start), micros(span.end), label)),
@@ -109,6 +113,14 @@ pub(super) fn timeline(findings: &Findings) -> Option<String> {
     let json = serde_json::to_string(&data).expect("plain structs always serialise");
     // Nothing in a text may end the element that it stands in.
     Some(json.replace('<', "\\u003c"))
+}
+
+/// The recorded event whose name ends in the first of these.
+fn event(findings: &Findings, endings: &[&str]) -> Option<String> {
+    let mut events = endings.iter().flat_map(|ending| {
+        findings.capture.events.iter().filter(move |(name, _)| name.ends_with(ending))
+    });
+    events.next().map(|(name, _)| names::function(name))
 }
 
 fn micros(whole: Span, time: Timestamp) -> u64 {

@@ -3,7 +3,7 @@
 use askama::{Result, Values};
 use coldcase_ingest::capture::Nanos;
 
-use crate::chart::flame::Side;
+use crate::chart::flame::{Change, Side};
 use crate::chart::svg::kind_class;
 use crate::units;
 use crate::words::Kind;
@@ -53,4 +53,26 @@ pub(super) fn share(part: &Nanos, _: &dyn Values, whole: &Nanos) -> Result<Strin
 pub(super) fn capital(text: &str, _: &dyn Values) -> Result<String> {
     let mut rest = text.chars();
     Ok(rest.next().map_or_else(String::new, |first| first.to_uppercase().chain(rest).collect()))
+}
+
+/// The class of how a frame differs from before, with a space before it.
+#[askama::filter_fn]
+pub(super) fn change(change: &Option<Change>, _: &dyn Values) -> Result<&'static str> {
+    Ok(match change.map(|change| change.weight) {
+        Some(0.1..) => " g3",
+        Some(0.02..) => " g2",
+        Some(0.002..) => " g1",
+        Some(weight) if weight <= -0.02 => " s2",
+        Some(weight) if weight <= -0.002 => " s1",
+        Some(_) => " g0",
+        None => "",
+    })
+}
+
+/// How a frame differs from before, after its own figures.
+#[askama::filter_fn]
+pub(super) fn changed(change: &Option<Change>, _: &dyn Values) -> Result<String> {
+    Ok(change.map_or_else(String::new, |change| {
+        format!("; {:.2} threads on average, {:.2} before the freeze", change.now, change.before)
+    }))
 }

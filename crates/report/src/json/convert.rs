@@ -50,6 +50,7 @@ fn verdict(findings: &from::Findings) -> dto::Verdict<'_> {
     dto::Verdict {
         outcome: verdict.outcome.word(),
         window: findings.worst().map_or_else(|| no_window(findings), dto::Window::from),
+        fingerprint: verdict.fingerprint.as_deref(),
         container: verdict.container.as_ref().map(container),
         ruled_out: verdict
             .ruled_out

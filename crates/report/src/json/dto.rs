@@ -45,6 +45,7 @@ pub(super) struct Verdict<'a> {
     pub outcome: &'static str,
     #[serde(flatten)]
     pub window: Window<'a>,
+    pub fingerprint: Option<&'a str>,
     pub container: Option<Container>,
     pub ruled_out: Vec<RuledOut<'a>>,
     pub cannot_tell: Vec<CannotTell<'a>>,

@@ -20,8 +20,8 @@ pub(crate) use explain::{
 };
 pub(crate) use picture::{
     FLAME_NOTE, HEAT_NOTE, HEAT_UNIT, KERNEL_FRAMES, MEMORY_ROW, OPERATION_ROW, SITES_NOTE,
-    THREADS_AXIS, USER_FRAMES, axis_caption, blocked_title, flame_title, freeze_label,
+    THREADS_AXIS, USER_FRAMES, axis_caption, blocked_title, figure, flame_title, freeze_label,
     heat_caption, heat_cell, heat_title, lanes_left_out, provenance, role_heading, sites_title,
     timeline_title,
 };
-pub(crate) use summary::{at_least, findings_summary, process, window_summary};
+pub(crate) use summary::{at_least, findings_summary, paragraph, process, window_summary};

@@ -1,5 +1,6 @@
 //! Titles and labels of pictures: each has to stand alone on a slide.
 
+use coldcase_analyze::details::Figure;
 use coldcase_analyze::findings::{Findings, Freeze, Role};
 use coldcase_ingest::capture::{Nanos, Timestamp};
 
@@ -117,4 +118,15 @@ pub(crate) fn heat_caption(start: Timestamp) -> String {
 /// Above the curve of blocked threads.
 pub(crate) fn blocked_title(findings: &Findings) -> String {
     format!("{}: blocked threads and memory calls", headline(findings))
+}
+
+/// To what an event belongs.
+pub(crate) fn figure(figure: Figure) -> &'static str {
+    match figure {
+        Figure::Freeze => "Length of the freeze",
+        Figure::LongestWait => "Longest wait",
+        Figure::Call => "The call",
+        Figure::Hold => "The lock held",
+        Figure::Release => "Who woke whom",
+    }
 }

@@ -6,6 +6,7 @@ use coldcase_analyze::findings::{
 use coldcase_ingest::capture::Nanos;
 
 use super::cause::{nobody_but, threads_did};
+use super::container::container_sentence;
 use super::culprit::in_call;
 use super::thread;
 use crate::{names, units};
@@ -13,6 +14,19 @@ use crate::{names, units};
 /// What the whole analysis says.
 pub(crate) fn findings_summary(findings: &Findings) -> String {
     findings.worst().map_or_else(|| no_freeze(findings), window_summary)
+}
+
+/// The whole answer in one paragraph.
+pub(crate) fn paragraph(findings: &Findings) -> String {
+    let verdict = &findings.verdict;
+    let mut parts = vec![findings_summary(findings)];
+    parts.extend(verdict.container.as_ref().map(container_sentence));
+    if let Some(remedy) = verdict.remedies.first() {
+        let action = names::text(&remedy.action);
+        parts.push(format!("To change: {}.", action.trim_end_matches('.')));
+    }
+    parts.extend(verdict.fingerprint.as_deref().map(|print| format!("[{}]", names::name(print))));
+    parts.join(" ")
 }
 
 /// What one freeze was.

@@ -125,12 +125,15 @@ function drawHead(pen, data, view, { x, colors, width, height, head, gutter }) {
     const taken = [[], []];
     for (const [start, end, label] of data.memory) {
       if (end < view.start || start > view.end) continue;
-      const left = Math.max(gutter, x(start));
-      const right = Math.max(left + 2, x(end)) + 12 + pen.measureText(label).width;
-      const row = right > width ? -1 : taken.findIndex((row) => row.every(([from, to]) => right <= from || to <= left));
+      const room = 12 + pen.measureText(label).width;
+      const bars = [Math.max(gutter, x(start)), Math.max(gutter + 2, x(start) + 2, x(end))];
+      // The label stands right of its bar, or left of it at the right edge.
+      const after = bars[1] + room <= width;
+      const [left, right] = after ? [bars[0], bars[1] + room] : [bars[0] - room, bars[1]];
+      const row = left < gutter ? -1 : taken.findIndex((row) => row.every(([from, to]) => right <= from || to <= left));
       const at = bar(start, end, top + (row < 0 ? 2 : row) * EVENT_ROW, row < 0 ? 6 : 12, colors.event);
       if (!at || row < 0) continue;
-      text(pen, label, at[1] + 4, top + row * EVENT_ROW + 7, right - at[1], colors.faint);
+      text(pen, label, after ? at[1] + 4 : left + 8, top + row * EVENT_ROW + 7, room, colors.faint);
       taken[row].push([left, right]);
     }
     top += MEMORY;

@@ -1,17 +1,13 @@
-// The flame graph: zoom by click or key, search by text.
+// The flame graphs: zoom by click or key, search by text, the freeze or all of the capture.
 
-function startFlame() {
-  const flame = document.querySelector(".flame");
-  if (!flame) return;
-  const tools = document.getElementById("flame-tools");
-  const status = document.getElementById("flame-status");
-  const [search, reset] = [tools.querySelector("input"), tools.querySelector("button")];
+function makeFlame(flame, status) {
   const number = (box, key) => Number(box.style.getPropertyValue(key));
   const frames = [...flame.children].map((box) => ({
-    box, name: box.title.slice(0, box.title.lastIndexOf(": ")), left: number(box, "--l"), width: number(box, "--w"), depth: number(box, "--d"),
+    box, name: box.textContent || box.title.slice(0, box.title.lastIndexOf(": ")), left: number(box, "--l"), width: number(box, "--w"), depth: number(box, "--d"),
   }));
   const byBox = new Map(frames.map((frame) => [frame.box, frame]));
-  const whole = status.textContent;
+  const whole = flame.dataset.whole;
+  let wanted = "";
   const slack = 1e-4;
   let current = frames[0];
 
@@ -40,7 +36,7 @@ function startFlame() {
   }
 
   function find(text) {
-    const wanted = text.trim().toLowerCase();
+    wanted = text.trim().toLowerCase();
     let [count, share, end] = [0, 0, -1];
     for (const frame of frames) {
       const hit = wanted !== "" && frame.name.toLowerCase().includes(wanted);
@@ -83,13 +79,32 @@ function startFlame() {
   const tell = (event) => { if (byBox.has(event.target)) status.textContent = event.target.title; };
   flame.addEventListener("mouseover", tell);
   flame.addEventListener("focusin", tell);
-  flame.addEventListener("mouseleave", () => find(search.value));
-  search.addEventListener("input", () => find(search.value));
-  reset.addEventListener("click", () => zoom(frames[0]));
-  tools.addEventListener("submit", (event) => event.preventDefault());
+  flame.addEventListener("mouseleave", () => find(wanted));
   addEventListener("resize", hideTinyNames);
   for (const { box } of frames) box.tabIndex = -1;
   current.box.tabIndex = 0;
+  return { find, reset: () => zoom(frames[0]), show: (on) => { flame.hidden = !on; if (on) hideTinyNames(); } };
+}
+
+function startFlames() {
+  const tools = document.getElementById("flame-tools");
+  if (!tools) return;
+  const status = document.getElementById("flame-status");
+  const boxes = [...document.querySelectorAll(".flame")];
+  const flames = boxes.map((box) => makeFlame(box, status));
+  const [search, reset, compare] = [tools.querySelector("[type=search]"), tools.querySelector("[type=button]"), tools.querySelector("[type=checkbox]")];
+  let shown = flames[0];
+  search.addEventListener("input", () => shown.find(search.value));
+  reset.addEventListener("click", () => shown.reset());
+  for (const choice of tools.querySelectorAll("[type=radio]")) {
+    choice.addEventListener("change", () => {
+      shown = flames[Number(choice.value)];
+      for (const flame of flames) flame.show(flame === shown);
+      shown.find(search.value);
+    });
+  }
+  if (compare) compare.addEventListener("change", () => document.getElementById("flame").classList.toggle("compared", compare.checked));
+  tools.addEventListener("submit", (event) => event.preventDefault());
   tools.hidden = false;
-  hideTinyNames();
+  shown.show(true);
 }

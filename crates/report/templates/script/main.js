@@ -1,3 +1,4 @@
 const timeline = startTimeline();
 startHeat(timeline);
-startFlame();
+startTables();
+startFlames();
