@@ -36,6 +36,7 @@ fixtures! {
     inode_lock
     journal_commit
     memory_limit
+    memory_reclaim
     mlock_large
     munmap_large
     nested_locks
