@@ -81,13 +81,13 @@ def disk_freezes(measured, _last):
     return [Freeze(None, None, limit.start, limit.end, [], operation="fsync") for limit in limits]
 
 
-def suffered(event, since=lambda _measured, sleep: sleep.start):
+def suffered(*events, since=lambda _measured, sleep: sleep.start):
     """From the first thread that stood still because of what the program logged until the last that
     went on. No thread did it."""
 
     def find(measured, _last):
         found = []
-        for span in measured.program_spans(event):
+        for span in (span for event in events for span in measured.program_spans(event)):
             waits = [(since(measured, s), s.end) for s in workers(measured) if s.overlap(span) > 0]
             waits = [w for w in waits if w[1] - w[0] > SHORTEST_WAIT_S and w[0] < span.end]
             if waits:
@@ -101,7 +101,7 @@ def suffered(event, since=lambda _measured, sleep: sleep.start):
 def starvation_freezes(measured, last):
     """Ready to run and not running; the process that took the CPUs is known, no thread of it is more
     to blame than another."""
-    found = suffered("hogs", lambda m, sleep: m.ready_since(sleep))(measured, last)
+    found = suffered("hogs", since=lambda m, sleep: m.ready_since(sleep))(measured, last)
     return [replace(f, pid=measured.supervisor, comm=measured.supervisor_name) for f in found]
 
 
@@ -158,7 +158,7 @@ FINDERS = {
     "stopped": stop_freezes,
     "cpu_throttle": throttle_freezes,
     "cpu_starvation": starvation_freezes,
-    "memory_limit": suffered("memory_limit"),
+    "memory_limit": suffered("memory_limit", "file_system_frozen"),
     "page_fault_io": suffered("disk_limit"),
     "swap": suffered("disk_limit"),
     "fs_journal": suffered("file_system_frozen"),
@@ -214,4 +214,4 @@ def site(cause, measured, sleep):
 def frames(measured, sleep):
     """Where in the kernel a thread slept: the functions below the scheduler, innermost first."""
     names = [frame.split("+")[0] for frame in measured.sites.get((sleep.tid, sleep.start), [])]
-    return [name for name in names if name and "sched" not in name and "trace" not in name][:8]
+    return [name for name in names if name and "sched" not in name and "trace" not in name]

@@ -165,6 +165,22 @@ record_swap_in() {
     losetup -d "$device"
 }
 
+# As record_journal_commit, with swap in the place of the inner file system.
+record_memory_reclaim() {
+    local device number disk swap group=/sys/fs/cgroup/memory/coldcase-lab
+    build_ids=("${all_build_ids[@]}")
+    make_file_system 512M
+    truncate -s 384M "$disk/swap.img"
+    swap=$(losetup --find --show "$disk/swap.img")
+    mkswap -q "$swap"
+    swapon "$swap"
+    record_whole events_with_reclaim memory-reclaim "$disk" "$group"
+    remove_cgroup "$group"
+    swapoff "$swap"
+    losetup -d "$swap"
+    remove_file_system
+}
+
 # A scenario whose server lives in a cgroup of its own.
 #   record_in_cgroup "EVENTS ARRAY NAME" HIERARCHY SCENARIO
 record_in_cgroup() {

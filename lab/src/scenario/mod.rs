@@ -14,6 +14,7 @@ mod idle_server;
 mod inode_lock;
 mod journal_commit;
 mod memory_limit;
+mod memory_reclaim;
 mod mlock_large;
 mod munmap_large;
 mod nested_locks;
@@ -55,6 +56,7 @@ const ALL: &[Scenario] = &[
     Scenario { name: "inode-lock", arguments: "FOLDER MAJOR:MINOR CGROUP", what: "a direct write keeps the inode's lock", run: inode_lock::run },
     Scenario { name: "journal-commit", arguments: "FOLDER STORAGE-FOLDER", what: "a journal's commit waits for its disk", run: journal_commit::run },
     Scenario { name: "memory-limit", arguments: "CGROUP", what: "a memory cgroup is full", run: memory_limit::run },
+    Scenario { name: "memory-reclaim", arguments: "STORAGE-FOLDER CGROUP", what: "a full memory cgroup waits for its swap device", run: memory_reclaim::run },
     Scenario { name: "mlock-large", arguments: "[GIB]", what: "mlock of much memory", run: mlock_large::run },
     Scenario { name: "nested-locks", arguments: "[GIB]", what: "munmap while keeping a std Mutex", run: nested_locks::run },
     Scenario { name: "page-fault-io", arguments: "FOLDER MAJOR:MINOR CGROUP", what: "page faults wait for a throttled disk", run: page_fault_io::run },

@@ -19,12 +19,15 @@ macro_rules! fixtures {
 }
 
 fixtures! {
+    brk_large
     busy_no_freeze
     captured_mid_freeze
+    cgroup_freezer
     chronic_contention
     cpu_starvation
     cpu_throttle
     disk_fsync
+    dontneed_large
     folded_offcputime
     fork_large
     futex_convoy
@@ -33,15 +36,20 @@ fixtures! {
     inode_lock
     journal_commit
     memory_limit
+    memory_reclaim
+    mlock_large
     munmap_large
     nested_locks
     page_fault_io
     populate
     position_lock
+    ptrace_stop
     sigstop
     slow_backend
     smaps_reader
+    swap_in
     two_freezes
+    vma_lock
 }
 
 fn check(name: &str) {
