@@ -3,7 +3,7 @@
 use coldcase_analyze::details::*;
 use coldcase_ingest::capture::Nanos;
 
-use super::incident::{BYTES, culprit_thread, serve};
+use super::incident::{BYTES, culprit_thread, off_cpu, serve};
 use super::{at, kernel, ms, span, user};
 
 /// The lanes of the incident's victims, by number, from lane 1 on.
@@ -14,8 +14,8 @@ pub fn details() -> Details {
         waits: (1..).zip(VICTIMS).map(|(lane, number)| wait(lane, number)).collect(),
         stacks: stacks(),
         heat: Some(heat()),
-        off_cpu_all: Vec::new(),
-        off_cpu_before: None,
+        off_cpu_all: off_cpu(),
+        off_cpu_before: Some(Before { length: ms(1_108), off_cpu: off_cpu().split_off(4) }),
         proofs: proofs(),
     }
 }

@@ -384,7 +384,7 @@ fn busy(shown: Span, seed: u64) -> Vec<Segment> {
     segments
 }
 
-fn off_cpu() -> Vec<FoldedStack> {
+pub fn off_cpu() -> Vec<FoldedStack> {
     let stack = |text: &str, tenths: u64| FoldedStack {
         frames: text.split(';').map(str::to_owned).collect(),
         time: Nanos(tenths * 100_000),
