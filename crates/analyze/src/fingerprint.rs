@@ -1,8 +1,8 @@
 //! A short name for an incident, the same for the same cause on another day and another host.
 //!
-//! It is made of what a fix would change and nothing else: the lock, the operation that held it, the place in the
-//! program from which the holder came, and what the victims waited for. Addresses, numbers of threads and times
-//! are left out. A capture in which the program's functions have no names has another fingerprint than one in which
+//! It is made of what a fix would change and nothing else: the program, the lock, the operation that held it, the
+//! function of the program from which the holder came, and what the victims waited for. Addresses, numbers of threads and
+//! times are left out. A capture in which the program's functions have no names has another fingerprint than one in which
 //! they have.
 
 use crate::findings::{FrameView, SiteTotal, Window};
@@ -12,7 +12,7 @@ use crate::names;
 const SHARE: f64 = 0.2;
 
 /// The fingerprint of a freeze: `mmap_lock-mmap-3f92c01ba7`. The words are the cause and the operation, `none` where
-/// nobody or nothing is known; the figures stand for both, for the holder's function and for the sites.
+/// nobody or nothing is known; the figures stand for both, for the program, the holder's function and the sites.
 #[must_use]
 pub fn of(window: &Window, sites: &[SiteTotal]) -> String {
     let cause = window.cause.map_or("none", |cause| cause.word());
@@ -20,7 +20,8 @@ pub fn of(window: &Window, sites: &[SiteTotal]) -> String {
     let operation =
         culprit.and_then(|culprit| culprit.operation).map_or("none", |operation| operation.word());
     let holder = culprit.map_or(String::new(), |culprit| function(&culprit.user_stack));
-    let mut parts = vec![cause.to_owned(), operation.to_owned(), holder];
+    let program = window.freeze.comm.clone();
+    let mut parts = vec![program, cause.to_owned(), operation.to_owned(), holder];
     parts.extend(victims(sites));
     // 40 bits: of a thousand different incidents, two share one by a chance of one in two million.
     format!("{cause}-{operation}-{:010x}", fnv1a(&parts.join("\n")) >> 24)
@@ -52,7 +53,7 @@ fn is_library(frame: &FrameView) -> bool {
     file.contains(".so") || file.starts_with('[')
 }
 
-/// Allocators and containers grow on behalf of who called them.
+/// Allocators and containers grow on behalf of who called them, and every program has a `main`.
 fn is_runtime(name: &str) -> bool {
     const OWNERS: [&str; 14] = [
         "std::",
@@ -70,8 +71,21 @@ fn is_runtime(name: &str) -> bool {
         "je_",
         "tc_",
     ];
-    const FUNCTIONS: [&str; 9] =
-        ["malloc", "calloc", "realloc", "free", "mmap", "mmap64", "munmap", "brk", "fork"];
+    const FUNCTIONS: [&str; 13] = [
+        "malloc",
+        "calloc",
+        "realloc",
+        "free",
+        "mmap",
+        "mmap64",
+        "munmap",
+        "brk",
+        "fork",
+        "main",
+        "start_thread",
+        "clone",
+        "clone3",
+    ];
     let plain = plain(name);
     OWNERS.iter().any(|owner| plain.starts_with(owner)) || FUNCTIONS.contains(&plain.as_str())
 }

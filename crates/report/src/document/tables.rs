@@ -228,6 +228,7 @@ fn memory_line(
 /// A moment as seen from the begin of the freeze, or on the capture's clock.
 fn relative(time: Timestamp, origin: Option<Timestamp>) -> String {
     match origin {
+        Some(origin) if time == origin => "0".to_owned(),
         Some(origin) if time < origin => format!("−{}", units::duration(origin.since(time))),
         Some(origin) => format!("+{}", units::duration(time.since(origin))),
         None => format!("{time} s"),

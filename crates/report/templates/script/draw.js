@@ -82,7 +82,7 @@ function upright(pen, x, top, bottom) {
 
 function drawLane(pen, data, lane, top, view, { x, colors, width, gutter }, selected) {
   const height = ROW - 4;
-  text(pen, lane.name, 8, top + ROW / 2, gutter - 14, selected ? colors.strong : colors.ink);
+  text(pen, laneName(pen, lane.name, gutter - 14), 8, top + ROW / 2, gutter - 14, selected ? colors.strong : colors.ink);
   pen.fillStyle = colors.lane;
   pen.fillRect(gutter, top + 2, width - gutter, height);
   for (let at = firstAfter(lane, view.start); at < lane.starts.length && lane.starts[at] < view.end; at += 1) {
@@ -97,6 +97,16 @@ function drawLane(pen, data, lane, top, view, { x, colors, width, gutter }, sele
     pen.strokeStyle = colors.strong;
     pen.strokeRect(gutter + 0.5, top + 1.5, width - gutter - 1, height + 1);
   }
+}
+
+// Threads of a pool differ in their number, at the end, so the name is what is cut.
+function laneName(pen, name, room) {
+  const [, comm, tid] = name.match(/^(.*?)( [0-9]+)?$/);
+  for (let kept = comm.length; kept > 2; kept -= 1) {
+    const shown = kept === comm.length ? name : `${comm.slice(0, kept)}…${tid || ""}`;
+    if (pen.measureText(shown).width <= room) return shown;
+  }
+  return name;
 }
 
 function drawHead(pen, data, view, { x, colors, width, height, head, gutter }) {
