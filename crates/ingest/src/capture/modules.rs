@@ -78,6 +78,14 @@ impl ModuleTable {
         id
     }
 
+    /// Gives the modules of a path a build id, where they have none.
+    pub fn identify(&mut self, path: &str, build_id: &BuildId) {
+        let unknown = |module: &&mut Module| module.path == path && module.build_id.is_none();
+        for module in self.rows.iter_mut().filter(unknown) {
+            module.build_id = Some(build_id.clone());
+        }
+    }
+
     /// The module of an id.
     #[must_use]
     pub fn get(&self, id: ModuleId) -> &Module {

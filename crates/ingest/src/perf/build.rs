@@ -6,8 +6,9 @@ use super::event::{Body, Event, MmapRecord, NameId, RawStack, SideRecord, Task};
 use super::space::{MARKER_USER, Spaces};
 use super::unwind::Unwinder;
 use crate::capture::{
-    Activity, Capture, LockContention, Loss, LossKind, MmapLock, Module, ModuleKind, Sample, Span,
-    StackId, Switch, SyscallEvent, SyscallPhase, TaskState, ThreadId, Timestamp, Wakeup,
+    Activity, BuildId, Capture, LockContention, Loss, LossKind, MmapLock, Module, ModuleKind,
+    Sample, Span, StackId, Switch, SyscallEvent, SyscallPhase, TaskState, ThreadId, Timestamp,
+    Wakeup,
 };
 
 /// What events refer to, filled while decoding.
@@ -19,6 +20,9 @@ pub(super) struct SideTables {
     pub names: Vec<String>,
     pub args: Vec<[u64; 6]>,
     pub records: Vec<SideRecord>,
+    /// Build ids by path that came as records: of pipes, and added by `perf inject -b`. They have no time, and
+    /// come behind the mappings that they belong to.
+    pub build_ids: Vec<(String, BuildId)>,
 }
 
 /// Takes events in order of time and fills a capture.

@@ -9,16 +9,17 @@ use super::attrs::{Decoder, EventPlans};
 use super::build::SideTables;
 use super::bytes::Bytes;
 use super::event::{Body, Event, MmapRecord, NameId, RawStack, SideRecord};
-use super::header::{Attribute, Header};
+use super::header::{Attribute, Header, read_build_id};
 use super::records::{Record, walk};
 use super::sample::Sample;
 use super::tracepoint::Sink;
-use crate::capture::{ActivityKind, EventCount, MadeCode, Meaning, Phase};
+use crate::capture::{ActivityKind, BuildId, EventCount, MadeCode, Meaning, Phase};
 
 /// `PERF_RECORD_*` of perf's own (`tools/lib/perf/include/perf/event.h`, Linux 6.1).
 pub(super) const FINISHED_ROUND: u32 = 68;
 const HEADER_ATTR: u32 = 64;
 const HEADER_TRACING_DATA: u32 = 66;
+const HEADER_BUILD_ID: u32 = 67;
 const HEADER_FEATURE: u32 = 80;
 
 /// `PERF_RECORD_MISC_*` (`include/uapi/linux/perf_event.h`, Linux 6.1).
@@ -61,6 +62,12 @@ impl Decode {
             return self.sample(record);
         }
         *self.other.entry(record.kind).or_default() += 1;
+        if record.kind == HEADER_BUILD_ID
+            && let Some((path, id)) = read_build_id(record.misc, record.body)
+        {
+            let path = String::from_utf8_lossy(path).into_owned();
+            self.side.build_ids.push((path, BuildId(id.into())));
+        }
         if record.kind >= HEADER_ATTR {
             return None;
         }

@@ -149,7 +149,12 @@ impl<'a> Features<'a> {
     pub fn build_ids(&self) -> Vec<(u16, &'a [u8], Vec<u8>)> {
         let Some(section) = self.get(Feature::BUILD_ID) else { return Vec::new() };
         let mut bytes = Bytes::new(section, self.big_endian);
-        std::iter::from_fn(|| read_build_id(&mut bytes, self.big_endian)).collect()
+        std::iter::from_fn(|| {
+            let (_kind, misc, size) = (bytes.u32()?, bytes.u16()?, usize::from(bytes.u16()?));
+            let (path, id) = read_build_id(misc, bytes.take(size.checked_sub(8)?)?)?;
+            Some((misc & 7, path, id))
+        })
+        .collect()
     }
 
     /// Gives events their names, from the section that lists them in the same order of ids.
@@ -176,20 +181,18 @@ fn read_event_name(bytes: &mut Bytes<'_>, attr_size: usize) -> Option<(String, V
     (ids.len() == count as usize).then_some((name, ids))
 }
 
-fn read_build_id<'a>(bytes: &mut Bytes<'a>, big_endian: bool) -> Option<(u16, &'a [u8], Vec<u8>)> {
+/// Path and build id of a `PERF_RECORD_HEADER_BUILD_ID`: a process, 24 bytes for the id, the path.
+pub(super) fn read_build_id(misc: u16, body: &[u8]) -> Option<(&[u8], Vec<u8>)> {
     /// The id's length stands in its 21st byte; older perf pads with zeros.
     const SIZE_GIVEN: u16 = 1 << 15;
-    let (_kind, misc, size) = (bytes.u32()?, bytes.u16()?, usize::from(bytes.u16()?));
-    let mut body = Bytes::new(bytes.take(size.checked_sub(8)?)?, big_endian);
-    let _pid = body.u32()?;
-    let id = body.take(24)?;
+    let (id, path) = body.get(4..)?.split_at_checked(24)?;
     let length = if misc & SIZE_GIVEN != 0 {
         usize::from(id[20]).min(20)
     } else {
         id[..20].iter().rposition(|&byte| byte != 0).map_or(0, |last| (last / 4 + 1) * 4)
     };
-    let path = body.rest().split(|&byte| byte == 0).next().unwrap_or_default();
-    Some((misc & 7, path, id[..length].to_vec()))
+    let path = path.split(|&byte| byte == 0).next().unwrap_or_default();
+    Some((path, id[..length].to_vec()))
 }
 
 /// A `perf_header_string`: its padded length, then the bytes up to a zero.

@@ -115,6 +115,9 @@ pub(crate) fn read(
     notes.extend(builder.unwinder.iter().flat_map(Unwinder::complaints));
 
     let mut capture = builder.capture;
+    for (path, id) in &decode.side.build_ids {
+        capture.modules.identify(path, id);
+    }
     for stretch in damage {
         let note =
             format!("at byte {}: {} ({} bytes)", stretch.offset, stretch.reason, stretch.bytes);

@@ -60,11 +60,10 @@ impl Spaces {
     /// A process maps a file.
     pub fn map(&mut self, record: &MmapRecord, capture: &mut Capture) {
         let module = user_module(record, self.build_ids.get(&record.path));
-        let is_made = module.as_ref().is_some_and(|module| module.kind == ModuleKind::Anonymous);
         let mapping = Mapping {
             start: record.start,
             end: record.start.saturating_add(record.length),
-            file_offset: if is_made { record.start } else { record.file_offset },
+            file_offset: if is_made(&record.path) { record.start } else { record.file_offset },
             module: module.map(|module| capture.modules.intern(module)),
         };
         let next_epoch = self.epochs + 1;
@@ -172,6 +171,12 @@ fn mode_of_address(address: u64) -> Mode {
     if address >> 63 == 1 { Mode::Kernel } else { Mode::User }
 }
 
+/// Whether a mapping has no file, by the name that the kernel gives it (`is_anon_memory`,
+/// `tools/perf/util/map.c`, Linux 6.1).
+fn is_made(path: &str) -> bool {
+    ["//anon", "[anon", "/dev/zero", "/anon_hugepage"].iter().any(|name| path.starts_with(name))
+}
+
 /// Memory without a file that code is run from: a JIT's. It writes what it makes to a map, by which perf
 /// calls it, too (`map__new`, `tools/perf/util/map.c`, Linux 6.1). Its bytes are counted by their address.
 fn made_code(record: &MmapRecord) -> Module {
@@ -185,12 +190,8 @@ fn user_module(record: &MmapRecord, indexed: Option<&BuildId>) -> Option<Module>
     let kind = match path {
         "[vdso]" | "[vdso32]" => ModuleKind::Vdso,
         "[heap]" | "[stack]" | "[vvar]" | "[uprobes]" | "" => return None,
-        _ if path.starts_with("//anon") || path.starts_with("[anon") => {
-            return Some(made_code(record));
-        }
-        _ if path.starts_with("/memfd:") || path.starts_with("/dev/zero") => {
-            return Some(made_code(record));
-        }
+        _ if is_made(path) => return Some(made_code(record)),
+        _ if path.starts_with("/memfd:") => ModuleKind::Anonymous,
         _ => ModuleKind::User,
     };
     let build_id = record.build_id.as_ref().map(|id| BuildId(id.clone().into()));

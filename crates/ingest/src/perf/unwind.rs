@@ -34,6 +34,8 @@ pub(super) struct Unwinder {
 struct Ends {
     /// In a module whose file is missing, by its path.
     without_file: BTreeMap<String, u64>,
+    /// Where no file was mapped.
+    unmapped: u64,
     /// Below the bytes that were recorded.
     cut: u64,
 }
@@ -92,10 +94,13 @@ impl Unwinder {
             End::Cut => self.ends.cut += 1,
             End::Unknown(address) => {
                 let mapping = mappings.iter().find(|mapping| mapping.covers(address));
-                let module = mapping.and_then(|mapping| mapping.module);
-                let path =
-                    module.map_or("memory without a file", |id| &capture.modules.get(id).path);
-                *self.ends.without_file.entry(path.to_owned()).or_default() += 1;
+                match mapping.and_then(|mapping| mapping.module) {
+                    Some(id) => {
+                        let path = capture.modules.get(id).path.clone();
+                        *self.ends.without_file.entry(path).or_default() += 1;
+                    }
+                    None => self.ends.unmapped += 1,
+                }
             }
         }
         frames
@@ -124,19 +129,21 @@ impl Unwinder {
 
     /// What could not be unwound, for a person.
     pub fn complaints(&self) -> Vec<String> {
-        let mut complaints = Vec::new();
-        let mut missing: Vec<(&String, &u64)> = self.ends.without_file.iter().collect();
+        const SPELLED_OUT: usize = 3;
+        let Ends { without_file, unmapped, cut } = &self.ends;
+        let mut missing: Vec<(&String, &u64)> = without_file.iter().collect();
         missing.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
-        for (path, count) in missing.iter().take(3) {
-            complaints.push(format!("{count} user stacks end early in {path}: its file is needed to unwind them (--symfs)"));
-        }
-        if self.ends.cut > 0 {
-            complaints.push(format!(
-                "{} user stacks end early: more of the stack would have had to be recorded (--call-graph dwarf,SIZE)",
-                self.ends.cut
-            ));
-        }
-        complaints
+        let missing = missing.iter().take(SPELLED_OUT).map(|(path, count)| {
+            format!("{count} user stacks end early in {path}: its file is needed to unwind them (--symfs)")
+        });
+        let other = [
+            (*unmapped, "in memory without a file"),
+            (*cut, "where what was recorded of the stack ends (--call-graph dwarf,SIZE)"),
+        ];
+        let other = other.iter().filter(|(count, _)| *count > 0);
+        missing
+            .chain(other.map(|(count, why)| format!("{count} user stacks end early {why}")))
+            .collect()
     }
 }
 

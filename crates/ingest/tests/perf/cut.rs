@@ -1,6 +1,6 @@
 //! Files that end before their index: the scheduler's events are recognised by their shape, or not at all.
 
-use coldcase_ingest::capture::{Capture, Switch, Wakeup};
+use coldcase_ingest::capture::{Capture, ModuleKind, Switch, Wakeup};
 
 use crate::{parse, unpacked};
 
@@ -54,6 +54,20 @@ fn switches_and_wakeups_of_a_cut_file_are_those_of_the_whole_one() {
         warning.contains("sched_waking (") && warning.contains("recognised by the shape")
     });
     assert!(said, "{:?}", cut.warnings);
+}
+
+#[test]
+fn build_ids_that_were_injected_are_records_and_survive_the_cut() {
+    let kernel = |capture: &Capture| {
+        let kind = ModuleKind::Kernel;
+        let module = capture.modules.iter().find(|(_, module)| module.kind == kind).unwrap().1;
+        module.build_id.clone()
+    };
+    let (whole, cut) = without_index("inject.data.zst");
+    assert_eq!(kernel(&parse(&cut)), kernel(&parse(&whole)));
+    assert!(kernel(&parse(&cut)).is_some());
+    let (_, plain) = without_index("plain.data.zst");
+    assert_eq!(kernel(&parse(&plain)), None);
 }
 
 #[test]

@@ -5,6 +5,7 @@
 
 mod cut;
 mod dwarf;
+mod hostile;
 mod shapes;
 
 use std::fs;

@@ -61,6 +61,7 @@ fn every_shape_has_as_many_records_of_each_kind_as_perf_counts() {
         ("sampled.data.zst", "sampled"),
         ("layouts.data.zst", "layouts"),
         ("inject.data.zst", "inject"),
+        ("big-endian.data.zst", "big-endian"),
     ] {
         let capture = open(file);
         assert_eq!(counted(&capture), counted_by_perf(stats), "{file}");
@@ -99,6 +100,18 @@ fn switches_come_in_order_of_time_whatever_the_order_in_the_file() {
         assert!(capture.switches.is_sorted_by_key(|switch| switch.time), "{file}");
         assert!(capture.switches.iter().all(|switch| switch.stack.is_some()), "{file}");
     }
+}
+
+#[test]
+fn the_byte_order_makes_no_difference() {
+    let (little, big) = (open("plain.data.zst"), open("big-endian.data.zst"));
+    assert_eq!(format!("{:?}", little.switches), format!("{:?}", big.switches));
+    assert_eq!(format!("{:?}", little.wakeups), format!("{:?}", big.wakeups));
+    assert!(little.frames.iter().eq(big.frames.iter()));
+    let names = |capture: &Capture| -> Vec<String> {
+        capture.threads.iter().map(|(_, thread)| thread.comm().to_owned()).collect()
+    };
+    assert_eq!(names(&little), names(&big));
 }
 
 #[test]
