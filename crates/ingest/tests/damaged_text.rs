@@ -36,7 +36,7 @@ fn text(name: &str) -> Vec<u8> {
 }
 
 fn read(bytes: &[u8]) -> Result<Capture, Problem> {
-    read_bytes(bytes, ReadOptions { format: None }, &mut |_, _| {})
+    read_bytes(bytes, ReadOptions::default(), &mut |_, _| {})
 }
 
 fn rows(capture: &Capture) -> usize {
