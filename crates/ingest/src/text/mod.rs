@@ -98,6 +98,9 @@ fn what_it_is(bytes: &[u8]) -> String {
         (b"PERFFILE", "it is a perf.data of version 1, from before Linux 2.6.37"),
     ];
     let found = known.iter().find(|(magic, _)| bytes.starts_with(magic));
+    if perf_script::lacks_times(bytes) {
+        return "it is the text of perf script without times; print it with them (perf script -F +time)".to_owned();
+    }
     found.map_or_else(
         || {
             "it is neither a perf.data (which begins with PERFILE2) nor folded stacks (lines of \
@@ -118,6 +121,7 @@ mod tests {
             (&b"hello world\nthis is a log\nof something\n"[..], "neither"),
             (&b"\x1f\x8b\x08\0"[..], "gzip"),
             (&b"\x7fELF\x02\x01"[..], "program"),
+            (&b"a 1 [000] sched:sched_switch: prev_comm=a\n"[..], "-F +time"),
             (&b"\x17\x08\x44tracing6\0\0\0"[..], "trace-cmd report"),
         ] {
             let problem = read(bytes, None, &mut |_, _| {}).unwrap_err().to_string();

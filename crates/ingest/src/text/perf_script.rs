@@ -24,6 +24,14 @@ pub(super) fn is_event(line: &[u8]) -> bool {
     Head::parse(line).is_some_and(|head| !head.event.is_empty())
 }
 
+/// Whether a text has events of the scheduler, but no times.
+pub(super) fn lacks_times(text: &[u8]) -> bool {
+    const FRONT: usize = 1 << 16;
+    let front = &text[..text.len().min(FRONT)];
+    memchr::memmem::find(front, b" sched:sched_switch: ").is_some()
+        && !Lines::new(front).any(|line| is_event(line.bytes))
+}
+
 /// Reads a whole text.
 pub(super) fn read(text: &[u8], progress: &mut Progress<'_>) -> Result<Capture, Problem> {
     let mut reader = Reader {
@@ -135,6 +143,12 @@ impl<'a> Reader<'a> {
             capture.warnings.push(
                 "the text does not say which threads form a process (perf script -F +pid does): threads that share an \
                  address space are taken for one"
+                    .to_owned(),
+            );
+        }
+        if capture.stacks.is_empty() {
+            capture.warnings.push(
+                "the text has no callchains: what threads waited for is unknown (perf record -g, and perf script without -G)"
                     .to_owned(),
             );
         }

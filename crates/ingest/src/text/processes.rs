@@ -145,9 +145,10 @@ struct OwnLock<'a> {
 }
 
 impl OwnLock<'_> {
-    /// In an event of `mmap_lock:*`.
+    /// In an event of `mmap_lock:*`. Without a stack it is taken for its own: who reads others' address spaces has one of its own too,
+    /// and counts for none then.
     fn taken(&mut self, stack: Option<StackId>) -> bool {
-        self.ask(stack, false)
+        stack.is_none() || self.ask(stack, false)
     }
 
     /// In a switch, a waking or a contention: the lock's own functions come first.
@@ -223,6 +224,6 @@ mod tests {
         assert!(own.waited_for(waits));
         assert!(!own.waited_for(other));
         assert!(!own.waited_for(reader) && !own.taken(reader));
-        assert!(own.taken(takes) && !own.waited_for(takes) && !own.taken(None));
+        assert!(own.taken(takes) && !own.waited_for(takes) && own.taken(None));
     }
 }
