@@ -271,6 +271,12 @@ impl<'m, 'a> Blamer<'m, 'a> {
             return self.thread(hold.thread, piece, Some(&hold), depth + 1);
         }
         let wait = self.model.states.wait(id);
+        // Who held the outer lock is known, whoever has the inner one.
+        if via.is_some_and(|hold| hold.operation.is_some())
+            && !matches!(key, LockKey::Mmap(_) | LockKey::Futex(..))
+        {
+            return self.leaf(Root::Blocked(wait.thread, id), via, piece);
+        }
         let why = match wait.wakeup {
             _ if wait.open_end => Why::NotEnded,
             None => Why::NoWakeup,
