@@ -16,7 +16,8 @@ use crate::remedies;
 use crate::suspects::{self, Suspects};
 use crate::windows::{self, RawWindow};
 use crate::{
-    fingerprint, heat, logged, lone, own_calls, proofs, rhythm, timeline, totals, verdict, waits,
+    family, fingerprint, heat, logged, lone, own_calls, proofs, rhythm, timeline, totals, verdict,
+    waits,
 };
 
 /// Analyses a capture.
@@ -57,7 +58,7 @@ pub fn analyze(capture: &Capture, options: &Options) -> Findings {
         Some(index) => suspects::examine(&model, &raws[index], &windows[index]),
         None if no_scheduler => suspects::nothing_to_judge_by(capture),
         None => Suspects {
-            cannot_tell: lone::hint(&model).into_iter().collect(),
+            cannot_tell: family::hint(&model).into_iter().chain(lone::hint(&model)).collect(),
             ..Suspects::default()
         },
     };

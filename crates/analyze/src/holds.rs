@@ -191,7 +191,9 @@ fn from_releases(
                 thread: release.waker,
                 span: Span::new(start.unwrap_or(beginning), release.time),
                 open_start: start.is_none(),
-                mode: release.kind.and_then(|kind| release::taken_as(kind, operation)),
+                mode: release
+                    .kind
+                    .and_then(|kind| release::taken_as(capture, kind, operation, release.stack)),
                 evidence: match release.stack {
                     Some(_) => Evidence::ReleaseStack,
                     None => Evidence::Waker,

@@ -5,6 +5,7 @@ use coldcase_ingest::capture::{Capture, Span, Wakeup};
 use crate::brackets::Brackets;
 use crate::contention::Contentions;
 use crate::cpu::Load;
+use crate::findings::Cause;
 use crate::holds::Holds;
 use crate::memory::BrkSizes;
 use crate::mm::AddressSpaces;
@@ -13,6 +14,7 @@ use crate::rules::Rules;
 use crate::series::Series;
 use crate::sightings::Sightings;
 use crate::sites::Sites;
+use crate::stopped;
 use crate::thread_state::{ThreadStates, WaitId};
 
 /// What is derived from a capture.
@@ -36,7 +38,10 @@ impl<'a> Model<'a> {
         let contentions = Contentions::new(capture);
         let spaces = AddressSpaces::new(capture);
         let mut sites = Sites::new(capture, rules, &states, &brackets, &contentions, &spaces);
-        sites.count_as_late(&network::late_answers(capture, &states, &sites));
+        let late = network::late_answers(capture, &states, &sites);
+        sites.retell(&late, None, Cause::Network);
+        let thawed = stopped::thawed(capture, &states);
+        sites.retell(&thawed, Some("frozen by the cgroup freezer"), Cause::Stopped);
         let series = Series::new(capture, &states, &mut sites);
         let holds = Holds::new(capture, &states, &sites, &brackets, &spaces);
         let load = Load::new(capture, &states);

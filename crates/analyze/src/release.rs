@@ -84,10 +84,19 @@ pub(crate) fn wakes_futex(capture: &Capture, stack: StackId) -> bool {
 }
 
 /// How the lock had been taken that was let go like this: what unmaps takes it for writing and ends as a
-/// reader (`vms_complete_munmap_vmas`, `mm/vma.c`, Linux 6.18; `__do_munmap` since 4.20).
-pub(crate) fn taken_as(release: Release, operation: Option<Operation>) -> Option<LockMode> {
+/// reader (`vms_complete_munmap_vmas`, `mm/vma.c`, Linux 6.18; `__do_munmap` since 4.20). What fills new memory has
+/// let go before, and took it as a reader (`__mm_populate`, `mm/gup.c`).
+pub(crate) fn taken_as(
+    capture: &Capture,
+    release: Release,
+    operation: Option<Operation>,
+    stack: Option<StackId>,
+) -> Option<LockMode> {
+    let fills = stack
+        .is_some_and(|stack| names::kernel(capture, stack).any(|name| name == "__mm_populate"));
     match (release, operation) {
         (Release::Write | Release::Downgrade, _) => Some(LockMode::Write),
+        (Release::Read, _) if fills => Some(LockMode::Read),
         (
             Release::Read,
             Some(Operation::Syscall(Syscall::Munmap | Syscall::Brk | Syscall::Mremap)),

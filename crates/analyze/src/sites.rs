@@ -77,24 +77,32 @@ impl Sites {
         &self.names[site.name as usize]
     }
 
-    /// Takes waits that look like rest for waits for an answer.
-    pub fn count_as_late(&mut self, waits: &[WaitId]) {
+    /// Takes waits that look like rest for a harm, which more than their own stacks tell; a harm keeps its name if no
+    /// other is given.
+    pub fn retell(&mut self, waits: &[WaitId], name: Option<&str>, cause: Cause) {
+        let name = name.map(|name| self.name_id(name));
         for wait in waits {
-            self.sites[wait.0 as usize].kind = WaitKind::Harm(Cause::Network, None);
+            let site = &mut self.sites[wait.0 as usize];
+            site.name = name.unwrap_or(site.name);
+            site.kind = WaitKind::Harm(cause, None);
         }
     }
 
     /// Names waits that are known by more than their own stacks to be for a lock of the program.
     pub fn know(&mut self, waits: &[WaitId], name: &str) {
-        let known = self.names.iter().position(|other| other == name).unwrap_or_else(|| {
-            self.names.push(name.to_owned());
-            self.names.len() - 1
-        });
-        let known = u32::try_from(known).unwrap_or(u32::MAX);
+        let known = self.name_id(name);
         for wait in waits {
             let site = &mut self.sites[wait.0 as usize];
             (site.name, site.known_lock) = (known, true);
         }
+    }
+
+    fn name_id(&mut self, name: &str) -> u32 {
+        let known = self.names.iter().position(|other| other == name).unwrap_or_else(|| {
+            self.names.push(name.to_owned());
+            self.names.len() - 1
+        });
+        u32::try_from(known).unwrap_or(u32::MAX)
     }
 
     /// An rwsem whose caller no rule knows is the `mmap_lock` if other waits for the same address are.

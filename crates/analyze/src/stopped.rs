@@ -1,12 +1,14 @@
 //! Who stopped a process.
 
 use coldcase_ingest::capture::{
-    ActivityKind, Context, Mode, Nanos, Span, StackId, ThreadId, Timestamp,
+    ActivityKind, Capture, Context, Mode, Nanos, Span, StackId, Syscall, ThreadId, Timestamp,
 };
+use rustc_hash::FxHashMap;
 
 use crate::findings::{Culprit, Operation};
 use crate::model::Model;
 use crate::names;
+use crate::thread_state::{ThreadStates, WaitId};
 use crate::view;
 use crate::windows::RawWindow;
 
@@ -25,13 +27,13 @@ const SOON: Nanos = Nanos(100_000_000);
 /// came out of sending a signal.
 pub(crate) fn sender(model: &Model<'_>, raw: &RawWindow) -> Option<Sender> {
     let around = Span::new(raw.span.start.minus(SOON), raw.span.start.plus(Nanos(1_000_000)));
-    let (time, thread, stack, evidence) =
-        by_event(model, raw, around).or_else(|| by_waking(model, raw, around))?;
+    let sent = by_event(model, raw, around).or_else(|| by_waking(model, raw, around));
+    let Sent { time, thread, stack, operation, evidence } = sent?;
     let frames =
         |mode| stack.map(|stack| view::frames(model.capture, stack, mode)).unwrap_or_default();
     let culprit = Culprit {
         thread: view::thread_name(model.capture, thread),
-        operation: Some(Operation::Signal),
+        operation: Some(operation),
         bytes: None,
         flags: Vec::new(),
         start: Some(time),
@@ -44,7 +46,13 @@ pub(crate) fn sender(model: &Model<'_>, raw: &RawWindow) -> Option<Sender> {
     Some(Sender { culprit, evidence })
 }
 
-type Sent = (Timestamp, ThreadId, Option<StackId>, String);
+struct Sent {
+    time: Timestamp,
+    thread: ThreadId,
+    stack: Option<StackId>,
+    operation: Operation,
+    evidence: String,
+}
 
 fn by_event(model: &Model<'_>, raw: &RawWindow, around: Span) -> Option<Sent> {
     let capture = model.capture;
@@ -61,26 +69,49 @@ fn by_event(model: &Model<'_>, raw: &RawWindow, around: Span) -> Option<Sent> {
     let last = sent.next_back()?;
     let signal = last.value & 0xffff_ffff;
     let evidence = format!("signal_generate shows who sent signal {signal}");
-    Some((last.time, last.thread, last.stack, evidence))
+    let (time, thread, stack) = (last.time, last.thread, last.stack);
+    Some(Sent { time, thread, stack, operation: Operation::Signal, evidence })
 }
 
 fn by_waking(model: &Model<'_>, raw: &RawWindow, around: Span) -> Option<Sent> {
     let capture = model.capture;
-    let is_sending = |stack: StackId| {
-        names::kernel(capture, stack).any(|name| {
-            name.starts_with("__send_signal")
-                || name.starts_with("do_send_sig_info")
-                || name == "send_signal"
-        })
-    };
     let wakeups = capture.wakeups.iter().filter(|row| {
         around.contains(row.time)
             && row.context == Context::Task
             && raw.threads.contains(&row.wakee)
-            && row.stack.is_some_and(is_sending)
     });
-    let (time, thread, stack) =
-        wakeups.rev().find_map(|row| Some((row.time, row.waker?, row.stack)))?;
-    let evidence = "the stopped threads were woken to take a signal, by its sender".to_owned();
-    Some((time, thread, stack, evidence))
+    wakeups.rev().find_map(|row| {
+        let (time, thread, stack) = (row.time, row.waker?, row.stack?);
+        let (operation, what) = names::kernel(capture, stack).find_map(stopping)?;
+        let evidence = format!("the stopped threads were woken to {what}, by who wanted that");
+        Some(Sent { time, thread, stack: Some(stack), operation, evidence })
+    })
+}
+
+/// What a kernel function makes a thread stop by (`kernel/signal.c`, `kernel/ptrace.c`).
+fn stopping(name: &str) -> Option<(Operation, &'static str)> {
+    let sends = name.starts_with("__send_signal")
+        || name.starts_with("do_send_sig_info")
+        || name == "send_signal";
+    match name {
+        _ if sends => Some((Operation::Signal, "take a signal")),
+        "ptrace_request" | "ptrace_attach" => {
+            Some((Operation::Syscall(Syscall::Ptrace), "stop for a debugger"))
+        }
+        _ => None,
+    }
+}
+
+/// The waits that ended when a cgroup was thawed: since Linux 6.1 a sleeping thread is frozen where it sleeps
+/// (`__set_task_frozen`, `kernel/freezer.c`), so its own stack shows what it did before.
+pub(crate) fn thawed(capture: &Capture, states: &ThreadStates) -> Vec<WaitId> {
+    let mut known: FxHashMap<StackId, bool> = FxHashMap::default();
+    let mut thaws = |stack: StackId| {
+        *known.entry(stack).or_insert_with(|| {
+            names::kernel(capture, stack).any(|name| matches!(name, "__thaw_task" | "thaw_task"))
+        })
+    };
+    let ends = states.waits().filter_map(|(id, wait)| Some((id, wait.wakeup?)));
+    let ends = ends.filter_map(|(id, index)| Some((id, capture.wakeups[index].stack?)));
+    ends.filter(|(_, stack)| thaws(*stack)).map(|(id, _)| id).collect()
 }

@@ -44,9 +44,7 @@ pub(crate) fn judge(model: &Model<'_>, raw: &RawWindow) -> Option<Window> {
         _ => raw.cause.is_lock() && (raw.cause != Cause::Futex || cause.is_lock()),
     };
     let culprit = if held { find_culprit(&leaves, total) } else { None };
-    let culprit = culprit.filter(|suspect| {
-        !losses::many(model.capture, raw.span) || is_vouched_for(model, suspect, raw.span)
-    });
+    let culprit = culprit.filter(|suspect| is_vouched_for(model, suspect, raw.span));
     let feeder = culprit.as_ref().is_some_and(|suspect| rhythm::feeds(model, raw, suspect.thread));
     if queue && cause == Cause::Futex && feeder {
         return None;
@@ -132,13 +130,20 @@ fn find_culprit(leaves: &[Leaf], total: Nanos) -> Option<Suspect> {
     Some(first)
 }
 
-/// Whether more than the lack of events speaks for a suspect: the lock's own events, or samples that met it on a
-/// CPU time and again. Where many events were lost, a victim that is not seen to wait looks like the one who ran.
+/// Whether more than the lack of events speaks for a suspect: the lock's own events, or samples that met it on a CPU.
+/// Where a switch was lost, a victim that is not seen to leave its CPU looks like the one who ran.
 fn is_vouched_for(model: &Model<'_>, suspect: &Suspect, span: Span) -> bool {
     const TIMES: usize = 3;
-    let samples = model.capture.samples.iter();
-    let met = samples.filter(|row| row.thread == suspect.thread && span.contains(row.time));
-    suspect.hold.evidence == Evidence::LockEvents || met.take(TIMES).count() == TIMES
+    let capture = model.capture;
+    if !losses::any(capture, span) || suspect.hold.evidence == Evidence::LockEvents {
+        return true;
+    }
+    let met = capture.samples.iter();
+    let met = met.filter(|row| row.thread == suspect.thread && span.contains(row.time));
+    let met = met.take(TIMES).count();
+    let ran = model.states.time(suspect.thread, span, |doing| doing == Doing::Running);
+    let runs = ran.share_of(span.duration()) > 0.5 && capture.recorded(Meaning::Samples);
+    if losses::many(capture, span) { met == TIMES } else { met > 0 || !runs }
 }
 
 /// Time that ends at threads which themselves wait for work from outside, or which bring work now and then: who

@@ -66,9 +66,10 @@ pub(crate) const SEVERAL: usize = 3;
 const MANY: usize = 4;
 /// Waits of a process closer than this belong to one freeze: what lies between is the hand-over.
 const JOIN: Nanos = Nanos(10_000_000);
-/// A quota is used up once in each period, of 100 ms by default (`default_cfs_period`, `kernel/sched/fair.c`); a period
-/// may pass in which it is not.
-const JOIN_THROTTLED: Nanos = Nanos(200_000_000);
+/// A quota is used up once in each period, of 100 ms by default (`default_cfs_period`, `kernel/sched/fair.c`).
+const PERIOD: Nanos = Nanos(100_000_000);
+/// Where it is used up in each of them, that is one freeze; a period may pass in which it is not.
+const JOIN_THROTTLED: Nanos = Nanos(2 * PERIOD.0);
 
 /// Every freeze, in order of time.
 pub(crate) fn find(model: &Model<'_>, options: &Options) -> Vec<RawWindow> {
@@ -143,7 +144,7 @@ fn join(model: &Model<'_>, harms: &[Harm]) -> Vec<Span> {
     let mut windows: Vec<Span> = Vec::new();
     let mut throttled = false;
     for harm in making.iter().filter(|harm| !is_open(harm)) {
-        let throttles = harm.cause == Cause::CpuThrottle;
+        let throttles = harm.cause == Cause::CpuThrottle && harm.span.duration() <= PERIOD;
         let join = if throttled && throttles { JOIN_THROTTLED } else { JOIN };
         match windows.last_mut() {
             Some(last) if harm.span.start <= last.end.plus(join) => *last = last.hull(harm.span),
