@@ -58,7 +58,11 @@ pub fn analyze(capture: &Capture, options: &Options) -> Findings {
         Some(index) => suspects::examine(&model, &raws[index], &windows[index]),
         None if no_scheduler => suspects::nothing_to_judge_by(capture),
         None => Suspects {
-            cannot_tell: family::hint(&model).into_iter().chain(lone::hint(&model)).collect(),
+            cannot_tell: family::hint(&model)
+                .into_iter()
+                .chain(lone::hint(&model))
+                .chain(suspects::not_judged(&model))
+                .collect(),
             ..Suspects::default()
         },
     };
@@ -72,7 +76,10 @@ pub fn analyze(capture: &Capture, options: &Options) -> Findings {
             window: worst,
             fingerprint: worst.map(|index| fingerprint::of(&windows[index], &wait_sites)),
             remedies: worst
-                .map(|index| remedies::of(&windows[index], container.as_ref()))
+                .map(|index| {
+                    let kernel = capture.origin.kernel.as_deref();
+                    remedies::of(&windows[index], container.as_ref(), kernel, &wait_sites)
+                })
                 .unwrap_or_default(),
             container,
             ruled_out: suspects.ruled_out,
@@ -146,7 +153,10 @@ fn can_judge(capture: &Capture) -> bool {
 
 fn of_profile(capture: &Capture, options: &Options) -> Findings {
     let profile = profile::judge(capture, options);
-    let remedies = profile.window.as_ref().map(|window| remedies::of(window, None));
+    let remedies = profile
+        .window
+        .as_ref()
+        .map(|window| remedies::of(window, None, capture.origin.kernel.as_deref(), &profile.sites));
     let windows: Vec<Window> = profile.window.into_iter().collect();
     let cannot_tell = suspects::nothing_to_judge_by(capture).cannot_tell.into_iter();
     let known = windows.first().and_then(|window| window.cause);

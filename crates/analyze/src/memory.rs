@@ -55,7 +55,10 @@ impl BrkSizes {
         for call in calls {
             let process = capture.threads.get(call.thread).process;
             let Some(end) = call.result.filter(|&end| end > 0) else { continue };
-            if let (Some(before), Some(enter)) = (ends.insert(process, end), call.enter) {
+            let asks = call.args.is_some_and(|args| args[0] == 0);
+            // A new program begins by asking where its heap ends: that is no step from the old one's.
+            let before = ends.insert(process, end).filter(|_| !asks);
+            if let (Some(before), Some(enter)) = (before, call.enter) {
                 sizes.insert((call.thread.0, enter.0), end.abs_diff(before));
             }
         }

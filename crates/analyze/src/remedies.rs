@@ -2,103 +2,190 @@
 
 use coldcase_ingest::capture::Syscall;
 
-use crate::findings::{Cause, Container, Operation, Remedy, Window};
+use crate::findings::{Cause, Container, Operation, Remedy, SiteTotal, Window};
 
-/// Remedies for a freeze, the most fitting first.
-pub(crate) fn of(window: &Window, container: Option<&Container>) -> Vec<Remedy> {
-    let mut remedies = Vec::new();
-    let mut add =
-        |action: String, cost: &str| remedies.push(Remedy { action, cost: cost.to_owned() });
-    if let Some(container) = container
-        && let (Some(entries), Some(bytes)) =
-            (container.entries, window.culprit.as_ref().and_then(|culprit| culprit.bytes))
-    {
-        add(
-            format!(
-                "Reserve the table's capacity at start (`HashMap::with_capacity` for more than {} entries), so \
-                 that it never grows in service",
-                thousands(entries)
-            ),
-            &format!("about {:.1} GB of memory from the start", bytes as f64 / 1e9),
-        );
-    }
-    let culprit = window.culprit.as_ref();
-    let flag =
-        |name: &str| culprit.is_some_and(|culprit| culprit.flags.iter().any(|flag| flag == name));
-    match (window.cause, culprit.and_then(|culprit| culprit.operation)) {
-        (Some(Cause::MmapLock), Some(Operation::Syscall(Syscall::Mmap))) => {
-            if flag("MAP_POPULATE") {
-                add(
-                    "Map without MAP_POPULATE and touch the pages from the thread that needs them, or \
-                     populate in steps of some 10 MB (madvise MADV_POPULATE_WRITE)"
-                        .to_owned(),
-                    "page faults are spread over the first use",
-                );
-            } else {
-                add(
-                    "If the program uses mlockall(MCL_FUTURE), drop it: it fills every new mapping at once, under \
-                     the lock; lock what must not be swapped with mlock, or use MCL_ONFAULT"
-                        .to_owned(),
-                    "pages fault in on first use",
-                );
-            }
+/// Remedies for a freeze, the most fitting first; `sites` are the waits inside it.
+pub(crate) fn of(
+    window: &Window,
+    container: Option<&Container>,
+    kernel: Option<&str>,
+    sites: &[SiteTotal],
+) -> Vec<Remedy> {
+    let first = container.and_then(|container| of_container(window, container));
+    let operation = window.culprit.as_ref().and_then(|culprit| culprit.operation);
+    let of_call = match (window.cause, operation) {
+        (Some(Cause::MmapLock | Cause::MemorySyscall), Some(operation)) => {
+            of_memory_call(window, operation)
         }
-        (Some(Cause::MmapLock), Some(Operation::Syscall(Syscall::Munmap))) => add(
-            "Give memory back in steps of some 10 MB, or from a process of its own; madvise(MADV_DONTNEED) \
-             first holds the lock as a reader only"
-                .to_owned(),
+        // Others wait for a lock of the program while its holder is in a call for memory.
+        (Some(Cause::Futex), Some(operation @ Operation::Syscall(_))) => {
+            of_memory_call(window, operation)
+        }
+        _ => None,
+    };
+    let of_cause = window.cause.and_then(|cause| of_cause(cause, operation));
+    let newer = of_kernel(window, kernel, sites);
+    first.into_iter().chain(of_call).chain(of_cause).chain(newer).collect()
+}
+
+fn remedy(action: &str, cost: &str) -> Remedy {
+    Remedy { action: action.to_owned(), cost: cost.to_owned() }
+}
+
+fn of_container(window: &Window, container: &Container) -> Option<Remedy> {
+    let bytes = window.culprit.as_ref()?.bytes?;
+    let action = match container.entries {
+        Some(entries) => format!(
+            "Reserve the table's capacity at start (HashMap::with_capacity for more than {} entries), so that it \
+             never grows in service",
+            thousands(entries)
+        ),
+        None => "Reserve the vector's capacity at start, or keep its contents in blocks of a fixed size, so that \
+                 it never grows as a whole in service"
+            .to_owned(),
+    };
+    let cost = format!("about {:.1} GB of memory from the start", bytes as f64 / 1e9);
+    Some(Remedy { action, cost })
+}
+
+fn of_memory_call(window: &Window, operation: Operation) -> Option<Remedy> {
+    use Syscall as S;
+    let flag = |name: &str| {
+        window.culprit.as_ref().is_some_and(|culprit| culprit.flags.iter().any(|flag| flag == name))
+    };
+    let call = match operation {
+        Operation::Syscall(call) => call,
+        Operation::ProcRead => {
+            return Some(remedy(
+                "Read /proc/PID/smaps less often, or smaps_rollup in its place, which lets writers in between (Linux \
+                 5.10 and later)",
+                "coarser memory metrics",
+            ));
+        }
+        Operation::Khugepaged => {
+            return Some(remedy(
+                "Let huge pages be made on request only (transparent_hugepage=madvise), or more slowly \
+                 (khugepaged/scan_sleep_millisecs)",
+                "fewer huge pages",
+            ));
+        }
+        _ => return None,
+    };
+    Some(match call {
+        S::Mmap if flag("MAP_POPULATE") => remedy(
+            "Map without MAP_POPULATE and touch the pages from the thread that needs them, or populate in steps of \
+             some 10 MB (madvise MADV_POPULATE_WRITE)",
+            "page faults are spread over the first use",
+        ),
+        S::Mmap | S::Brk | S::Mremap | S::Mlock | S::Mlock2 | S::Mlockall => remedy(
+            "If the program uses mlockall(MCL_FUTURE), drop it: it fills every new mapping at once, under the lock; \
+             lock what must not be swapped in steps, or use MCL_ONFAULT and MLOCK_ONFAULT",
+            "pages fault in on first use",
+        ),
+        S::Munmap | S::Madvise => remedy(
+            "Give memory back in steps of some 10 MB and off the path of requests; madvise(MADV_DONTNEED) holds the \
+             lock as a reader only. An allocator that returns memory by itself can be told to keep it \
+             (M_TRIM_THRESHOLD, jemalloc's dirty_decay_ms)",
             "memory is returned more slowly",
         ),
-        (
-            Some(Cause::MmapLock | Cause::MemorySyscall),
-            Some(Operation::Syscall(Syscall::Fork | Syscall::Clone | Syscall::Clone3)),
-        ) => add(
-            "Start programs with posix_spawn or vfork, or fork from a small helper process: fork copies the \
-             page tables of all memory under the lock"
-                .to_owned(),
+        S::Mprotect | S::PkeyMprotect => remedy(
+            "Change the protection of smaller ranges, or once at start",
+            "a change of the program",
+        ),
+        S::Fork | S::Clone | S::Clone3 => remedy(
+            "Start programs with posix_spawn or vfork, or fork from a small helper process: fork copies the page \
+             tables of all memory under the lock. Where the copy is wanted (a snapshot), huge pages make it shorter",
             "a helper process, or no code between fork and exec",
         ),
-        (Some(Cause::MmapLock), Some(Operation::ProcRead)) => add(
-            "Read /proc/PID/smaps less often, or smaps_rollup in its place, or on a kernel that reads it under \
-             per-VMA locks"
-                .to_owned(),
-            "coarser memory metrics",
-        ),
-        (Some(Cause::MmapLock), _) => add(
-            "Make the call smaller, or keep it off the path of requests".to_owned(),
+        S::Exit | S::ExitGroup | S::Execve | S::Execveat => remedy(
+            "Give large memory back before the process ends, or let nobody wait for its end",
             "a change of the program",
         ),
-        (Some(Cause::Futex), Some(Operation::RuntimePause)) => add(
+        _ => remedy(
+            "Make the call smaller, or keep it off the path of requests",
+            "a change of the program",
+        ),
+    })
+}
+
+fn of_cause(cause: Cause, operation: Option<Operation>) -> Option<Remedy> {
+    Some(match (cause, operation) {
+        (Cause::Futex, Some(Operation::RuntimePause)) => remedy(
             "Look up the pause in the runtime's own log (-Xlog:gc,safepoint), and give the collector less to do at \
-             once: a heap that fits, a concurrent collector, no System.gc()"
-                .to_owned(),
+             once: a heap that fits, a concurrent collector, no System.gc()",
             "memory, or CPU time while the program runs",
         ),
-        (Some(Cause::Futex), _) => add(
-            "Shorten what is done under the lock: no I/O, no sleeping, no large allocation while it is held"
-                .to_owned(),
+        (Cause::Futex, _) => remedy(
+            "Shorten what is done under the lock: no I/O, no sleeping, no large allocation while it is held",
             "a change of the program",
         ),
-        (Some(Cause::DiskIo | Cause::FsJournal), _) => add(
+        (Cause::Rwsem | Cause::Mutex, _) => remedy(
+            "Keep the long call off the file, directory or device that the others use, or make it shorter",
+            "a change of the program",
+        ),
+        (Cause::DiskIo | Cause::FsJournal, _) => remedy(
             "Take fsync off the path of requests, spread write-back (vm.dirty_background_bytes), or look for the \
-             limit or the neighbour that slows the disk"
-                .to_owned(),
+             limit or the neighbour that slows the disk",
             "later durability, or a faster disk",
         ),
-        (Some(Cause::CpuThrottle), _) => {
-            add("Raise or remove the cgroup's CPU quota (cpu.max)".to_owned(), "CPU time for others");
+        (Cause::PageFaultIo, _) => remedy(
+            "Read the file ahead of use (madvise MADV_WILLNEED, MADV_POPULATE_READ) or lock its hot part, so that \
+             requests do not wait for the disk",
+            "memory that is held",
+        ),
+        (Cause::MemoryLimit, _) => remedy(
+            "Raise the cgroup's limit (memory.high, memory.max) or shrink what the service keeps; memory.events \
+             counts how often the limit was met",
+            "memory for others",
+        ),
+        (Cause::Swap, _) => remedy(
+            "Keep the service's memory from being swapped (memory.swap.max=0, mlock), or give it more",
+            "memory for others",
+        ),
+        (Cause::Reclaim, _) => remedy(
+            "Let the kernel reclaim earlier in the background (vm.watermark_scale_factor, vm.min_free_kbytes)",
+            "some memory is kept free",
+        ),
+        (Cause::Compaction, _) => remedy(
+            "Do not compact on a page fault: transparent_hugepage/defrag=defer+madvise or never",
+            "fewer huge pages",
+        ),
+        (Cause::Network, _) => remedy(
+            "Look at the one who answered late at this time; give the wait a time limit shorter than the freeze",
+            "some requests fail in place of waiting",
+        ),
+        (Cause::CpuThrottle, _) => {
+            remedy("Raise or remove the cgroup's CPU quota (cpu.max)", "CPU time for others")
         }
-        (Some(Cause::CpuStarvation), _) => add(
-            "Give the service more CPUs or weight (cpu.weight), or move the neighbour that took them".to_owned(),
+        (Cause::CpuStarvation, _) => remedy(
+            "Give the service more CPUs or weight (cpu.weight), or move the neighbour that took them",
             "CPU time for others",
         ),
-        (Some(Cause::Stopped), _) => add(
-            "Find who sends the stop signal: record signal:signal_generate next time".to_owned(),
-            "none",
-        ),
-        _ => {}
-    }
-    remedies
+        (Cause::Stopped, None) => {
+            remedy("Find who stops the process: record signal:signal_generate next time", "none")
+        }
+        _ => return None,
+    })
+}
+
+/// Since 6.4 page faults take the lock of one mapping only (`lock_vma_under_rcu`, `mm/memory.c`).
+fn of_kernel(window: &Window, kernel: Option<&str>, sites: &[SiteTotal]) -> Option<Remedy> {
+    let before = version(kernel?)? < (6, 4);
+    let of_lock = |site: &&SiteTotal| site.cause == Some(Cause::MmapLock);
+    let faults = sites.iter().filter(of_lock).any(|site| site.site.ends_with("in page_fault"));
+    (window.cause == Some(Cause::MmapLock) && before && faults).then(|| {
+        remedy(
+            "A kernel from 6.4 on lets page faults go on under per-VMA locks; threads that map or unmap memory \
+             themselves wait as before",
+            "a newer kernel",
+        )
+    })
+}
+
+/// The first two numbers of a kernel's release.
+fn version(release: &str) -> Option<(u32, u32)> {
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse);
+    Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
 }
 
 /// A number with commas between its thousands.
@@ -111,4 +198,18 @@ fn thousands(number: u64) -> String {
         .filter_map(|group| std::str::from_utf8(group).ok())
         .collect();
     groups.join(",")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kernels_version_is_its_first_two_numbers() {
+        for (release, numbers) in
+            [("6.18.44-fc-v669", Some((6, 18))), ("4.14.0", Some((4, 14))), ("rolling", None)]
+        {
+            assert_eq!(version(release), numbers, "{release}");
+        }
+    }
 }
