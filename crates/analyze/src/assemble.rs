@@ -16,8 +16,8 @@ use crate::remedies;
 use crate::suspects::{self, Suspects};
 use crate::windows::{self, RawWindow};
 use crate::{
-    family, fingerprint, heat, logged, lone, own_calls, proofs, rhythm, timeline, totals, verdict,
-    waits,
+    chronic, family, fingerprint, heat, logged, lone, own_calls, proofs, rhythm, timeline, totals,
+    verdict, waits,
 };
 
 /// Analyses a capture.
@@ -93,6 +93,7 @@ pub fn analyze(capture: &Capture, options: &Options) -> Findings {
             details(&model, options, (&raws[index], &windows[index]), &lanes)
         }),
         wait_sites,
+        contention: chronic::find(&model, options, &raws),
         memory_events: memory::events(capture, &model.brackets, &spans),
         off_cpu: timeline::off_cpu(&model, raw),
         windows,
@@ -174,6 +175,7 @@ fn of_profile(capture: &Capture, options: &Options) -> Findings {
         },
         windows,
         wait_sites: profile.sites,
+        contention: None,
         memory_events: memory::events(capture, &Brackets::new(capture), &[]),
         timeline: None,
         off_cpu: profile.off_cpu,

@@ -21,6 +21,9 @@ pub struct Findings {
     /// Where threads waited, by blocked time: in the worst window, or in the whole capture if none froze. Where
     /// they rested comes last.
     pub wait_sites: Vec<SiteTotal>,
+    /// The lock that was waited for most in short waits that add up, which are no freeze; `None` if none was waited
+    /// for much.
+    pub contention: Option<Contention>,
     /// Memory system calls, the largest first.
     pub memory_events: Vec<MemoryEvent>,
     /// The threads concerned, against time.
@@ -305,6 +308,27 @@ pub struct SiteTotal {
     pub longest: Option<Nanos>,
     /// Whether waiting here is a thread's rest rather than a harm.
     pub idle: bool,
+}
+
+/// Chronic contention: many waits for one lock, each too short for a freeze.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Contention {
+    /// Process id.
+    pub pid: Option<i32>,
+    /// Its name.
+    pub comm: String,
+    /// The wait site.
+    pub site: String,
+    /// Which kind of lock.
+    pub cause: Cause,
+    /// Blocked time, summed over threads.
+    pub blocked: Nanos,
+    /// Number of waits.
+    pub waits: u64,
+    /// Number of threads.
+    pub threads: u64,
+    /// The longest single wait.
+    pub longest: Nanos,
 }
 
 /// A memory system call.

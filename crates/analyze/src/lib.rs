@@ -11,6 +11,7 @@ mod assemble;
 mod blame;
 mod brackets;
 mod chain;
+mod chronic;
 mod container;
 mod contention;
 mod counterfactual;

@@ -108,9 +108,15 @@ fn describe(model: &Model<'_>, call: &Bracket) -> (RawWindow, Window) {
         operation.word(),
         100.0 * running.share_of(duration)
     )];
-    let others_seen = model.sites.any_named();
+    let alone = capture.threads.process(process).threads.len() == 1;
+    let others_seen = alone || model.sites.any_named() && model.states.comings_recorded;
     if !others_seen {
-        evidence.push("whether others waited for its lock, stacks without names do not say".into());
+        let why = if model.states.comings_recorded {
+            "stacks without names do not say"
+        } else {
+            "a recording of some processes or CPUs shows only in part"
+        };
+        evidence.push(format!("whether others waited for its lock, {why}"));
     }
     let window = Window {
         cause: Some(Cause::MemorySyscall),

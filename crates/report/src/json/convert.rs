@@ -16,6 +16,7 @@ impl<'a> From<&'a from::Findings> for dto::Document<'a> {
             verdict: verdict(findings),
             windows: findings.windows.iter().map(dto::Window::from).collect(),
             wait_sites: harmful(findings).map(dto::WaitSite::from).collect(),
+            contention: findings.contention.as_ref().map(dto::Contention::from),
             memory_events: findings.memory_events.iter().map(dto::MemoryEvent::from).collect(),
         }
     }
@@ -202,6 +203,22 @@ fn container(container: &from::Container) -> dto::Container {
         buckets: container.buckets,
         trigger_insert: container.trigger_insert,
         next: container.next.map(|next| dto::NextStep { insert: next.insert, bytes: next.bytes }),
+    }
+}
+
+impl<'a> From<&'a from::Contention> for dto::Contention<'a> {
+    fn from(contention: &'a from::Contention) -> Self {
+        Self {
+            process: dto::Process { pid: contention.pid, comm: text(&contention.comm) },
+            site: dto::WaitSite {
+                site: &contention.site,
+                cause: Some(contention.cause.word()),
+                blocked_ms: millis(contention.blocked),
+                waits: Some(contention.waits),
+                threads: contention.threads,
+                longest_ms: Some(millis(contention.longest)),
+            },
+        }
     }
 }
 

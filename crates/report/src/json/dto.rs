@@ -14,6 +14,7 @@ pub(super) struct Document<'a> {
     pub verdict: Verdict<'a>,
     pub windows: Vec<Window<'a>>,
     pub wait_sites: Vec<WaitSite<'a>>,
+    pub contention: Option<Contention<'a>>,
     pub memory_events: Vec<MemoryEvent<'a>>,
 }
 
@@ -197,6 +198,13 @@ pub(super) struct WaitSite<'a> {
     pub waits: Option<u64>,
     pub threads: u64,
     pub longest_ms: Option<f64>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Contention<'a> {
+    pub process: Process<'a>,
+    #[serde(flatten)]
+    pub site: WaitSite<'a>,
 }
 
 #[derive(Serialize)]

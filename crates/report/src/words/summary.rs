@@ -1,7 +1,7 @@
 //! The two sentences that a manager understands: what froze, and who did it, as sure as the grade is.
 
 use coldcase_analyze::findings::{
-    Cause, Culprit, Findings, Freeze, Grade, Operation, Outcome, Window,
+    Cause, Contention, Culprit, Findings, Freeze, Grade, Operation, Outcome, Window,
 };
 use coldcase_ingest::capture::Nanos;
 
@@ -49,7 +49,7 @@ fn no_freeze(findings: &Findings) -> String {
     let covered = findings.capture.span.map_or_else(String::new, |span| {
         format!(" in the {} that this capture covers", units::duration(span.duration()))
     });
-    let longest = findings.wait_sites.iter().find(|site| !site.idle);
+    let longest = findings.wait_sites.iter().find(|site| !site.idle && site.cause.is_some());
     let waits = longest.map_or_else(
         || "No thread waited at anything that a freeze is made of.".to_owned(),
         |site| {
@@ -60,7 +60,22 @@ fn no_freeze(findings: &Findings) -> String {
             format!("Threads waited most at {}: {sum} in sum{single}.", names::name(&site.site))
         },
     );
-    format!("Nothing froze{covered}. {waits}")
+    let chronic = findings.contention.as_ref().map_or_else(String::new, chronic);
+    format!("Nothing froze{covered}. {waits}{chronic}")
+}
+
+/// Many short waits for one lock are worth a word where nothing froze.
+fn chronic(contention: &Contention) -> String {
+    let pid = contention.pid.map_or_else(String::new, |pid| format!(" (pid {pid})"));
+    format!(
+        " {}{pid} has chronic contention at {}: {} waited {} in {}, at most {} at a time.",
+        names::name(&contention.comm),
+        names::name(&contention.site),
+        units::counted(contention.threads, "thread", "threads"),
+        units::duration(contention.blocked),
+        units::counted(contention.waits, "wait", "waits"),
+        units::duration(contention.longest),
+    )
 }
 
 /// `vaultdb (pid 4711)`.

@@ -40,6 +40,7 @@ pub fn findings() -> Findings {
         },
         windows: vec![window()],
         wait_sites: Vec::new(),
+        contention: None,
         memory_events: Vec::new(),
         timeline: Some(timeline()),
         off_cpu: Vec::new(),

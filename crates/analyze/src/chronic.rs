@@ -1,0 +1,87 @@
+//! Many short waits for one lock that add up: chronic contention, which is no freeze.
+
+use coldcase_ingest::capture::{Context, Nanos, ProcessId, ThreadId};
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use crate::findings::{Cause, Contention};
+use crate::model::Model;
+use crate::options::Options;
+use crate::rules::WaitKind;
+use crate::thread_state::WaitId;
+use crate::windows::RawWindow;
+
+/// So many waits are chronic, if they come to so much of the capture's length, of so many threads.
+const WAITS: usize = 100;
+const PART: f64 = 0.25;
+const THREADS: usize = 3;
+
+/// The lock that was waited for most in waits that are each too short for a freeze, outside of the freezes.
+pub(crate) fn find(
+    model: &Model<'_>,
+    options: &Options,
+    freezes: &[RawWindow],
+) -> Option<Contention> {
+    let mut by_lock: FxHashMap<(ProcessId, &str), Vec<WaitId>> = FxHashMap::default();
+    for (id, wait) in model.states.waits() {
+        let site = model.sites.of(id);
+        let process = model.capture.threads.get(wait.thread).process;
+        let for_lock = matches!(site.kind, WaitKind::Harm(cause, _) if cause.is_lock());
+        let short = wait.span.duration() < options.min_freeze;
+        let in_freeze = || {
+            freezes.iter().any(|raw| {
+                raw.crew.contains(&wait.thread) && raw.span.intersect(wait.span).is_some()
+            })
+        };
+        if for_lock && short && !in_freeze() {
+            by_lock.entry((process, model.sites.name(site))).or_default().push(id);
+        }
+    }
+    let locks = by_lock.into_iter().filter_map(|((process, name), waits)| {
+        let contention = contention(model, process, name, &waits)?;
+        Some((contention.blocked, std::cmp::Reverse(process), contention))
+    });
+    locks.max_by_key(|&(blocked, process, _)| (blocked, process)).map(|(.., contention)| contention)
+}
+
+fn contention(
+    model: &Model<'_>,
+    process: ProcessId,
+    name: &str,
+    waits: &[WaitId],
+) -> Option<Contention> {
+    let lengths = || waits.iter().map(|&id| model.states.wait(id).span.duration());
+    let blocked: Nanos = lengths().sum();
+    let threads: FxHashSet<_> = waits.iter().map(|&id| model.states.wait(id).thread).collect();
+    let WaitKind::Harm(cause, _) = model.sites.of(*waits.first()?).kind else { return None };
+    let enough = waits.len() >= WAITS
+        && threads.len() >= THREADS
+        && blocked.share_of(model.span.duration()) >= PART;
+    if !enough || cause == Cause::Futex && !goes_from_hand_to_hand(model, waits, &threads) {
+        return None;
+    }
+    Some(Contention {
+        pid: model.capture.threads.process(process).pid,
+        comm: model.capture.threads.process_comm(process).to_owned(),
+        site: name.to_owned(),
+        cause,
+        blocked,
+        waits: waits.len() as u64,
+        threads: threads.len() as u64,
+        longest: lengths().max()?,
+    })
+}
+
+/// A queue is filled by others than those who wait at it; a lock is let go by those who wait for it at other times.
+fn goes_from_hand_to_hand(
+    model: &Model<'_>,
+    waits: &[WaitId],
+    threads: &FxHashSet<ThreadId>,
+) -> bool {
+    let wakeups = waits.iter().filter_map(|&id| model.wakeup(id));
+    let wakers: Vec<_> = wakeups
+        .filter(|wakeup| wakeup.context == Context::Task)
+        .filter_map(|wakeup| wakeup.waker)
+        .collect();
+    let own = wakers.iter().filter(|&waker| threads.contains(waker));
+    !wakers.is_empty() && own.count() * 2 > wakers.len()
+}
