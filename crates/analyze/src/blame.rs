@@ -55,6 +55,17 @@ pub(crate) enum Root {
     Unknown(Why),
 }
 
+/// The thread that a root is about; `None` if nobody is to blame.
+pub(crate) fn root_thread(root: Root) -> Option<ThreadId> {
+    match root {
+        Root::Running(thread)
+        | Root::NeedsCpu(thread)
+        | Root::Paused(thread)
+        | Root::Blocked(thread, _) => Some(thread),
+        Root::Own(_) | Root::Unknown(_) => None,
+    }
+}
+
 /// Why nobody knows.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(crate) enum Why {

@@ -6,10 +6,10 @@
 
 use coldcase_ingest::capture::{Nanos, ThreadId};
 
-use crate::blame::Blamer;
+use crate::blame::{Blamer, root_thread};
 use crate::findings::Counterfactual;
 use crate::model::Model;
-use crate::verdict::root_thread;
+
 use crate::windows::RawWindow;
 
 /// The freeze without the holds of one thread; `None` if the freeze was cut off by the recording.

@@ -1,0 +1,161 @@
+//! How sure a verdict is, and the evidence for it in words.
+
+use coldcase_ingest::capture::{Meaning, Nanos, ThreadId};
+
+use crate::blame::{Leaf, Root, root_thread};
+use crate::culprit::Suspect;
+use crate::findings::{Cause, Grade, LockMode, Operation};
+use crate::holds::Evidence;
+use crate::model::Model;
+use crate::thread_state::Doing;
+use crate::windows::RawWindow;
+use crate::{losses, names, network, rhythm, runtime, view};
+
+/// How sure it is that `cause`, and the culprit if there is one, made a freeze.
+pub(crate) fn grade(
+    model: &Model<'_>,
+    raw: &RawWindow,
+    cause: Cause,
+    culprit: Option<&Suspect>,
+    leaves: &[Leaf],
+    total: Nanos,
+) -> Grade {
+    let mut grade = match culprit {
+        Some(suspect) => grade_of_holds(raw, suspect, leaves),
+        None if raw.cause.is_lock() => Grade::Circumstantial,
+        // What a thread waited for stands in its own stack or state.
+        None if cause == Cause::CpuStarvation || cause == Cause::CpuThrottle => {
+            Grade::Circumstantial
+        }
+        None if cause == Cause::Network && !network::sender_was_busy(model, raw) => {
+            Grade::Circumstantial
+        }
+        None => Grade::Strong,
+    };
+    let unknown = unknown(leaves);
+    let sampled =
+        [Meaning::Switches, Meaning::Waking].iter().any(|&event| model.capture.sampled(event));
+    let may_be_a_pause = raw.cause == Cause::Futex
+        && !raw.known_lock
+        && culprit.is_some_and(|suspect| rhythm::slept(model, raw, suspect.thread))
+        && wait_for_a_signal(model, raw);
+    if unknown.share_of(total) > 0.5 || losses::any(model.capture, raw.span) || may_be_a_pause {
+        grade = grade.max(Grade::Circumstantial);
+    }
+    if sampled {
+        grade = Grade::Undetermined;
+    }
+    grade
+}
+
+fn grade_of_holds(raw: &RawWindow, suspect: &Suspect, leaves: &[Leaf]) -> Grade {
+    let share = |evidence: &[Evidence]| {
+        let own = leaves.iter().filter(|leaf| root_thread(leaf.root) == Some(suspect.thread));
+        let shown =
+            own.filter(|leaf| leaf.hold.is_some_and(|hold| evidence.contains(&hold.evidence)));
+        shown.map(|leaf| leaf.time).sum::<Nanos>().share_of(suspect.time)
+    };
+    let futex = raw.cause == Cause::Futex;
+    let names_itself = futex || suspect.hold.operation.is_some() || suspect.hold.call.is_some();
+    if share(&[Evidence::LockEvents]) >= 0.8 {
+        Grade::Proven
+    } else if share(&[Evidence::LockEvents, Evidence::ReleaseStack]) >= 0.8 && names_itself {
+        Grade::Strong
+    } else {
+        Grade::Circumstantial
+    }
+}
+
+/// What speaks for the culprit, and what is not known, in a sentence each.
+pub(crate) fn evidence(
+    model: &Model<'_>,
+    raw: &RawWindow,
+    culprit: Option<&Suspect>,
+    leaves: &[Leaf],
+    total: Nanos,
+) -> Vec<String> {
+    let mut evidence = Vec::new();
+    if let Some(suspect) = culprit {
+        let name = view::thread_name(model.capture, suspect.thread);
+        let comm = &name.comm;
+        let share = 100.0 * suspect.time.share_of(total);
+        evidence.push(format!("{share:.0} % of the waiting ends at {comm}"));
+        evidence.push(match suspect.hold.evidence {
+            Evidence::LockEvents => {
+                format!("the lock's own events show when {comm} took it and let go")
+            }
+            Evidence::ReleaseStack => {
+                format!("{comm} woke those who waited, from a stack that lets go of the lock")
+            }
+            Evidence::Waker => format!("{comm} woke those who waited; its stack was not recorded"),
+            Evidence::Overlap => {
+                format!("a call of {comm} spans the waiting; nothing else points to it")
+            }
+        });
+        if suspect.hold.operation == Some(Operation::RuntimePause) {
+            evidence.push(paused(model, raw, suspect.thread));
+        }
+        if suspect.hold.mode == Some(LockMode::Read) && raw.cause == Cause::MmapLock {
+            evidence.push(
+                "it held the lock as a reader: writers waited, and readers behind them".into(),
+            );
+        }
+    }
+    let unknown = unknown(leaves);
+    if unknown > Nanos::ZERO {
+        evidence.push(format!(
+            "for {:.1} % of the waiting nobody is known",
+            100.0 * unknown.share_of(total)
+        ));
+    }
+    if losses::any(model.capture, raw.span) {
+        evidence.push("events were lost in or near the window".into());
+    }
+    evidence
+}
+
+/// Whether most waits of a window are for a condition or a semaphore, as far as the C library's functions have
+/// names. With somebody asleep at the other end, that is a lock or a queue with a pause.
+fn wait_for_a_signal(model: &Model<'_>, raw: &RawWindow) -> bool {
+    const FUNCTIONS: &[&str] = &[
+        "__futex_abstimed_wait_common",
+        "pthread_cond_wait",
+        "pthread_cond_timedwait",
+        "__pthread_cond_wait",
+        "___pthread_cond_wait",
+        "sem_wait",
+        "sem_timedwait",
+        "sem_clockwait",
+        "do_futex_wait",
+    ];
+    let stacks = raw.waits().filter_map(|id| model.states.wait(id).stack);
+    let for_signal = stacks.filter(|&stack| {
+        names::user(model.capture, stack)
+            .any(|name| FUNCTIONS.iter().any(|known| name.split('@').next() == Some(*known)))
+    });
+    for_signal.count() * 2 > raw.waits().count()
+}
+
+/// What the threads that make a runtime's pause did in a window.
+fn paused(model: &Model<'_>, raw: &RawWindow, thread: ThreadId) -> String {
+    let threads = raw
+        .crew
+        .iter()
+        .filter(|&&other| runtime::is_collector(model, other) || runtime::is_worker(model, other));
+    let time = |counts: fn(Doing) -> bool| -> Nanos {
+        threads.clone().map(|&other| model.states.time(other, raw.span, counts)).sum()
+    };
+    let ran = time(|doing| doing == Doing::Running).as_millis_f64();
+    let wanted = time(|doing| matches!(doing, Doing::Runnable(_))).as_millis_f64();
+    format!(
+        "{} is a thread of the Java VM: the others stood at a safepoint or waited for its collector, at no lock of \
+         the program; the VM's threads ran for {ran:.0} ms in sum and waited {wanted:.0} ms for a CPU",
+        view::thread_name(model.capture, thread).comm
+    )
+}
+
+/// Time for which nobody is known.
+fn unknown(leaves: &[Leaf]) -> Nanos {
+    let unknown = leaves.iter().filter(|leaf| matches!(leaf.root, Root::Unknown(_)));
+    unknown.map(|leaf| leaf.time).sum()
+}
