@@ -72,7 +72,7 @@ pub fn analyze(capture: &Capture, options: &Options) -> Findings {
     Findings {
         capture: summary(capture),
         verdict: Verdict {
-            outcome: outcome(worst.map(|index| &windows[index]), no_scheduler),
+            outcome: outcome(worst.map(|index| &windows[index]), can_deny(capture)),
             window: worst,
             fingerprint: worst.map(|index| fingerprint::of(&windows[index], &wait_sites)),
             remedies: worst
@@ -152,6 +152,12 @@ fn can_judge(capture: &Capture) -> bool {
         && capture.switches.iter().any(|switch| switch.out.is_some() && tells(switch))
 }
 
+/// Whether the capture can show that nothing froze. Without the stacks of those who leave it shows who was stopped
+/// or found no CPU, but of all others only that they slept, as a server does that has nothing to do.
+fn can_deny(capture: &Capture) -> bool {
+    can_judge(capture) && capture.switches.iter().any(|switch| switch.stack.is_some())
+}
+
 fn of_profile(capture: &Capture, options: &Options) -> Findings {
     let profile = profile::judge(capture, options);
     let remedies = profile
@@ -161,7 +167,7 @@ fn of_profile(capture: &Capture, options: &Options) -> Findings {
     let windows: Vec<Window> = profile.window.into_iter().collect();
     let cannot_tell = suspects::nothing_to_judge_by(capture).cannot_tell.into_iter();
     let known = windows.first().and_then(|window| window.cause);
-    let outcome = outcome(windows.first(), false);
+    let outcome = outcome(windows.first(), true);
     Findings {
         capture: summary(capture),
         verdict: Verdict {
@@ -183,9 +189,9 @@ fn of_profile(capture: &Capture, options: &Options) -> Findings {
     }
 }
 
-fn outcome(worst: Option<&Window>, no_scheduler: bool) -> Outcome {
+fn outcome(worst: Option<&Window>, can_deny: bool) -> Outcome {
     match worst {
-        None if no_scheduler => Outcome::FreezeUnexplained,
+        None if !can_deny => Outcome::FreezeUnexplained,
         None => Outcome::NoFreeze,
         Some(window) => match window.cause {
             Some(cause) if cause != Cause::Unknown && window.grade != Grade::Undetermined => {

@@ -94,3 +94,66 @@ fn signalled(model: &Model<'_>, family: Family) -> Option<(Family, ThreadId, Vec
     let (sender, waiters) = (most[0].0, most.iter().map(|row| row.2).collect());
     Some((family, sender, waiters))
 }
+
+#[cfg(test)]
+mod tests {
+    use coldcase_ingest::capture::{Capture, Timestamp};
+
+    use super::*;
+    use crate::script;
+
+    const RESTS: &str = "schedule<ep_poll<do_epoll_wait";
+
+    /// A master m, and its children with their names.
+    fn children(names: &[(char, &str)]) -> Capture {
+        let mut capture = script::process(Capture::default(), &[('m', "server")]);
+        for &(letter, comm) in names {
+            let (child, master) = (script::tid(letter), script::tid('m'));
+            let thread = capture.threads.fork(child, child, Some(master), Timestamp(0));
+            capture.threads.name(thread, comm, Timestamp(0));
+        }
+        capture
+    }
+
+    /// Three children that rest for 400 ms until someone signals all of them.
+    fn signalled_by(waker: char, how: &str) -> Option<String> {
+        let capture =
+            children(&[('a', "server"), ('b', "server"), ('c', "server"), ('d', "server")]);
+        let mut script = vec!["0 .d".to_owned()];
+        script.extend(('a'..='c').map(|child| format!("1ms {child}>- S {RESTS}")));
+        script.extend(('a'..='c').map(|child| format!("401ms {waker}!{child} {how}")));
+        script.extend(('a'..='c').map(|child| format!("402ms ->{child}")));
+        let capture = script::record(capture, &script.join(","));
+        hint(&script::model(&capture)).map(|hint| hint.missing)
+    }
+
+    #[test]
+    fn children_of_their_masters_name_are_a_family() {
+        let capture = children(&[('a', "server"), ('b', "server"), ('c', "server")]);
+        let families = all(&script::model(&capture));
+        assert_eq!(families.len(), 1);
+        assert_eq!(families[0].threads.len(), 3);
+    }
+
+    #[test]
+    fn what_a_shell_starts_is_none() {
+        let capture = children(&[('a', "grep"), ('b', "sed"), ('c', "awk")]);
+        assert!(all(&script::model(&capture)).is_empty());
+    }
+
+    #[test]
+    fn one_child_that_signals_the_others_is_named() {
+        let told = signalled_by('d', "try_to_wake_up<do_send_sig_info").unwrap();
+        assert!(told.contains("rested for up to 400 ms until one of them, pid 100"), "{told}");
+    }
+
+    #[test]
+    fn a_signal_of_a_stranger_is_no_release() {
+        assert_eq!(signalled_by('x', "try_to_wake_up<do_send_sig_info"), None);
+    }
+
+    #[test]
+    fn a_wakeup_that_is_no_signal_is_none_either() {
+        assert_eq!(signalled_by('d', "try_to_wake_up<ep_poll_callback"), None);
+    }
+}

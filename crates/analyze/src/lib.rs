@@ -43,6 +43,8 @@ mod remedies;
 mod rhythm;
 pub mod rules;
 mod runtime;
+#[cfg(test)]
+mod script;
 mod series;
 mod sightings;
 mod sites;

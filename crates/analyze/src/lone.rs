@@ -38,7 +38,7 @@ pub(crate) fn hint(model: &Model<'_>) -> Option<CannotTell> {
             model.capture.threads.get(longest.thread).tid,
             longest.span.start.as_secs_f64(),
             longest.span.duration().as_millis_f64(),
-            FACTOR_LIMIT.as_millis_f64(),
+            SHORT.as_millis_f64(),
         ),
     })
 }
@@ -46,7 +46,7 @@ pub(crate) fn hint(model: &Model<'_>) -> Option<CannotTell> {
 /// From this length on a client notices.
 const LONG: Nanos = Nanos(200_000_000);
 /// All other absences but one tenth have to be shorter than this.
-const FACTOR_LIMIT: Nanos = Nanos(LONG.0 / 10);
+const SHORT: Nanos = Nanos(LONG.0 / 10);
 /// Fewer rounds make no event loop.
 const ROUNDS: usize = 20;
 
@@ -84,7 +84,48 @@ fn of_thread(model: &Model<'_>, thread: ThreadId) -> Option<Absence> {
     lengths.sort_unstable();
     let usual = lengths.get(lengths.len().saturating_sub(1) * 9 / 10)?;
     let longest = absences.into_iter().max_by_key(|absence| absence.span.duration())?;
-    let stands_out =
-        lengths.len() >= ROUNDS && *usual < FACTOR_LIMIT && longest.span.duration() >= LONG;
+    let stands_out = lengths.len() >= ROUNDS && *usual < SHORT && longest.span.duration() >= LONG;
     stands_out.then_some(longest)
+}
+
+#[cfg(test)]
+mod tests {
+    use coldcase_ingest::capture::Capture;
+
+    use super::*;
+    use crate::script;
+
+    /// Thirty looks at an event loop, and then something else: a script for what comes after 300 ms.
+    fn after_thirty_looks(then: &str) -> Option<String> {
+        let looks: Vec<String> = (0..30)
+            .map(|round| 10 * round)
+            .map(|at| format!("{}ms a>- S schedule<ep_poll<do_epoll_wait,{}ms ->a", at + 1, at + 9))
+            .collect();
+        let script = format!("0 .a,{},{then}", looks.join(","));
+        let capture = script::process(Capture::default(), &[('a', "loop")]);
+        let capture = script::record(capture, &script);
+        hint(&script::model(&capture)).map(|hint| hint.missing)
+    }
+
+    const LOOK: &str = "600ms a>- S schedule<ep_poll<do_epoll_wait,610ms ->a";
+
+    #[test]
+    fn an_absence_that_stands_out_is_told() {
+        let told = after_thirty_looks(LOOK).unwrap();
+        assert!(told.contains("it was on a CPU or wanted one for 301 ms"), "{told}");
+    }
+
+    #[test]
+    fn who_looks_all_the_time_is_not() {
+        assert_eq!(
+            after_thirty_looks("301ms a>- S schedule<ep_poll<do_epoll_wait,309ms ->a"),
+            None
+        );
+    }
+
+    #[test]
+    fn who_waits_for_a_disk_meanwhile_is_not_absent() {
+        let disk = "300ms a>- D schedule<io_schedule<folio_wait_bit_common,590ms ->a";
+        assert_eq!(after_thirty_looks(&format!("{disk},{LOOK}")), None);
+    }
 }

@@ -38,3 +38,39 @@ fn recorded(capture: &Capture, span: Span) -> usize {
         + inside(&capture.samples, span, |row| row.time)
         + inside(&capture.activities, span, |row| row.time)
 }
+
+#[cfg(test)]
+mod tests {
+    use coldcase_ingest::capture::{Loss, LossKind};
+
+    use super::*;
+    use crate::script;
+
+    const SECOND: u64 = 1_000_000_000;
+
+    /// A hundred events between the second second and the third, and so many lost at a time.
+    fn capture(lost: u64, time: u64) -> Capture {
+        let events: Vec<String> = (0..100).map(|row| format!("{}ms .a", 2000 + row)).collect();
+        let mut capture = script::record(Capture::default(), &events.join(","));
+        let (time, kind, note) = (Some(Timestamp(time)), LossKind::Lost, String::new());
+        capture.losses.push(Loss { time, kind, count: lost, note });
+        capture
+    }
+
+    fn span() -> Span {
+        Span::new(Timestamp(2 * SECOND), Timestamp(3 * SECOND))
+    }
+
+    #[test]
+    fn a_loss_may_lie_in_a_span_up_to_a_second_before_it_is_reported() {
+        assert!(any(&capture(1, 3 * SECOND + SECOND / 2), span()));
+        assert!(!any(&capture(1, 5 * SECOND), span()));
+        assert!(!any(&capture(1, SECOND), span()));
+    }
+
+    #[test]
+    fn many_is_more_than_one_event_in_fifty() {
+        assert!(many(&capture(3, 2 * SECOND), span()));
+        assert!(!many(&capture(2, 2 * SECOND), span()));
+    }
+}

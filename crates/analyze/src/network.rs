@@ -89,3 +89,43 @@ pub(crate) fn evidence(model: &Model<'_>, raw: &RawWindow) -> String {
         100.0 * ran.share_of(raw.span.duration())
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::findings::Cause;
+    use crate::script;
+
+    const RECEIVES: &str = "schedule<sk_wait_data<tcp_recvmsg_locked<tcp_recvmsg";
+    const SLEEPS: &str = "schedule<do_nanosleep<hrtimer_nanosleep";
+
+    /// Twelve rounds of a thread: a rest, unless it has none, and an answer after 1 ms; then one after 100 ms.
+    fn rounds(rests: bool) -> Capture {
+        let mut script = vec!["0 .a".to_owned()];
+        for round in 0..12 {
+            let at = 10 * round;
+            if rests {
+                script.push(format!("{}ms a>- S {SLEEPS},{}ms ->a", at + 1, at + 5));
+            }
+            script.push(format!("{}ms a>- S {RECEIVES},{}ms b!a,{}ms ->a", at + 6, at + 7, at + 7));
+        }
+        script.push(format!("120ms a>- S {RECEIVES},220ms b!a tcp_sendmsg,220ms ->a,221ms a>-"));
+        script::record(Capture::default(), &script.join(","))
+    }
+
+    fn late(capture: &Capture) -> usize {
+        let model = script::model(capture);
+        let late = |id| matches!(model.sites.of(id).kind, WaitKind::Harm(Cause::Network, _));
+        model.states.waits().filter(|&(id, _)| late(id)).count()
+    }
+
+    #[test]
+    fn an_answer_that_stands_out_is_late() {
+        assert_eq!(late(&rounds(true)), 1);
+    }
+
+    #[test]
+    fn who_rests_in_its_receives_waits_for_no_answer() {
+        assert_eq!(late(&rounds(false)), 0);
+    }
+}

@@ -67,3 +67,45 @@ pub(crate) fn is_helper(model: &Model<'_>, thread: ThreadId) -> bool {
     [COLLECTORS, WORKERS, HELPERS].iter().any(|names| has_name(model, thread, names))
         || is_chromiums(model, thread)
 }
+
+#[cfg(test)]
+mod tests {
+    use coldcase_ingest::capture::Capture;
+
+    use super::*;
+    use crate::script;
+
+    type Question = fn(&Model<'_>, ThreadId) -> bool;
+
+    /// Whether something holds of the first of a process's threads.
+    fn holds(question: Question, names: &[&str]) -> bool {
+        let threads: Vec<(char, &str)> = ('a'..).zip(names.iter().copied()).collect();
+        let mut capture = script::process(Capture::default(), &threads);
+        let first = script::thread(&mut capture, "a");
+        question(&script::model(&capture), first)
+    }
+
+    #[test]
+    fn javas_threads_are_known_beside_its_vm_thread_only() {
+        assert!(holds(is_worker, &["GC Thread#0", "VM Thread"]));
+        assert!(!holds(is_worker, &["GC Thread#0", "main"]));
+    }
+
+    #[test]
+    fn a_thread_that_stops_others_is_no_worker() {
+        assert!(holds(is_collector, &["VM Thread"]));
+        assert!(!holds(is_worker, &["VM Thread"]));
+    }
+
+    #[test]
+    fn a_compiler_helps_but_stops_nobody() {
+        assert!(holds(is_helper, &["C2 CompilerThre", "VM Thread"]));
+        assert!(!holds(is_collector, &["C2 CompilerThre", "VM Thread"]));
+    }
+
+    #[test]
+    fn a_pool_is_chromiums_beside_a_thread_of_its_name_only() {
+        assert!(holds(is_helper, &["ThreadPoolForeg", "Chrome_IOThread"]));
+        assert!(!holds(is_helper, &["ThreadPoolForeg", "renderer"]));
+    }
+}

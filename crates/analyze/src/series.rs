@@ -92,3 +92,45 @@ fn goes_on(capture: &Capture, states: &ThreadStates, sites: &Sites, id: WaitId) 
     };
     matches!(site.kind, WaitKind::Harm(Cause::Futex, _)) && (site.known_lock || timed_out())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::script;
+
+    const FUTEX: &str = "schedule<futex_wait_queue<__futex_wait<futex_wait<do_futex";
+
+    /// The lengths of a's series, in waits, with whether its lock is known.
+    fn series(comm: &str, script: &str) -> Vec<(usize, bool)> {
+        let capture = script::process(Capture::default(), &[('a', comm)]);
+        let capture = script::record(capture, &script.replace("FUTEX", FUTEX));
+        let model = script::model(&capture);
+        model.series.iter().map(|row| (row.waits.len(), row.known_lock)).collect()
+    }
+
+    #[test]
+    fn waits_that_time_out_one_after_the_other_are_one() {
+        let script = "1ms a>- S FUTEX,6ms ->a,7ms a>- S FUTEX,12ms ->a,13ms a>- S FUTEX,18ms ->a";
+        assert_eq!(series("server", script), [(3, false)]);
+    }
+
+    #[test]
+    fn whom_another_thread_let_on_has_what_it_waited_for() {
+        let script = "1ms a>- S FUTEX,6ms b!a,6ms ->a,7ms a>- S FUTEX,12ms b!a,12ms ->a";
+        assert_eq!(series("server", script), []);
+    }
+
+    #[test]
+    fn who_runs_long_in_between_begins_anew() {
+        let script = "1ms a>- S FUTEX,6ms ->a,16ms a>- S FUTEX,21ms ->a,22ms .a";
+        assert_eq!(series("server", script), []);
+    }
+
+    #[test]
+    fn waits_of_five_milliseconds_in_python_are_for_its_lock() {
+        let waits = "1000000 a>- S FUTEX,6100000 ->a,6110000 a>- S FUTEX,11210000 ->a,\
+                     11220000 a>- S FUTEX,13000000 b!a,13000000 ->a,14000000 .a";
+        assert_eq!(series("python3", waits), [(3, true)]);
+        assert_eq!(series("server", waits), [(3, false)]);
+    }
+}

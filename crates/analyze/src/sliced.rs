@@ -66,3 +66,46 @@ pub(crate) fn behind(model: &Model<'_>, call: &Bracket) -> Option<RawWindow> {
     let (crew, cause) = (crew.clone(), Cause::Futex);
     Some(RawWindow { process, crew, span, harms, cause, threads, known_lock: true })
 }
+
+#[cfg(test)]
+mod tests {
+    use coldcase_ingest::capture::Capture;
+
+    use super::*;
+    use crate::script;
+
+    const FUTEX: &str = "schedule<futex_wait_queue<__futex_wait<futex_wait<do_futex";
+
+    /// Who waited behind main's munmap, after which main lets a on, and `next` lets b on.
+    fn behind_a_call(next: char) -> Option<Vec<i32>> {
+        let threads = [('m', "main"), ('a', "serve"), ('b', "serve")];
+        let capture = script::process(Capture::default(), &threads);
+        let mut script = vec!["0 .m,1ms m(munmap".to_owned()];
+        for at in [2, 12, 22] {
+            script.push(format!(
+                "{at}ms a>b S {FUTEX},{}ms b>- S {FUTEX},{}ms ->a",
+                at + 1,
+                at + 9
+            ));
+        }
+        script.push(format!("32ms a>b S {FUTEX},33ms b>- S {FUTEX},40ms m)munmap"));
+        script.push(format!("41ms m!a,41ms ->a,42ms {next}!b,42ms a>b R+,43ms .b"));
+        let capture = script::record(capture, &script.join(","));
+        let model = script::model(&capture);
+        let main = capture.syscalls[0].thread;
+        let call = model.brackets.at(main, capture.syscalls[0].time).unwrap();
+        let tids = |thread: &ThreadId| capture.threads.get(*thread).tid;
+        behind(&model, call).map(|window| window.threads.iter().map(tids).collect())
+    }
+
+    #[test]
+    fn the_lock_goes_from_hand_to_hand() {
+        let waited = behind_a_call('a');
+        assert_eq!(waited, Some(vec![script::tid('a'), script::tid('b')]));
+    }
+
+    #[test]
+    fn whom_a_stranger_lets_on_did_not_wait_for_the_caller() {
+        assert_eq!(behind_a_call('x'), None);
+    }
+}

@@ -487,61 +487,18 @@ impl<'a> Machine<'a> {
 
 #[cfg(test)]
 mod tests {
-    use coldcase_ingest::capture::{Context, Wakeup};
-
     use super::*;
+    use crate::script;
 
-    /// Events as text: `5 a>b D` (switch from a to b), `7 w:a` (waking of a), `9 .a` (a runs, by an event of
-    /// its own). Thread numbers are letters; `-` is the idle task.
     fn states(script: &str) -> (Capture, ThreadStates) {
-        let mut capture = Capture::default();
-        let mut last = Timestamp(0);
-        for event in script.split(',') {
-            let mut words = event.split_whitespace();
-            let time = Timestamp(words.next().unwrap().parse().unwrap());
-            let what = words.next().unwrap();
-            let mut thread = |name: &str| {
-                let tid = name.bytes().next().unwrap();
-                capture.threads.of_tid(if tid == b'-' { 0 } else { i32::from(tid) })
-            };
-            if let Some((out, into)) = what.split_once('>') {
-                let (out, into) = (Some(thread(out)), Some(thread(into)));
-                let state = match words.next() {
-                    Some("D") => TaskState::Uninterruptible,
-                    Some("R+") => TaskState::Preempted,
-                    Some("X") => TaskState::Dead,
-                    _ => TaskState::Sleeping,
-                };
-                let (cpu, stack) = (Some(0), None);
-                capture.switches.push(Switch { time, cpu, out, into, state, stack });
-            } else if let Some(wakee) = what.strip_prefix("w:") {
-                let wakee = thread(wakee);
-                let (context, kind) = (Context::Task, WakeupKind::Waking);
-                capture.wakeups.push(Wakeup {
-                    time,
-                    waker: None,
-                    wakee,
-                    context,
-                    kind,
-                    stack: None,
-                });
-            } else if let Some(own) = what.strip_prefix('.') {
-                let thread = thread(own);
-                let sample =
-                    coldcase_ingest::capture::Sample { time, cpu: None, thread, stack: None };
-                capture.samples.push(sample);
-            }
-            last = time;
-        }
-        capture.span = Some(Span::new(Timestamp(0), last));
-        capture.origin.command = vec!["perf".to_owned(), "record".to_owned(), "-a".to_owned()];
+        let capture = script::record(Capture::default(), script);
         let states = ThreadStates::new(&capture);
         (capture, states)
     }
 
     fn drawn(script: &str, thread: char) -> String {
         let (mut capture, states) = states(script);
-        let thread = capture.threads.of_tid(i32::from(u8::try_from(thread).unwrap()));
+        let thread = script::thread(&mut capture, &thread.to_string());
         let slices = states.of(thread).iter().map(|slice| {
             let letter = match slice.doing {
                 Doing::Running => "run".to_owned(),

@@ -28,12 +28,14 @@ fixtures! {
     cpu_throttle
     disk_fsync
     dontneed_large
+    file_lock
     folded_offcputime
     fork_large
     futex_convoy
     hashmap_resize
     idle_server
     inode_lock
+    java_collection
     journal_commit
     memory_limit
     memory_reclaim
@@ -43,7 +45,9 @@ fixtures! {
     page_fault_io
     populate
     position_lock
+    postgresql_table_lock
     ptrace_stop
+    python_interpreter_lock
     sigstop
     slow_backend
     smaps_reader

@@ -8,6 +8,7 @@ mod fixtures;
 mod formats;
 mod help;
 mod output;
+mod poorer;
 mod project;
 mod readme;
 mod support;

@@ -42,8 +42,8 @@ pub(crate) fn at_least(freeze: &Freeze) -> &'static str {
 fn no_freeze(findings: &Findings) -> String {
     if findings.verdict.outcome == Outcome::FreezeUnexplained {
         return "This capture cannot tell whether anything froze: it does not show every switch of its threads, \
-                with the state or the stack in which they left. Record sched:sched_switch and \
-                sched:sched_waking with callchains next time."
+                with the stack in which they left. Record sched:sched_switch and sched:sched_waking with \
+                callchains (perf record -a -g) next time."
             .to_owned();
     }
     let covered = findings.capture.span.map_or_else(String::new, |span| {

@@ -1,0 +1,126 @@
+//! Captures written as text, for tests: a line of time with made-up threads.
+
+use coldcase_ingest::capture::{
+    Capture, Context, FrameId, Mode, Sample, Span, StackId, Switch, Syscall, SyscallEvent,
+    SyscallPhase, TaskState, ThreadId, Timestamp, Wakeup, WakeupKind,
+};
+
+use crate::model::Model;
+use crate::rules::Rules;
+
+/// A capture of the whole machine, of one CPU. Events are parted by `,`, their words by blanks, the first of which is
+/// the time (ns, or `20ms`):
+///
+/// | event | what |
+/// |---|---|
+/// | `5 a>b D schedule<futex_wait` | switch from a to b; state (`S` without), and stack of a, innermost first |
+/// | `7 w:a` | waking of a, nobody knows by whom |
+/// | `7 b!a tcp_sendmsg` | b wakes a, with b's stack |
+/// | `9 .a` | a runs, by an event of its own |
+/// | `9 a(munmap`, `11 a)munmap` | a enters and leaves a system call |
+///
+/// A thread is a letter, with the letter's code as its tid; `-` is the idle task. Every thread is a process of its
+/// own unless [`process`] has put it into one before.
+pub(crate) fn record(mut capture: Capture, script: &str) -> Capture {
+    let mut last = Timestamp(0);
+    for event in script.split(',') {
+        let mut words = event.split_whitespace();
+        last = time(words.next().unwrap());
+        let what = words.next().unwrap();
+        let words: Vec<&str> = words.collect();
+        if let Some((out, into)) = what.split_once('>') {
+            let (out, into) = (thread(&mut capture, out), thread(&mut capture, into));
+            let state = match words.first() {
+                Some(&"D") => TaskState::Uninterruptible,
+                Some(&"R+") => TaskState::Preempted,
+                Some(&"X") => TaskState::Dead,
+                _ => TaskState::Sleeping,
+            };
+            let stack = stack(&mut capture, words.get(1).copied());
+            let (cpu, out, into) = (Some(0), Some(out), Some(into));
+            capture.switches.push(Switch { time: last, cpu, out, into, state, stack });
+        } else if let Some(wakee) = what.strip_prefix("w:") {
+            let wakee = thread(&mut capture, wakee);
+            capture.wakeups.push(waking(last, None, wakee, None));
+        } else if let Some((waker, wakee)) = what.split_once('!') {
+            let (waker, wakee) = (thread(&mut capture, waker), thread(&mut capture, wakee));
+            let stack = stack(&mut capture, words.first().copied());
+            capture.wakeups.push(waking(last, Some(waker), wakee, stack));
+        } else if let Some(own) = what.strip_prefix('.') {
+            let thread = thread(&mut capture, own);
+            capture.samples.push(Sample { time: last, cpu: None, thread, stack: None });
+        } else if let Some((caller, name)) = what.split_once('(') {
+            let phase = SyscallPhase::Enter { args: [0; 6] };
+            let call = call(&mut capture, last, caller, name, phase);
+            capture.syscalls.push(call);
+        } else if let Some((caller, name)) = what.split_once(')') {
+            let call = call(&mut capture, last, caller, name, SyscallPhase::Exit { result: 0 });
+            capture.syscalls.push(call);
+        } else {
+            panic!("no event: {event}");
+        }
+    }
+    capture.span = Some(Span::new(Timestamp(0), last));
+    capture.origin.command = ["perf", "record", "-a"].map(str::to_owned).to_vec();
+    capture
+}
+
+/// Adds a process of several threads, each of which has its name; the first is the main thread.
+pub(crate) fn process(mut capture: Capture, threads: &[(char, &str)]) -> Capture {
+    let pid = tid(threads[0].0);
+    for &(letter, comm) in threads {
+        let thread = capture.threads.of_pid_tid(pid, tid(letter));
+        capture.threads.name(thread, comm, Timestamp(0));
+    }
+    capture
+}
+
+/// What the built-in rules make of a capture.
+pub(crate) fn model(capture: &Capture) -> Model<'_> {
+    Model::new(capture, &Rules::built_in())
+}
+
+/// The thread of a letter.
+pub(crate) fn thread(capture: &mut Capture, name: &str) -> ThreadId {
+    let letter = name.chars().next().unwrap();
+    capture.threads.of_tid(if letter == '-' { 0 } else { tid(letter) })
+}
+
+/// The tid of a letter.
+pub(crate) fn tid(letter: char) -> i32 {
+    i32::from(u8::try_from(letter).unwrap())
+}
+
+fn time(text: &str) -> Timestamp {
+    match text.strip_suffix("ms") {
+        Some(millis) => Timestamp(millis.parse::<u64>().unwrap() * 1_000_000),
+        None => Timestamp(text.parse().unwrap()),
+    }
+}
+
+fn stack(capture: &mut Capture, names: Option<&str>) -> Option<StackId> {
+    let names = names?.split('<');
+    let frames: Vec<FrameId> =
+        names.map(|name| capture.frames.intern_name(Mode::Kernel, name)).collect();
+    Some(capture.stacks.intern(&frames))
+}
+
+fn waking(
+    time: Timestamp,
+    waker: Option<ThreadId>,
+    wakee: ThreadId,
+    stack: Option<StackId>,
+) -> Wakeup {
+    Wakeup { time, waker, wakee, context: Context::Task, kind: WakeupKind::Waking, stack }
+}
+
+fn call(
+    capture: &mut Capture,
+    time: Timestamp,
+    caller: &str,
+    name: &str,
+    phase: SyscallPhase,
+) -> SyscallEvent {
+    let (thread, syscall) = (thread(capture, caller), Syscall::from_name(name).unwrap());
+    SyscallEvent { time, thread, syscall, phase, stack: None }
+}
