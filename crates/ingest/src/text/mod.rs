@@ -98,7 +98,7 @@ fn what_it_is(bytes: &[u8]) -> String {
         return (*what).to_owned();
     }
     if perf_script::lacks_times(bytes) {
-        return "it is the text of perf script without times; print it with them (perf script -F +time)".to_owned();
+        return "it is the text of perf script without times; print it with them (perf script without -F)".to_owned();
     }
     "it is neither a perf.data (which begins with PERFILE2) nor folded stacks (lines of \
      `comm;frame;frame... microseconds`) nor any other text that coldcase reads (docs/formats.md lists them)"
@@ -114,7 +114,7 @@ mod tests {
         for (bytes, word) in [
             (&b"hello world\nthis is a log\nof something\n"[..], "neither"),
             (&b"\x7fELF\x02\x01"[..], "program"),
-            (&b"a 1 [000] sched:sched_switch: prev_comm=a\n"[..], "-F +time"),
+            (&b"a 1 [000] sched:sched_switch: prev_comm=a\n"[..], "without -F"),
             (&b"\x17\x08\x44tracing6\0\0\0"[..], "trace-cmd report"),
         ] {
             let problem = read(bytes, None, &mut |_, _| {}).unwrap_err().to_string();
