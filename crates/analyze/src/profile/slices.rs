@@ -156,3 +156,89 @@ fn silence_before(capture: &Capture, rows: &[At<'_>], first: usize) -> Option<St
 fn files(count: usize) -> String {
     if count == 1 { "1 file".to_owned() } else { format!("{count} files") }
 }
+
+#[cfg(test)]
+mod tests {
+    use coldcase_ingest::capture::Timestamp;
+
+    use super::*;
+    use crate::rules::WaitKind;
+
+    const SECOND: u64 = 1000;
+
+    /// A capture of slices of a second; `gap_after` one of them, a second is missing.
+    fn capture(count: u64, gap_after: Option<u64>) -> Capture {
+        let at = |index: u64| {
+            let index = index + u64::from(gap_after.is_some_and(|gap| index > gap));
+            Timestamp(index * 1_000_000_000)
+        };
+        let slice = |index| Span::new(at(index), at(index).plus(Nanos::from_millis(SECOND)));
+        Capture { slices: (0..count).map(slice).collect(), ..Capture::default() }
+    }
+
+    fn row(comm: &str, slice: usize, harm: bool, millis: u64) -> At<'_> {
+        At {
+            comm,
+            site: String::new(),
+            kind: if harm { WaitKind::Harm(Cause::MmapLock, None) } else { WaitKind::Idle },
+            time: Nanos::from_millis(millis),
+            waker: None,
+            slice: Some(slice),
+        }
+    }
+
+    fn rest(comm: &str, slices: std::ops::Range<usize>, millis: u64) -> Vec<At<'_>> {
+        slices.map(|slice| row(comm, slice, false, millis)).collect()
+    }
+
+    fn worst_of(capture: &Capture, rows: &[At<'_>]) -> Option<Run> {
+        worst(capture, rows, Nanos::from_millis(50))
+    }
+
+    #[test]
+    fn adjacent_files_are_one_freeze_and_a_gap_parts_them() {
+        let mut rows = rest("a", 0..9, 500);
+        rows.extend([row("a", 3, true, 900), row("a", 4, true, 800), row("a", 7, true, 950)]);
+        let run = worst_of(&capture(9, None), &rows).unwrap();
+        assert_eq!(run.slices, 3..5);
+        let span = run.span.unwrap();
+        assert_eq!((span.start.0, span.end.0), (3_000_000_000, 5_000_000_000));
+        assert!(run.evidence.last().unwrap().contains("1 more times"), "{:?}", run.evidence);
+        assert_eq!(worst_of(&capture(9, Some(3)), &rows).unwrap().slices, 7..8);
+    }
+
+    #[test]
+    fn what_every_file_has_does_not_stand_out() {
+        let rows: Vec<_> = (0..9).map(|slice| row("a", slice, true, 200)).collect();
+        assert!(worst_of(&capture(9, None), &rows).is_none());
+        assert_eq!(most_in_one(&capture(9, None), &rows, Cause::MmapLock), Nanos::from_millis(200));
+    }
+
+    /// Twenty threads of one name that waited 60 ms each were not frozen for a second.
+    #[test]
+    fn a_pools_sum_is_not_the_length_of_a_freeze() {
+        let mut rows = rest("pool", 0..9, 20 * 990);
+        rows.push(row("pool", 3, true, 20 * 60));
+        let run = worst_of(&capture(9, None), &rows).unwrap();
+        assert_eq!((run.slices, run.span), (3..4, None));
+        rows.push(row("pool", 3, true, 20 * 600));
+        assert!(worst_of(&capture(9, None), &rows).unwrap().span.is_some());
+    }
+
+    #[test]
+    fn threads_that_are_missing_before_are_told() {
+        let mut rows = rest("rare", 0..2, 10);
+        for comm in ["a", "b", "c"] {
+            rows.extend(rest(comm, 0..4, 900));
+            rows.extend(rest(comm, 6..9, 900));
+            rows.push(row(comm, 6, true, 80));
+        }
+        let run = worst_of(&capture(9, None), &rows).unwrap();
+        let said = "in 2 files before, 3 of 3 threads that most files have are missing";
+        assert!(run.evidence.iter().any(|text| text.contains(said)), "{:?}", run.evidence);
+        rows.extend(rest("a", 4..6, 900));
+        rows.extend(rest("b", 4..6, 900));
+        let run = worst_of(&capture(9, None), &rows).unwrap();
+        assert!(!run.evidence.iter().any(|text| text.contains("missing")), "{:?}", run.evidence);
+    }
+}
