@@ -96,3 +96,73 @@ fn waited_behind(call: &Bracket, holder: &Bracket) -> bool {
     let slack = ended.since(began).0 / 20;
     began < enter && enter < ended && exit.0.abs_diff(ended.0) <= slack
 }
+
+#[cfg(test)]
+mod tests {
+    use coldcase_ingest::capture::{Span, Timestamp};
+
+    use super::*;
+    use crate::findings::{Cause, Freeze, ThreadName};
+
+    /// A freeze of a second, by a call of this many bytes.
+    fn window(grade: Grade, bytes: Option<u64>) -> Window {
+        let span = Span::new(Timestamp(0), Timestamp(1_000_000_000));
+        let thread = ThreadName { pid: Some(1), tid: Some(1), comm: "main".to_owned() };
+        let culprit = Culprit {
+            thread,
+            operation: None,
+            bytes,
+            flags: Vec::new(),
+            start: None,
+            duration: None,
+            held: None,
+            activity: Vec::new(),
+            kernel_stack: Vec::new(),
+            user_stack: Vec::new(),
+        };
+        Window {
+            cause: Some(Cause::MmapLock),
+            grade,
+            evidence: Vec::new(),
+            freeze: Freeze {
+                pid: Some(1),
+                comm: "main".to_owned(),
+                span: Some(span),
+                open_start: false,
+                open_end: false,
+                threads_blocked: 1,
+                blocked: span.duration(),
+            },
+            lock: None,
+            culprit: Some(culprit),
+            blame: Vec::new(),
+            chain: Vec::new(),
+            without_culprit: None,
+        }
+    }
+
+    /// The grades that are left where clocks are apart by so much.
+    fn doubted(uncertainty: Option<u64>, windows: &mut [Window]) -> Vec<Grade> {
+        let log_uncertainty = uncertainty.map(Nanos::from_millis);
+        doubt(&Capture { log_uncertainty, ..Capture::default() }, windows);
+        windows.iter().map(|window| window.grade).collect()
+    }
+
+    #[test]
+    fn a_clock_that_is_off_by_a_quarter_of_the_freeze_lowers_the_grade() {
+        let of = |grade| [window(grade, Some(1 << 30))];
+        assert_eq!(doubted(Some(251), &mut of(Grade::Strong)), [Grade::Circumstantial]);
+        assert_eq!(doubted(Some(251), &mut of(Grade::Proven)), [Grade::Circumstantial]);
+        assert_eq!(doubted(Some(249), &mut of(Grade::Strong)), [Grade::Strong]);
+        assert_eq!(doubted(None, &mut of(Grade::Strong)), [Grade::Strong]);
+        assert_eq!(doubted(Some(251), &mut of(Grade::Undetermined)), [Grade::Undetermined]);
+    }
+
+    #[test]
+    fn a_freeze_that_owes_nothing_to_the_log_keeps_its_grade() {
+        let mut windows = [window(Grade::Strong, None), window(Grade::Strong, Some(4096))];
+        assert_eq!(doubted(Some(900), &mut windows), [Grade::Strong, Grade::Circumstantial]);
+        assert!(windows[0].evidence.is_empty());
+        assert!(windows[1].evidence[0].contains("apart by 900.0 ms"), "{:?}", windows[1].evidence);
+    }
+}

@@ -1,4 +1,7 @@
-//! Off-CPU profiles without times: sites and sums are known, the holder only by its absence.
+//! Off-CPU profiles: sites and sums are known, of the whole recording or of each of its slices; the holder only by its
+//! absence.
+
+mod slices;
 
 use std::collections::BTreeMap;
 
@@ -12,6 +15,7 @@ use crate::release;
 use crate::rules::{Matcher, WaitKind};
 use crate::sites;
 use crate::timeline;
+use slices::Run;
 
 /// What a profile shows.
 pub(crate) struct Profile {
@@ -27,24 +31,44 @@ struct At<'a> {
     kind: WaitKind,
     time: Nanos,
     waker: Option<ProfileWaker>,
+    slice: Option<usize>,
+}
+
+impl At<'_> {
+    /// What the wait was for, if it is a harm. A futex may be a lock or an empty queue; sums do not tell which.
+    fn harm(&self) -> Option<Cause> {
+        match self.kind {
+            WaitKind::Harm(cause, _) if cause != Cause::Futex => Some(cause),
+            _ => None,
+        }
+    }
 }
 
 /// Judges a profile.
 pub(crate) fn judge(capture: &Capture, options: &Options) -> Profile {
-    let rows = classify(capture, options);
+    let mut rows = classify(capture, options);
+    let run = slices::worst(capture, &rows, options.min_freeze);
+    if let Some(run) = &run {
+        rows.retain(|row| row.slice.is_some_and(|slice| run.slices.contains(&slice)));
+    }
     // A dump of blocked tasks has no times at all: then it counts how many stand where.
     let timeless = rows.iter().all(|row| row.time == Nanos::ZERO);
     let mut harm: BTreeMap<Cause, Nanos> = BTreeMap::new();
     for row in &rows {
-        // A futex may be a lock or an empty queue; without times nothing tells which.
-        if let WaitKind::Harm(cause, _) = row.kind
-            && cause != Cause::Futex
-        {
+        if let Some(cause) = row.harm() {
             *harm.entry(cause).or_default() += if timeless { Nanos(1) } else { row.time };
         }
     }
     let most = harm.into_iter().max_by_key(|&(cause, time)| (time, std::cmp::Reverse(cause)));
-    let most = most.filter(|(_, time)| timeless || *time >= options.min_freeze);
+    let most = most.filter(|&(cause, sum)| {
+        let time = if capture.slices.is_empty() {
+            sum
+        } else {
+            slices::most_in_one(capture, &rows, cause)
+        };
+        timeless || time >= options.min_freeze
+    });
+    let cause = run.as_ref().map(|run| run.cause).or(most.map(|(cause, _)| cause));
     let mut times: BTreeMap<(&str, StackId), Nanos> = BTreeMap::new();
     for row in &capture.profile {
         *times.entry((capture.threads.get(row.thread).comm(), row.stack)).or_default() +=
@@ -52,7 +76,7 @@ pub(crate) fn judge(capture: &Capture, options: &Options) -> Profile {
     }
     Profile {
         sites: by_site(&rows),
-        window: most.map(|(cause, _)| window(capture, &rows, cause, timeless)),
+        window: cause.map(|cause| window(capture, &rows, cause, timeless, run)),
         off_cpu: timeline::fold(capture, times),
     }
 }
@@ -62,6 +86,7 @@ fn classify<'a>(capture: &'a Capture, options: &Options) -> Vec<At<'a>> {
     let rows = capture.profile.iter().map(|row| {
         let comm = capture.threads.get(row.thread).comm();
         let (time, waker) = (row.off_cpu, row.waker);
+        let slice = row.slice.map(|slice| slice as usize);
         // Who was woken stood somewhere; only what the waker let go of says where.
         let released = || release::released_lock(capture, waker?.stack);
         if capture.stacks.frames(row.stack).is_empty()
@@ -73,13 +98,14 @@ fn classify<'a>(capture: &'a Capture, options: &Options) -> Vec<At<'a>> {
                 kind,
                 time,
                 waker,
+                slice,
             };
         }
         let rule = matcher.rule(Some(row.stack), TaskState::Unknown);
         let kind = rule.map_or(WaitKind::Other, |rule| rule.kind);
         let name = rule.map_or("no rule fits", |rule| rule.site.as_str());
         let site = sites::full_name(name, kind, operation::of_stack(capture, row.stack));
-        At { comm, site, kind, time, waker }
+        At { comm, site, kind, time, waker, slice }
     });
     rows.collect()
 }
@@ -114,7 +140,13 @@ fn by_site(rows: &[At<'_>]) -> Vec<SiteTotal> {
     sites
 }
 
-fn window(capture: &Capture, rows: &[At<'_>], cause: Cause, timeless: bool) -> Window {
+fn window(
+    capture: &Capture,
+    rows: &[At<'_>],
+    cause: Cause,
+    timeless: bool,
+    run: Option<Run>,
+) -> Window {
     let mut comms: BTreeMap<&str, Nanos> = BTreeMap::new();
     let of_cause = |row: &&At<'_>| matches!(row.kind, WaitKind::Harm(known, _) if known == cause);
     for row in rows.iter().filter(of_cause) {
@@ -128,10 +160,20 @@ fn window(capture: &Capture, rows: &[At<'_>], cause: Cause, timeless: bool) -> W
         vec!["the stacks are those of one moment, without any time".to_owned()]
     } else {
         vec![
-            "the sums run over all threads of a name and over the whole recording".to_owned(),
+            match run {
+                Some(_) => "the sums run over all threads of a name and over whole files",
+                None => "the sums run over all threads of a name and over the whole recording",
+            }
+            .to_owned(),
             "waits that had not ended are missing: the figures are lower bounds".to_owned(),
         ]
     };
+    let span = run.as_ref().and_then(|run| run.span);
+    match run {
+        Some(run) => evidence.extend(run.evidence),
+        None if capture.slices.is_empty() => {}
+        None => evidence.push("in no file the waiting stands out against the others".to_owned()),
+    }
     evidence.extend(wakers(capture, rows.iter().filter(of_cause)));
     let waited: Vec<Nanos> = comms.values().copied().collect();
     let logged = (cause == Cause::MmapLock).then(|| logged::culprit(capture, &waited)).flatten();
@@ -146,7 +188,7 @@ fn window(capture: &Capture, rows: &[At<'_>], cause: Cause, timeless: bool) -> W
         freeze: Freeze {
             pid: None,
             comm,
-            span: None,
+            span,
             open_start: false,
             open_end: false,
             threads_blocked: u32::try_from(comms.len()).unwrap_or(u32::MAX),

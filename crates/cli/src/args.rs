@@ -83,6 +83,9 @@ pub struct ReadingArguments {
     /// The capture's format, if its first bytes mislead; of the first capture where there are several
     #[arg(long, value_name = "NAME")]
     pub format: Option<FormatName>,
+    /// How long each file of a folder of profiles covers, in milliseconds, if the times in their names do not tell
+    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..))]
+    pub every: Option<u64>,
     /// Kernel symbols of the captured machine: a copy of its /proc/kallsyms, also zstd-compressed
     #[arg(long, value_name = "FILE")]
     pub kallsyms: Option<PathBuf>,

@@ -17,7 +17,7 @@ use crate::progress::Progress;
 /// Reads a capture and gives its addresses names.
 pub fn capture(path: &Path, arguments: &ReadingArguments) -> Result<(Capture, SymbolReport)> {
     let sources = sources(arguments)?;
-    let capture = read(path, arguments.format.map(Into::into), &sources)?;
+    let capture = read(path, arguments.format.map(Into::into), arguments.every, &sources)?;
     Ok(named(capture, &sources))
 }
 
@@ -30,7 +30,8 @@ pub fn captures(
     let offset = log_offset.map(offset).transpose()?;
     let sources = sources(arguments)?;
     let mut format = arguments.format.map(Into::into);
-    let mut read = paths.iter().map(|path| Ok((path, read(path, format.take(), &sources)?)));
+    let mut read =
+        paths.iter().map(|path| Ok((path, read(path, format.take(), arguments.every, &sources)?)));
     let read: Vec<(&PathBuf, Capture)> = read.by_ref().collect::<Result<_>>()?;
     let (mut logs, mut captures): (Vec<_>, Vec<_>) =
         read.into_iter().partition(|(_, capture)| beside::is_log(capture));
@@ -68,9 +69,15 @@ fn sources(arguments: &ReadingArguments) -> Result<SymbolSources> {
     })
 }
 
-fn read(path: &Path, format: Option<InputFormat>, sources: &SymbolSources) -> Result<Capture> {
+fn read(
+    path: &Path,
+    format: Option<InputFormat>,
+    every: Option<u64>,
+    sources: &SymbolSources,
+) -> Result<Capture> {
     let progress = Progress::new("reading");
-    let options = ReadOptions { format, programs: Some(sources) };
+    let options =
+        ReadOptions { format, programs: Some(sources), every: every.map(Nanos::from_millis) };
     Ok(coldcase_ingest::read(path, options, &mut |done, total| progress.set(done, total))?)
 }
 

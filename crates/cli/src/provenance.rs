@@ -53,6 +53,7 @@ pub fn command(arguments: &ReportArguments) -> Vec<String> {
     };
     let path = |path: &std::path::PathBuf| path.display().to_string();
     option("--format", reading.format.and_then(format));
+    option("--every", reading.every.map(|every| every.to_string()));
     option("--log-offset", arguments.log_offset.clone());
     option("--kallsyms", reading.kallsyms.as_ref().map(path));
     for folder in &reading.symfs {

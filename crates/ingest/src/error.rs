@@ -20,9 +20,14 @@ pub enum Problem {
     /// The file could not be opened or read.
     #[error("{0}")]
     Io(#[from] std::io::Error),
-    /// The path names a folder.
+    /// The path names a folder that is neither a recording nor a row of profiles.
     #[error("it is a folder; name the capture file in it")]
     Folder,
+    /// A folder of profiles whose names tell their order and not their times.
+    #[error(
+        "it is a folder; name the capture file in it, or, if it holds profiles of one time after the other, say how many milliseconds each file covers: --every MS"
+    )]
+    UnknownStep,
     /// Nothing is in it.
     #[error("at byte 0: the file is empty")]
     Empty,

@@ -51,13 +51,15 @@ pub(crate) fn load(path: &Path) -> Result<Input, IngestError> {
     Ok(input)
 }
 
+/// Whether a folder is one that `perf record --threads` wrote.
+pub(crate) fn is_recording(folder: &Path) -> bool {
+    folder.join("data").is_file()
+}
+
 /// The files of a folder that `perf record --threads` wrote: `data` with the header, and `data.0`, `data.1`, ...
 /// with the records of each of perf's threads.
 fn recording_folder(folder: &Path) -> Option<(PathBuf, Vec<PathBuf>)> {
     let main = folder.join("data");
-    if !main.is_file() {
-        return None;
-    }
     let mut numbers: Vec<u32> = folder
         .read_dir()
         .ok()?
@@ -68,7 +70,8 @@ fn recording_folder(folder: &Path) -> Option<(PathBuf, Vec<PathBuf>)> {
 }
 
 impl Input {
-    fn read(&mut self, path: &Path) -> Result<Vec<u8>, IngestError> {
+    /// A file's bytes, unpacked.
+    pub fn read(&mut self, path: &Path) -> Result<Vec<u8>, IngestError> {
         let mut bytes = Vec::new();
         let read = File::open(path).and_then(|mut file| file.read_to_end(&mut bytes));
         let unpacked = read.map_err(Problem::from).and_then(|_| self.unpack(bytes));

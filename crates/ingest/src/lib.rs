@@ -8,13 +8,14 @@ pub mod capture;
 mod error;
 mod input;
 mod perf;
+mod slices;
 pub mod symbols;
 mod text;
 mod unpack;
 
 use std::path::Path;
 
-use capture::Capture;
+use capture::{Capture, Nanos};
 pub use error::{IngestError, Problem};
 use symbols::{Programs, SymbolSources};
 
@@ -53,9 +54,12 @@ pub struct ReadOptions<'a> {
     /// Where the captured machine's programs are, to unwind stacks that were recorded as bytes (`perf record
     /// --call-graph dwarf`). Without it, of such a stack only the innermost frame is known.
     pub programs: Option<&'a SymbolSources>,
+    /// How long each file of a folder of profiles lasts; `None` tells it by the times in their names.
+    pub every: Option<Nanos>,
 }
 
-/// Reads a capture from a file, or from standard input if the path is `-`.
+/// Reads a capture from a file, from standard input if the path is `-`, or from a folder: of `perf record --threads`, or of
+/// off-CPU profiles with times in their names.
 ///
 /// `progress` is told how many bytes of how many have been read. What could not be read is listed in
 /// [`Capture::losses`] and [`Capture::warnings`].
@@ -68,6 +72,9 @@ pub fn read(
     options: ReadOptions<'_>,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Capture, IngestError> {
+    if path.is_dir() && !input::is_recording(path) {
+        return slices::read(path, options, progress);
+    }
     let input = input::load(path)?;
     let capture = read_input(&input.main, &input.parts, options, progress);
     let mut capture = capture.map_err(|problem| IngestError { path: path.to_owned(), problem })?;

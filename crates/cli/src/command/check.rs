@@ -62,6 +62,7 @@ fn check(folder: &Path, expected: &Path) -> Result<Checked> {
     };
     let reading = ReadingArguments {
         format: None,
+        every: None,
         kallsyms: path(&fixture["kallsyms"]),
         symfs: paths(&fixture["symfs"], folder),
     };

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use anyhow::Result;
-use coldcase_ingest::capture::{Capture, Meaning};
+use coldcase_ingest::capture::{Capture, Meaning, Span};
 use coldcase_ingest::symbols::SymbolReport;
 
 use super::inspect_names;
@@ -46,7 +46,7 @@ fn head(out: &mut String, capture: &Capture) -> std::fmt::Result {
             span.end,
             span.duration().as_millis_f64() / 1000.0
         )?,
-        None => writeln!(out, "time        none: sums only")?,
+        None => writeln!(out, "time        {}", time_of_sums(&capture.slices))?,
     }
     let processes = capture.threads.processes().filter(|(_, process)| !process.threads.is_empty());
     writeln!(out, "threads     {} of {} processes", capture.threads.len(), processes.count())?;
@@ -57,6 +57,15 @@ fn head(out: &mut String, capture: &Capture) -> std::fmt::Result {
         capture.frames.len()
     )?;
     writeln!(out, "lost        {} events", capture.lost_events())
+}
+
+fn time_of_sums(slices: &[Span]) -> String {
+    match slices {
+        [first, .., last] => {
+            format!("sums of {} slices, from {} to {} s", slices.len(), first.start, last.end)
+        }
+        _ => "none: sums only".to_owned(),
+    }
 }
 
 fn events(out: &mut String, capture: &Capture) -> std::fmt::Result {

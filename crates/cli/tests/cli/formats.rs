@@ -317,3 +317,48 @@ fn a_trace_dat_is_named_with_the_command_that_converts_it() {
     assert_eq!(code(&output), 3);
     assert!(stderr(&output).contains("trace-cmd report FILE > FILE.txt"), "{}", stderr(&output));
 }
+
+/// From `fixtures/formats/loop/program.log`, on the wall's clock: main's mmap from 02:31:40.385 to 41.603, while six threads waited 7284 ms
+/// together; its munmap from 42.004 to 42.093, while they waited 489 ms.
+#[test]
+fn a_folder_of_profiles_shows_in_which_files_the_waiting_stands_out() {
+    let millis = |found: &Value, key: &str| found["verdict"]["freeze"][key].as_f64().unwrap();
+    let evidence = |found: &Value| found["verdict"]["evidence"].to_string();
+    let at = f64::from((2 * 60 + 31) * 60);
+
+    // bpftrace goes on and prints: a wait counts in the second in which it ended.
+    let found = report(&["loop/bpftrace"], &[]);
+    assert_eq!(verdict(&found), ("cause_found", "mmap_lock", "circumstantial"));
+    assert_eq!((millis(&found, "start_s"), millis(&found, "end_s")), (at + 40.0, at + 42.0));
+    assert!((7680.0..7860.0).contains(&blocked(&found)), "{}", blocked(&found));
+    assert_eq!(found["verdict"]["freeze"]["threads_blocked"], 6);
+    assert_eq!(found["verdict"]["culprit"], Value::Null);
+    assert_eq!(site(&found), "mmap_lock (write) in mmap");
+    assert!(warned(&found, "borders are known to 1.0 s only"));
+
+    // offcputime begins anew: the long waits reach over its borders and are lost, but in their file nobody is to be seen.
+    let found = report(&["loop/offcputime"], &[]);
+    assert_eq!(verdict(&found), ("cause_found", "mmap_lock", "circumstantial"));
+    let files = "in 1 file, from 1795314701.548000 to 1795314702.651000 s";
+    assert!(evidence(&found).contains(files), "{}", evidence(&found));
+    // Each thread waited for less than 0.1 s of it.
+    assert_eq!(found["verdict"]["freeze"]["duration_ms"], Value::Null);
+    assert!((470.0..520.0).contains(&blocked(&found)), "{}", blocked(&found));
+    assert!(evidence(&found).contains("in 1 file before, 6 of 6 threads"), "{}", evidence(&found));
+
+    // Outside of the freeze nothing stands out, and names with numbers tell no times.
+    let folder = folder();
+    for (number, second) in (30..38).enumerate() {
+        let from = fixture("formats/loop/bpftrace").join(format!("02-31-{second}.txt.zst"));
+        std::fs::copy(from, folder.path().join(format!("{number:05}.txt.zst"))).unwrap();
+    }
+    let run = |options: &[&str]| {
+        let mut command = coldcase(folder.path());
+        command.args(["report", ".", "--json", "-"]).args(options).output().unwrap()
+    };
+    let refused = run(&[]);
+    assert_eq!(code(&refused), 3);
+    assert!(stderr(&refused).contains("--every MS"), "{}", stderr(&refused));
+    let found = findings(&run(&["--every", "1000"]));
+    assert_eq!(verdict(&found).0, "no_freeze");
+}

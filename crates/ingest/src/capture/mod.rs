@@ -68,8 +68,11 @@ pub struct Capture {
     pub samples: Vec<Sample>,
     /// Everything else that a suspect looks at: reclaim, compaction, block I/O, signals, faults.
     pub activities: Vec<Activity>,
-    /// Sums of off-CPU time by stack, from formats that know no times.
+    /// Sums of off-CPU time by stack, from formats that know no times of single waits.
     pub profile: Vec<ProfileRow>,
+    /// The stretches of time that the profile's rows are sums of, in order and without overlaps, also those without rows;
+    /// empty where sums are of the whole recording.
+    pub slices: Vec<Span>,
     /// What was recorded, by name, with the number of records.
     pub events: Vec<EventCount>,
     /// How far the times of a log that was read beside the capture may be off; `None` without a log.

@@ -77,7 +77,7 @@ impl<'a> Builder<'a> {
         let unknown = comm.is_empty() || comm == b"<...>" || comm.starts_with(b":");
         if !unknown && threads.get(thread).comm().as_bytes() != comm {
             let comm = String::from_utf8_lossy(comm);
-            match pid_of_name(&comm) {
+            match name_of_worker(&comm) {
                 // perf adds what a kernel worker works on: `kworker/0:3-events`; the kernel's events do not.
                 Some(short) => threads.name_if_unknown(thread, short, time),
                 None => threads.name(thread, &comm, time),
@@ -133,7 +133,7 @@ impl<'a> Builder<'a> {
 }
 
 /// The name of a kernel worker without what it works on.
-fn pid_of_name(comm: &str) -> Option<&str> {
+fn name_of_worker(comm: &str) -> Option<&str> {
     let (name, _work) = comm.strip_prefix("kworker/").and(comm.split_once(['-', '+']))?;
     Some(name)
 }
@@ -161,8 +161,8 @@ mod tests {
 
     #[test]
     fn workers_lose_what_they_work_on() {
-        assert_eq!(pid_of_name("kworker/0:3-events"), Some("kworker/0:3"));
-        assert_eq!(pid_of_name("kworker/u8:1+flush"), Some("kworker/u8:1"));
-        assert_eq!(pid_of_name("a-b"), None);
+        assert_eq!(name_of_worker("kworker/0:3-events"), Some("kworker/0:3"));
+        assert_eq!(name_of_worker("kworker/u8:1+flush"), Some("kworker/u8:1"));
+        assert_eq!(name_of_worker("a-b"), None);
     }
 }

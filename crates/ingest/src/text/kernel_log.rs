@@ -133,7 +133,7 @@ impl<'a> Reader<'a> {
             let off_cpu = Nanos::from_millis(
                 self.said.get(&task.tid).copied().unwrap_or(0).saturating_mul(1000),
             );
-            let row = ProfileRow { thread: task.thread, stack, off_cpu, waker: None };
+            let row = ProfileRow { thread: task.thread, stack, off_cpu, waker: None, slice: None };
             let rows = &mut self.out.capture.profile;
             // The last report of a task stands for all.
             match seen.get(&task.tid) {

@@ -88,27 +88,21 @@ fn detect(text: &[u8]) -> InputFormat {
 /// What a file is that no reader knows, as far as its first bytes tell.
 fn what_it_is(bytes: &[u8]) -> String {
     let known: &[(&[u8], &str)] = &[
-        (b"\x1f\x8b", "it is gzip-compressed; unpack it first: gunzip -k FILE"),
-        (b"\xfd7zXZ", "it is xz-compressed; unpack it first: unxz -k FILE"),
         (
             b"\x17\x08\x44tracing",
             "it is a trace.dat of trace-cmd; make it text first: trace-cmd report FILE > FILE.txt",
         ),
         (b"\x7fELF", "it is a program or library, not a capture"),
-        (b"PERFFILE", "it is a perf.data of version 1, from before Linux 2.6.37"),
     ];
-    let found = known.iter().find(|(magic, _)| bytes.starts_with(magic));
-    if perf_script::lacks_times(bytes) {
-        return "it is the text of perf script without times; print it with them (perf script -F +time)".to_owned();
+    if let Some((_, what)) = known.iter().find(|(magic, _)| bytes.starts_with(magic)) {
+        return (*what).to_owned();
     }
-    found.map_or_else(
-        || {
-            "it is neither a perf.data (which begins with PERFILE2) nor folded stacks (lines of \
-             `comm;frame;frame... microseconds`) nor any other text that coldcase reads (docs/formats.md lists them)"
-                .to_owned()
-        },
-        |(_, what)| (*what).to_owned(),
-    )
+    if perf_script::lacks_times(bytes) {
+        return "it is the text of perf script without times; print it with them (perf script without -F)".to_owned();
+    }
+    "it is neither a perf.data (which begins with PERFILE2) nor folded stacks (lines of \
+     `comm;frame;frame... microseconds`) nor any other text that coldcase reads (docs/formats.md lists them)"
+        .to_owned()
 }
 
 #[cfg(test)]
@@ -119,9 +113,8 @@ mod tests {
     fn other_files_are_named_for_what_they_are() {
         for (bytes, word) in [
             (&b"hello world\nthis is a log\nof something\n"[..], "neither"),
-            (&b"\x1f\x8b\x08\0"[..], "gzip"),
             (&b"\x7fELF\x02\x01"[..], "program"),
-            (&b"a 1 [000] sched:sched_switch: prev_comm=a\n"[..], "-F +time"),
+            (&b"a 1 [000] sched:sched_switch: prev_comm=a\n"[..], "without -F"),
             (&b"\x17\x08\x44tracing6\0\0\0"[..], "trace-cmd report"),
         ] {
             let problem = read(bytes, None, &mut |_, _| {}).unwrap_err().to_string();

@@ -141,14 +141,15 @@ impl<'a> Reader<'a> {
         if !self.processes_known {
             processes::join(&mut capture);
             capture.warnings.push(
-                "the text does not say which threads form a process (perf script -F +pid does): threads that share an \
+                "the text does not say which threads form a process (perf script -F +pid,+ip,+sym,+dso does): threads that share an \
                  address space are taken for one"
                     .to_owned(),
             );
         }
         if capture.stacks.is_empty() {
             capture.warnings.push(
-                "the text has no callchains: what threads waited for is unknown (perf record -g, and perf script without -G)"
+                "the text has no callchains: what threads waited for is unknown (perf record -g; perf script without -G, and not with -F +pid alone, \
+                 which drops them)"
                     .to_owned(),
             );
         }

@@ -36,7 +36,13 @@ impl Row {
 
     /// The row with its time.
     pub fn of(self, off_cpu: Nanos) -> ProfileRow {
-        ProfileRow { thread: self.thread, stack: self.stack, off_cpu, waker: self.waker }
+        ProfileRow {
+            thread: self.thread,
+            stack: self.stack,
+            off_cpu,
+            waker: self.waker,
+            slice: None,
+        }
     }
 }
 

@@ -6,6 +6,7 @@
 mod cut;
 mod dwarf;
 mod hostile;
+mod script;
 mod shapes;
 
 use std::fs;
