@@ -113,7 +113,7 @@ fn told(fixtures: &Path, path: &Path) -> Result<Told> {
         symfs: vec![fixtures.join("symfs")],
         ..SymbolSources::default()
     };
-    let options = ReadOptions { format: None, programs: Some(&sources) };
+    let options = ReadOptions { programs: Some(&sources), ..ReadOptions::default() };
     let mut capture = coldcase_ingest::read(path, options, &mut |_, _| {})?;
     symbols::resolve(&mut capture, &sources);
     let options = Options {
