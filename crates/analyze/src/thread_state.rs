@@ -243,8 +243,12 @@ impl<'a> Machine<'a> {
     }
 
     /// A CPU runs one thread at a time: if another leaves than the one that came, the leaving of that one was lost.
-    /// It ran at least until it was last seen to; what it did then is unknown.
+    /// It ran at least until it was last seen to; what it did then is unknown. Where only some processes were
+    /// recorded, the others' leaving never is.
     fn note_lost_leave(&mut self, switch: &Switch) {
+        if !self.comings_recorded {
+            return;
+        }
         let before = switch.cpu.and_then(|cpu| self.last_switch_on.get(&cpu));
         let Some(&(came, Some(gone))) = before else { return };
         if switch.out.is_none_or(|out| out == gone) || self.is_idle_task(gone) {
