@@ -22,6 +22,7 @@ mod family;
 pub mod findings;
 pub mod fingerprint;
 mod grade;
+mod habits;
 mod heat;
 mod holds;
 mod interpreter;

@@ -9,6 +9,7 @@ use coldcase_ingest::capture::{Context, Nanos, ProcessId, Span, ThreadId, Timest
 use crate::cpu;
 use crate::family;
 use crate::findings::Cause;
+use crate::habits::Habits;
 use crate::model::Model;
 use crate::options::{Options, ProcessFilter};
 use crate::rules::WaitKind;
@@ -323,123 +324,6 @@ fn of_thread(model: &Model<'_>, thread: ThreadId, options: &Options) -> Vec<Harm
         .collect()
 }
 
-/// How long a thread usually stays off its CPU.
-struct Habits {
-    /// Lengths of its waits by what they are for, each sorted; `None` holds all of them, rest included.
-    lengths: Vec<(Option<Cause>, Vec<u64>)>,
-    born_here: bool,
-}
-
-/// So many waits make a habit.
-const HABIT: usize = 8;
-/// By so much a wait stands out against the longest but one tenth.
-const FACTOR: u64 = 4;
-
-impl Habits {
-    fn new(model: &Model<'_>, thread: ThreadId) -> Self {
-        let mut lengths: Vec<(Option<Cause>, Vec<u64>)> = Vec::new();
-        let mut add = |key, length| match lengths.iter_mut().find(|(known, _)| *known == key) {
-            Some((_, list)) => list.push(length),
-            None => lengths.push((key, vec![length])),
-        };
-        for slice in model.states.of(thread) {
-            let length = slice.span.duration().0;
-            match slice.doing {
-                Doing::Running => {}
-                Doing::Runnable(_) => add(Some(Cause::CpuStarvation), length),
-                Doing::Blocked(id) => {
-                    let length = match model.series.of_known_lock(id) {
-                        Some(series) if series.waits.first() != Some(&id) => continue,
-                        Some(series) => series.span.duration().0,
-                        None => length,
-                    };
-                    add(None, length);
-                    if let WaitKind::Harm(cause, _) = model.sites.of(id).kind {
-                        add(Some(cause), length);
-                    }
-                }
-            }
-        }
-        for (_, list) in &mut lengths {
-            list.sort_unstable();
-        }
-        let born = model.capture.threads.get(thread).born;
-        let born_here = born.is_some_and(|born| model.span.contains(born));
-        Self { lengths, born_here }
-    }
-
-    fn lengths(&self, key: Option<Cause>) -> &[u64] {
-        self.lengths
-            .iter()
-            .find(|(known, _)| *known == key)
-            .map_or(&[], |(_, list)| list.as_slice())
-    }
-
-    /// The longest wait of its kind but one tenth.
-    fn usual(&self, key: Option<Cause>) -> u64 {
-        let list = self.lengths(key);
-        list.get(list.len().saturating_sub(1) * 9 / 10).copied().unwrap_or(0)
-    }
-
-    /// Whether a wait stands out against all others of its kind; `None` if there are too few to say.
-    fn stands_out(&self, length: Nanos, key: Option<Cause>) -> Option<bool> {
-        let known = self.lengths(key).len() >= HABIT;
-        known.then(|| length.0 >= self.usual(key).saturating_mul(FACTOR))
-    }
-
-    /// Whether the thread normally comes to a CPU several times in a span of this length.
-    fn is_lively(&self, length: Nanos) -> bool {
-        self.lengths(None).len() >= HABIT && self.usual(None).saturating_mul(FACTOR) <= length.0
-    }
-
-    /// Whether a long wait is a harm and not the thread's way of life.
-    fn is_unusual(
-        &self,
-        model: &Model<'_>,
-        length: Nanos,
-        cause: Cause,
-        wait: Option<WaitId>,
-    ) -> bool {
-        let site = wait.map(|id| model.sites.of(id));
-        let known_lock = site.is_some_and(|site| site.known_lock);
-        // What a new process does first may be to wait for its turn.
-        if self.born_here && site.is_some_and(|site| model.sites.name(site) == "file lock") {
-            return false;
-        }
-        let wait = wait.map(|id| model.states.wait(id));
-        if wait.is_some_and(|wait| wait.open_start && wait.open_end) {
-            return false;
-        }
-        match cause {
-            // Nobody rests at these: a long wait is a harm even if all are long.
-            Cause::MmapLock
-            | Cause::VmaLock
-            | Cause::Rwsem
-            | Cause::Mutex
-            | Cause::Stopped
-            | Cause::MemoryLimit
-            | Cause::CpuThrottle
-            | Cause::Reclaim
-            | Cause::Compaction
-            | Cause::Swap => true,
-            // Reading its files is what a new process does.
-            Cause::DiskIo | Cause::PageFaultIo | Cause::FsJournal | Cause::Network => {
-                !self.born_here && self.stands_out(length, Some(cause)) != Some(false)
-            }
-            Cause::Futex if known_lock => self.stands_out(length, Some(cause)) != Some(false),
-            Cause::Futex => !self.born_here && self.stands_out(length, None) == Some(true),
-            Cause::CpuStarvation => {
-                !self.born_here
-                    && length >= LONG_FOR_A_CPU
-                    && self.stands_out(length, Some(cause)) == Some(true)
-            }
-            Cause::MemorySyscall | Cause::Unknown => false,
-        }
-    }
-}
-
-/// On a busy machine a thread waits tens of milliseconds for a CPU as a matter of course.
-const LONG_FOR_A_CPU: Nanos = Nanos(100_000_000);
 /// A wait that is nobody's routine is told from this length on, though others ran meanwhile.
 const LONG_FOR_ONE_OF_MANY: Nanos = Nanos(500_000_000);
 /// The only working thread of a process waits for longer before it counts as starved.
