@@ -15,9 +15,14 @@ pub(crate) struct Habits {
 }
 
 /// So many waits make a habit.
-const HABIT: usize = 8;
+pub(crate) const HABIT: usize = 8;
 /// By so much a wait stands out against the longest but one tenth.
-const FACTOR: u64 = 4;
+pub(crate) const FACTOR: u64 = 4;
+
+/// The longest but one tenth of some lengths, which are sorted; 0 if there are none.
+pub(crate) fn usual(lengths: &[u64]) -> u64 {
+    lengths.get(lengths.len().saturating_sub(1) * 9 / 10).copied().unwrap_or(0)
+}
 
 impl Habits {
     pub fn new(model: &Model<'_>, thread: ThreadId) -> Self {
@@ -61,8 +66,7 @@ impl Habits {
 
     /// The longest wait of its kind but one tenth.
     fn usual(&self, key: Option<Cause>) -> u64 {
-        let list = self.lengths(key);
-        list.get(list.len().saturating_sub(1) * 9 / 10).copied().unwrap_or(0)
+        usual(self.lengths(key))
     }
 
     /// Whether a wait stands out against all others of its kind; `None` if there are too few to say.

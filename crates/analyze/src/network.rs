@@ -6,6 +6,7 @@
 
 use coldcase_ingest::capture::{Capture, Context, Nanos, ThreadId, Wakeup};
 
+use crate::habits::{self, FACTOR, HABIT};
 use crate::model::Model;
 use crate::names;
 use crate::rules::WaitKind;
@@ -17,10 +18,6 @@ use crate::windows::RawWindow;
 
 /// The rule's name for a thread that waits in a receive.
 const RECEIVE: &str = "socket receive";
-/// So many waits make a habit.
-const HABIT: usize = 8;
-/// By so much a late answer stands out against the slowest but one tenth.
-const FACTOR: u64 = 4;
 
 /// The receives in which a thread waited far longer than it usually does.
 pub(crate) fn late_answers(capture: &Capture, states: &ThreadStates, sites: &Sites) -> Vec<WaitId> {
@@ -39,10 +36,10 @@ pub(crate) fn late_answers(capture: &Capture, states: &ThreadStates, sites: &Sit
         if receives.len() < HABIT || rests < HABIT {
             continue;
         }
-        receives.sort_unstable();
-        let (usual, _) = receives[(receives.len() - 1) * 9 / 10];
-        let after = receives.partition_point(|(length, _)| *length < usual.saturating_mul(FACTOR));
-        late.extend(receives[after..].iter().map(|(_, id)| id));
+        let mut lengths: Vec<u64> = receives.iter().map(|(length, _)| *length).collect();
+        lengths.sort_unstable();
+        let long = habits::usual(&lengths).saturating_mul(FACTOR);
+        late.extend(receives.iter().filter(|(length, _)| *length >= long).map(|(_, id)| id));
     }
     late
 }
