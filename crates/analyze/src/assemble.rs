@@ -214,6 +214,7 @@ fn summary(capture: &Capture) -> CaptureSummary {
         hostname: origin.hostname.clone(),
         command: origin.command.clone(),
         span: capture.span,
+        wall_clock: origin.wall_clock,
         events,
         lost_events: capture.lost_events(),
         warnings: capture.warnings.clone(),

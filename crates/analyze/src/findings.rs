@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use coldcase_ingest::capture::{Nanos, Span, Syscall, Timestamp, WhyNoSymbol};
+use coldcase_ingest::capture::{Nanos, Span, Syscall, Timestamp, WallClock, WhyNoSymbol};
 
 use crate::details::Details;
 
@@ -49,6 +49,8 @@ pub struct CaptureSummary {
     pub command: Vec<String>,
     /// From the first event to the last.
     pub span: Option<Span>,
+    /// One moment on the capture's clock and on the wall's.
+    pub wall_clock: Option<WallClock>,
     /// Records by event name, sorted by name.
     pub events: Vec<(String, u64)>,
     /// Events that the recording lost.

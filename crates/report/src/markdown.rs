@@ -50,6 +50,10 @@ fn verdict(page: &mut String, document: &Document) {
         push(page, "");
     }
     push(page, &escape(&document.summary));
+    if let Some(when) = &document.when {
+        push(page, "");
+        push(page, when);
+    }
     if let Some(container) = &document.container {
         push(page, "");
         push(page, &escape(container));

@@ -50,6 +50,9 @@ impl Page {
         });
         self.line(&format!("{headline}{badge}"));
         self.wrapped(&document.summary, "  ", "  ");
+        if let Some(when) = &document.when {
+            self.wrapped(when, "  ", "  ");
+        }
         if let Some(container) = &document.container {
             self.wrapped(container, "  ", "  ");
         }

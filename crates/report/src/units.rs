@@ -3,6 +3,9 @@
 //! Durations carry three significant figures, because a reader compares them and does not compute with
 //! them; sizes also carry the exact number of bytes where somebody may search for it.
 
+use std::time::Duration;
+
+use chrono::{DateTime, SecondsFormat, Utc};
 use coldcase_ingest::capture::Nanos;
 
 /// `1.42 s`, `812 ms`, `45.3 µs`, `7 ns`.
@@ -16,6 +19,21 @@ pub(crate) fn duration(time: Nanos) -> String {
         }
     }
     format!("{} ns", time.0)
+}
+
+/// `2026-11-18 14:02:33.123 UTC`, of nanoseconds since 1970.
+pub(crate) fn utc(wall_ns: u64) -> String {
+    moment(wall_ns).format("%Y-%m-%d %H:%M:%S%.3f UTC").to_string()
+}
+
+/// `2026-11-18T14:02:33.123456Z` (RFC 3339), of nanoseconds since 1970.
+pub(crate) fn rfc_3339(wall_ns: u64) -> String {
+    moment(wall_ns).to_rfc3339_opts(SecondsFormat::Micros, true)
+}
+
+fn moment(wall_ns: u64) -> DateTime<Utc> {
+    let seconds = Duration::from_nanos(wall_ns);
+    DateTime::UNIX_EPOCH + seconds
 }
 
 /// A round time on a scale: `0`, `200 ms`, `3 s`, `1.5 s`.

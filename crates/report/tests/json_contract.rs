@@ -22,7 +22,7 @@ const CULPRIT: &[&str] = &[
     "user_stack",
 ];
 const FREEZE: &[&str] =
-    &["process", "start_s", "end_s", "duration_ms", "threads_blocked", "blocked_ms"];
+    &["process", "start_s", "end_s", "start_utc", "duration_ms", "threads_blocked", "blocked_ms"];
 
 fn parsed(findings: &Findings) -> Value {
     serde_json::from_str(&coldcase_report::json(findings)).expect("the report is JSON")
@@ -96,6 +96,7 @@ fn the_incident_in_figures() {
     assert_eq!(verdict["grade"], "strong");
     assert_eq!(verdict["freeze"]["process"]["pid"], 4711);
     assert_eq!(verdict["freeze"]["start_s"], 8643.108);
+    assert_eq!(verdict["freeze"]["start_utc"], "2026-11-20T14:02:35.358000Z");
     assert_eq!(verdict["freeze"]["duration_ms"], 1182.0);
     assert_eq!(verdict["freeze"]["blocked_ms"], 7021.4);
     assert_eq!(verdict["lock"]["address"], "0xffff9c41c2a83e68");
@@ -124,7 +125,7 @@ fn unknown_is_null_and_never_zero_or_empty() {
     let report = parsed(&sample::folded::findings());
     let verdict = &report["verdict"];
     assert_eq!(verdict["grade"], "circumstantial");
-    for key in ["start_s", "end_s", "duration_ms"] {
+    for key in ["start_s", "end_s", "start_utc", "duration_ms"] {
         assert_eq!(verdict["freeze"][key], Value::Null);
     }
     for key in ["pid", "tid", "bytes", "start_s", "duration_ms", "held_ms"] {

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::Timestamp;
+
 /// The recording's own words about itself; each may be missing.
 #[derive(Clone, Default, PartialEq, Eq, Debug)]
 pub struct Origin {
@@ -53,6 +55,15 @@ pub struct WallClock {
     pub clock_ns: u64,
     /// Since 1970-01-01 UTC, in nanoseconds.
     pub wall_ns: u64,
+}
+
+impl WallClock {
+    /// A moment of the capture on the wall's clock: nanoseconds since 1970-01-01 UTC; `None` before that.
+    #[must_use]
+    pub fn wall_ns_at(self, at: Timestamp) -> Option<u64> {
+        let since = i128::from(at.0) - i128::from(self.clock_ns);
+        u64::try_from(i128::from(self.wall_ns) + since).ok()
+    }
 }
 
 /// Input formats.

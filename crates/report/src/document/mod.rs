@@ -23,6 +23,8 @@ use crate::{names, words};
 pub(crate) struct Document {
     pub headline: String,
     pub summary: String,
+    /// From when to when it froze, on the wall's clock where that is known.
+    pub when: Option<String>,
     pub fingerprint: Option<String>,
     /// None where nothing froze.
     pub badge: Option<Badge>,
@@ -71,6 +73,7 @@ impl Document {
         Self {
             headline: words::headline(findings),
             summary: words::findings_summary(findings),
+            when: words::when(findings),
             fingerprint: verdict.fingerprint.as_deref().map(names::name),
             badge: badge(findings),
             tiles: tiles::tiles(findings),

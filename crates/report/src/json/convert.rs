@@ -1,10 +1,10 @@
 //! From findings to their JSON form.
 
 use coldcase_analyze::findings as from;
-use coldcase_ingest::capture::{Nanos, Timestamp, WhyNoSymbol};
+use coldcase_ingest::capture::{Nanos, Timestamp, WallClock, WhyNoSymbol};
 
 use super::dto;
-use crate::words;
+use crate::{units, words};
 
 const SCHEMA: &str = "coldcase.findings/1";
 
@@ -14,7 +14,7 @@ impl<'a> From<&'a from::Findings> for dto::Document<'a> {
             schema: SCHEMA,
             capture: dto::Capture::from(&findings.capture),
             verdict: verdict(findings),
-            windows: findings.windows.iter().map(dto::Window::from).collect(),
+            windows: findings.windows.iter().map(|row| window(findings, row)).collect(),
             wait_sites: harmful(findings).map(dto::WaitSite::from).collect(),
             contention: findings.contention.as_ref().map(dto::Contention::from),
             memory_events: findings.memory_events.iter().map(dto::MemoryEvent::from).collect(),
@@ -50,7 +50,9 @@ fn verdict(findings: &from::Findings) -> dto::Verdict<'_> {
     let verdict = &findings.verdict;
     dto::Verdict {
         outcome: verdict.outcome.word(),
-        window: findings.worst().map_or_else(|| no_window(findings), dto::Window::from),
+        window: findings
+            .worst()
+            .map_or_else(|| no_window(findings), |worst| window(findings, worst)),
         fingerprint: verdict.fingerprint.as_deref(),
         container: verdict.container.as_ref().map(container),
         ruled_out: verdict
@@ -86,38 +88,37 @@ fn no_window(findings: &from::Findings) -> dto::Window<'_> {
     }
 }
 
-impl<'a> From<&'a from::Window> for dto::Window<'a> {
-    fn from(window: &'a from::Window) -> Self {
-        Self {
-            cause: window.cause.map(from::Cause::word),
-            grade: window.grade.word(),
-            summary: words::window_summary(window),
-            freeze: Some(dto::Freeze::from(&window.freeze)),
-            lock: window.lock.as_ref().map(lock),
-            culprit: window.culprit.as_ref().map(dto::Culprit::from),
-            evidence: &window.evidence,
-            blame: window.blame.iter().map(dto::Blame::from).collect(),
-            chain: window.chain.iter().map(dto::Link::from).collect(),
-            without_culprit: window.without_culprit.map(|without| dto::WithoutCulprit {
-                longest_ms: millis(without.longest),
-                recovered_ms: millis(without.recovered),
-            }),
-        }
+fn window<'a>(findings: &from::Findings, window: &'a from::Window) -> dto::Window<'a> {
+    dto::Window {
+        cause: window.cause.map(from::Cause::word),
+        grade: window.grade.word(),
+        summary: words::window_summary(window),
+        freeze: Some(freeze(&window.freeze, findings.capture.wall_clock)),
+        lock: window.lock.as_ref().map(lock),
+        culprit: window.culprit.as_ref().map(dto::Culprit::from),
+        evidence: &window.evidence,
+        blame: window.blame.iter().map(dto::Blame::from).collect(),
+        chain: window.chain.iter().map(dto::Link::from).collect(),
+        without_culprit: window.without_culprit.map(|without| dto::WithoutCulprit {
+            longest_ms: millis(without.longest),
+            recovered_ms: millis(without.recovered),
+        }),
     }
 }
 
-impl<'a> From<&'a from::Freeze> for dto::Freeze<'a> {
-    fn from(freeze: &'a from::Freeze) -> Self {
-        Self {
-            process: dto::Process { pid: freeze.pid, comm: text(&freeze.comm) },
-            start_s: freeze.span.map(|span| seconds(span.start)),
-            end_s: freeze.span.map(|span| seconds(span.end)),
-            duration_ms: freeze.span.map(|span| millis(span.duration())),
-            threads_blocked: freeze.threads_blocked,
-            blocked_ms: millis(freeze.blocked),
-            open_start: freeze.open_start,
-            open_end: freeze.open_end,
-        }
+fn freeze(freeze: &from::Freeze, wall_clock: Option<WallClock>) -> dto::Freeze<'_> {
+    let start_wall = wall_clock.zip(freeze.span);
+    let start_wall = start_wall.and_then(|(wall, span)| wall.wall_ns_at(span.start));
+    dto::Freeze {
+        process: dto::Process { pid: freeze.pid, comm: text(&freeze.comm) },
+        start_s: freeze.span.map(|span| seconds(span.start)),
+        end_s: freeze.span.map(|span| seconds(span.end)),
+        start_utc: start_wall.map(units::rfc_3339),
+        duration_ms: freeze.span.map(|span| millis(span.duration())),
+        threads_blocked: freeze.threads_blocked,
+        blocked_ms: millis(freeze.blocked),
+        open_start: freeze.open_start,
+        open_end: freeze.open_end,
     }
 }
 

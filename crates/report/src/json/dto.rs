@@ -78,6 +78,7 @@ pub(super) struct Freeze<'a> {
     pub process: Process<'a>,
     pub start_s: Option<f64>,
     pub end_s: Option<f64>,
+    pub start_utc: Option<String>,
     pub duration_ms: Option<f64>,
     pub threads_blocked: u32,
     pub blocked_ms: f64,

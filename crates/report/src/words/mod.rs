@@ -24,4 +24,4 @@ pub(crate) use picture::{
     heat_caption, heat_cell, heat_title, lanes_left_out, provenance, role_heading, sites_title,
     timeline_title,
 };
-pub(crate) use summary::{at_least, findings_summary, paragraph, process, window_summary};
+pub(crate) use summary::{at_least, findings_summary, paragraph, process, when, window_summary};

@@ -20,6 +20,7 @@ pub(crate) fn findings_summary(findings: &Findings) -> String {
 pub(crate) fn paragraph(findings: &Findings) -> String {
     let verdict = &findings.verdict;
     let mut parts = vec![findings_summary(findings)];
+    parts.extend(when(findings));
     parts.extend(verdict.container.as_ref().map(container_sentence));
     if let Some(remedy) = verdict.remedies.first() {
         let action = names::text(&remedy.action);
@@ -32,6 +33,15 @@ pub(crate) fn paragraph(findings: &Findings) -> String {
 /// What one freeze was.
 pub(crate) fn window_summary(window: &Window) -> String {
     format!("{} {}", what_froze(window), who_did_it(window))
+}
+
+/// `From 2026-11-18 14:02:33.123 UTC, 2057.968123 s to 2066.757890 s on the capture's clock.`
+pub(crate) fn when(findings: &Findings) -> Option<String> {
+    let span = findings.worst()?.freeze.span?;
+    let wall = findings.capture.wall_clock.and_then(|wall| wall.wall_ns_at(span.start));
+    let from =
+        wall.map_or_else(|| "From ".to_owned(), |wall| format!("From {}: ", units::utc(wall)));
+    Some(format!("{from}{} s to {} s on the capture's clock.", span.start, span.end))
 }
 
 /// `at least ` where the freeze reaches beyond the recording.

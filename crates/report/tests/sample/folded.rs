@@ -13,6 +13,7 @@ pub fn findings() -> Findings {
         hostname: None,
         command: Vec::new(),
         span: None,
+        wall_clock: None,
         events: vec![("stacks".to_owned(), 7)],
         lost_events: 0,
         warnings: vec!["A folded profile has no times: sums are lower bounds.".to_owned()],

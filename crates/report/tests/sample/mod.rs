@@ -11,7 +11,7 @@ pub mod quiet;
 pub mod unexplained;
 
 use coldcase_analyze::findings::{CaptureSummary, Findings, FrameView, SymbolCounts, ThreadName};
-use coldcase_ingest::capture::{Nanos, Span, Timestamp, WhyNoSymbol};
+use coldcase_ingest::capture::{Nanos, Span, Timestamp, WallClock, WhyNoSymbol};
 
 /// One of each kind.
 pub fn all() -> [Findings; 5] {
@@ -88,6 +88,11 @@ pub fn capture() -> CaptureSummary {
             .map(str::to_owned)
             .to_vec(),
         span: Some(span(0, 3_200)),
+        // 2026-11-20, a second before `at(0)`.
+        wall_clock: Some(WallClock {
+            clock_ns: 8_641_000_000_000,
+            wall_ns: 1_795_183_353_250_000_000,
+        }),
         events: vec![
             ("lock:contention_begin".to_owned(), 5_812),
             ("lock:contention_end".to_owned(), 5_812),
