@@ -15,7 +15,7 @@ pub fn findings() -> Findings {
         span: None,
         events: vec![("stacks".to_owned(), 7)],
         lost_events: 0,
-        warnings: vec!["A folded profile has no times: sums are lower bounds.".to_owned()],
+        warnings: vec!["A folded profile has no times: sums are lower bounds.".into()],
         symbols: SymbolCounts {
             kernel_resolved: 24,
             kernel_total: 24,
@@ -40,7 +40,7 @@ fn window() -> Window {
     Window {
         cause: Some(Cause::MmapLock),
         grade: Grade::Circumstantial,
-        evidence: vec!["ingest stands in mmap and never waits for mmap_lock.".to_owned()],
+        evidence: vec!["ingest stands in mmap and never waits for mmap_lock.".into()],
         freeze: Freeze {
             pid: None,
             comm: "serve".to_owned(),
