@@ -103,9 +103,8 @@ pub(crate) fn evidence(
             );
         }
     }
-    let unknown = unknown(leaves);
-    if unknown > Nanos::ZERO {
-        let share = 100.0 * unknown.share_of(total);
+    let share = 100.0 * unknown(leaves).share_of(total);
+    if share >= 0.1 {
         evidence.push(format!("for {share:.1} % of the waiting nobody is known").into());
     }
     if losses::any(model.capture, raw.span) {

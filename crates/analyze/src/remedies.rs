@@ -2,7 +2,12 @@
 
 use coldcase_ingest::capture::Syscall;
 
-use crate::findings::{Cause, Container, Operation, Remedy, SiteTotal, Window};
+use crate::findings::{Cause, Container, Culprit, Operation, Remedy, SiteTotal, Window};
+
+/// Wait sites of `rules.txt` that have remedies of their own.
+const PYTHON: &str = "Python's interpreter lock";
+const FREEZER: &str = "frozen by the cgroup freezer";
+const DEBUGGER: &str = "stopped by a debugger";
 
 /// Remedies for a freeze, the most fitting first; `sites` are the waits inside it.
 pub(crate) fn of(
@@ -23,9 +28,11 @@ pub(crate) fn of(
         }
         _ => None,
     };
-    let of_cause = window.cause.and_then(|cause| of_cause(cause, operation));
+    let of_cause = window.cause.and_then(|cause| of_cause(window, cause, operation));
     let newer = of_kernel(window, kernel, sites);
-    first.into_iter().chain(of_call).chain(of_cause).chain(newer).collect()
+    let both =
+        if window.cause == Some(Cause::Futex) { [of_cause, of_call] } else { [of_call, of_cause] };
+    first.into_iter().chain(both.into_iter().flatten()).chain(newer).collect()
 }
 
 fn remedy(action: &str, cost: &str) -> Remedy {
@@ -71,19 +78,42 @@ fn of_memory_call(window: &Window, operation: Operation) -> Option<Remedy> {
         }
         _ => return None,
     };
+    if window.culprit.as_ref().is_some_and(is_small) {
+        return Some(remedy(
+            "The call is small: look at what its thread waited for while it held the lock, and end that",
+            "depends on what it was",
+        ));
+    }
     Some(match call {
         S::Mmap if flag("MAP_POPULATE") => remedy(
             "Map without MAP_POPULATE and touch the pages from the thread that needs them, or populate in steps of \
-             some 10 MB (madvise MADV_POPULATE_WRITE)",
+             about 10 MB (madvise MADV_POPULATE_WRITE)",
             "page faults are spread over the first use",
         ),
-        S::Mmap | S::Brk | S::Mremap | S::Mlock | S::Mlock2 | S::Mlockall => remedy(
+        S::Mlock | S::Mlock2 | S::Mlockall => remedy(
+            "Lock memory in steps of about 10 MB, or with MLOCK_ONFAULT or MCL_ONFAULT, which leave filling to the first use: \
+             the whole range is filled under the lock otherwise",
+            "pages fault in on first use",
+        ),
+        S::Mmap if window.culprit.as_ref().is_some_and(|culprit| culprit.bytes.is_none()) => {
+            remedy(
+                "The call filled its pages under the lock: look for MAP_POPULATE, and for mlockall(MCL_FUTURE), and do without \
+             them or in steps of about 10 MB",
+                "page faults are spread over the first use",
+            )
+        }
+        S::Mmap | S::Brk | S::Mremap => remedy(
             "If the program uses mlockall(MCL_FUTURE), drop it: it fills every new mapping at once, under the lock; \
              lock what must not be swapped in steps, or use MCL_ONFAULT and MLOCK_ONFAULT",
             "pages fault in on first use",
         ),
+        S::Madvise if flag("MADV_DONTNEED") => remedy(
+            "Give memory back in steps of about 10 MB and off the path of requests. An allocator that returns memory by \
+             itself can be told to keep it (M_TRIM_THRESHOLD, jemalloc's dirty_decay_ms)",
+            "memory is returned more slowly",
+        ),
         S::Munmap | S::Madvise => remedy(
-            "Give memory back in steps of some 10 MB and off the path of requests; madvise(MADV_DONTNEED) holds the \
+            "Give memory back in steps of about 10 MB and off the path of requests; madvise(MADV_DONTNEED) holds the \
              lock as a reader only. An allocator that returns memory by itself can be told to keep it \
              (M_TRIM_THRESHOLD, jemalloc's dirty_decay_ms)",
             "memory is returned more slowly",
@@ -108,12 +138,36 @@ fn of_memory_call(window: &Window, operation: Operation) -> Option<Remedy> {
     })
 }
 
-fn of_cause(cause: Cause, operation: Option<Operation>) -> Option<Remedy> {
+/// Whether a call's size cannot be what made it long: the kernel works off a megabyte within a millisecond.
+fn is_small(culprit: &Culprit) -> bool {
+    culprit.bytes.is_some_and(|bytes| bytes < 1_000_000)
+}
+
+fn of_cause(window: &Window, cause: Cause, operation: Option<Operation>) -> Option<Remedy> {
+    let site = window.chain.first().map_or("", |link| link.site.as_str());
+    let computed = || {
+        let activity = window.culprit.iter().flat_map(|culprit| &culprit.activity);
+        activity
+            .max_by_key(|share| share.time)
+            .is_some_and(|most| most.what.starts_with("on a CPU"))
+    };
     Some(match (cause, operation) {
         (Cause::Futex, Some(Operation::RuntimePause)) => remedy(
             "Look up the pause in the runtime's own log (-Xlog:gc,safepoint), and give the collector less to do at \
              once: a heap that fits, a concurrent collector, no System.gc()",
             "memory, or CPU time while the program runs",
+        ),
+        (Cause::Futex, _) if site == PYTHON => remedy(
+            "Do the long computation in another process (multiprocessing), or in code that lets go of the interpreter lock",
+            "memory, and copies between processes",
+        ),
+        (Cause::Futex, Some(Operation::Syscall(call))) => remedy(
+            &format!("Call {} when the program's lock is not held", call.name()),
+            "a change of the program",
+        ),
+        (Cause::Futex, _) if computed() => remedy(
+            "Compute outside of the lock: copy under it what is needed, or hold it in shorter pieces",
+            "a change of the program",
         ),
         (Cause::Futex, _) => remedy(
             "Shorten what is done under the lock: no I/O, no sleeping, no large allocation while it is held",
@@ -123,6 +177,15 @@ fn of_cause(cause: Cause, operation: Option<Operation>) -> Option<Remedy> {
             "Keep the long call off the file, directory or device that the others use, or make it shorter",
             "a change of the program",
         ),
+        (Cause::DiskIo, Some(Operation::Syscall(call)))
+            if !matches!(call, Syscall::Fsync | Syscall::Fdatasync) =>
+        {
+            remedy(
+                "Spread write-back (vm.dirty_background_bytes), take long reads and writes off the path of requests, or \
+                 look for the limit or the neighbour that slows the disk",
+                "a change of the program, or a faster disk",
+            )
+        }
         (Cause::DiskIo | Cause::FsJournal, _) => remedy(
             "Take fsync off the path of requests, spread write-back (vm.dirty_background_bytes), or look for the \
              limit or the neighbour that slows the disk",
@@ -161,9 +224,22 @@ fn of_cause(cause: Cause, operation: Option<Operation>) -> Option<Remedy> {
             "Give the service more CPUs or weight (cpu.weight), or move the neighbour that took them",
             "CPU time for others",
         ),
-        (Cause::Stopped, None) => {
-            remedy("Find who stops the process: record signal:signal_generate next time", "none")
-        }
+        (Cause::Stopped, _) if site == FREEZER => remedy(
+            "Find what writes cgroup.freeze or freezer.state: a pause of the container, a snapshot, a manager of resources",
+            "a look at the container's host",
+        ),
+        (Cause::Stopped, _) if site == DEBUGGER => remedy(
+            "Find who attaches to the process: a debugger, strace, gcore, a handler of crashes",
+            "no stacks from a live process",
+        ),
+        (Cause::Stopped, Some(_)) => remedy(
+            "Ask why the sender of the signal stops the process: a snapshot, a job's control, an operator",
+            "a change of the sender",
+        ),
+        (Cause::Stopped, None) => remedy(
+            "Find who stops the process: record signal:signal_generate next time",
+            "a recording",
+        ),
         _ => return None,
     })
 }

@@ -16,7 +16,7 @@ pub fn markdown(findings: &Findings) -> String {
     let mut page = String::new();
     verdict(&mut page, &document);
     list(&mut page, "Why", &document.evidence);
-    list(&mut page, "Mind", &document.about.warnings);
+    list(&mut page, "Note", &document.about.warnings);
     remedies(&mut page, &document.remedies);
     chain(&mut page, &document);
     blame(&mut page, &document);

@@ -26,7 +26,7 @@ pub fn terminal(findings: &Findings, color: bool) -> String {
     page.pairs("Ruled out", &document.ruled_out);
     page.pairs("This capture cannot tell", &document.cannot_tell);
     page.remedies(&document.remedies);
-    page.bullets("Mind", &document.about.warnings, EVIDENCE);
+    page.bullets("Note", &document.about.warnings, EVIDENCE);
     page.text
 }
 

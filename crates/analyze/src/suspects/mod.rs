@@ -54,11 +54,14 @@ const ALL: &[Suspect] = &[
     network::NETWORK,
 ];
 
-/// Examines every cause but the one that was found.
+/// Examines every cause but the one that was found, and what that is made of.
 pub(crate) fn examine(model: &Model<'_>, raw: &RawWindow, window: &Window) -> Suspects {
     let case = Case { model, raw, window };
     let mut suspects = Suspects::default();
-    for suspect in ALL.iter().filter(|suspect| Some(suspect.cause) != window.cause) {
+    let others = ALL
+        .iter()
+        .filter(|suspect| !window.cause.is_some_and(|cause| has_part_in(suspect.cause, cause)));
+    for suspect in others {
         match cannot_tell(model, suspect) {
             Some(missing) => suspects.cannot_tell.push(missing),
             None => {
@@ -69,6 +72,18 @@ pub(crate) fn examine(model: &Model<'_>, raw: &RawWindow, window: &Window) -> Su
         }
     }
     suspects
+}
+
+/// Whether one cause is the other, or what the other is made of: who waits for a journal waits for its disk.
+fn has_part_in(part: Cause, cause: Cause) -> bool {
+    let parts: &[Cause] = match cause {
+        Cause::FsJournal | Cause::PageFaultIo => &[Cause::DiskIo],
+        Cause::Swap => &[Cause::DiskIo, Cause::PageFaultIo],
+        Cause::MemoryLimit => &[Cause::Reclaim, Cause::Swap, Cause::DiskIo],
+        Cause::Reclaim => &[Cause::Swap, Cause::DiskIo],
+        _ => &[],
+    };
+    part == cause || parts.contains(&part)
 }
 
 /// The causes that a capture could not have shown.

@@ -11,6 +11,8 @@
 //!                  +-----0-------+0.5 s-----+1.0 s-----------+
 //! ```
 
+use std::cmp::Reverse;
+
 use coldcase_analyze::findings::{Findings, Lane, Role, Segment, Timeline};
 use coldcase_ingest::capture::{Nanos, Span, Timestamp};
 
@@ -222,10 +224,10 @@ pub(super) fn windows(canvas: &mut Canvas<'_>, timeline: &Timeline, top: f64, bo
 
 /// How long a freeze was, at least if it reaches beyond the recording.
 pub(crate) fn freeze_label(findings: &Findings, shown: Span) -> String {
+    // Freezes of two processes may overlap: this is the one that covers most of what is shown, and little else.
+    let fit = |span: Span| Some((span.intersect(shown)?.duration(), Reverse(span.duration())));
     let freezes = findings.windows.iter().map(|window| &window.freeze);
-    let known = freezes
-        .into_iter()
-        .find(|freeze| freeze.span.is_some_and(|span| span.intersect(shown).is_some()));
+    let known = freezes.max_by_key(|freeze| freeze.span.and_then(fit));
     let length = known.and_then(|freeze| freeze.span).unwrap_or(shown).duration();
     let open = known.map_or("", words::at_least);
     words::freeze_label(open, &units::duration(length))

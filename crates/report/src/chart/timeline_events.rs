@@ -1,6 +1,6 @@
 //! Above the lanes: the culprit's operation, and the large memory calls.
 
-use coldcase_analyze::findings::{Culprit, Findings, MemoryEvent};
+use coldcase_analyze::findings::{Culprit, Findings, MemoryEvent, Window};
 use coldcase_ingest::capture::{Span, Timestamp};
 
 use super::font::{fit, width};
@@ -26,8 +26,9 @@ fn operation_label(culprit: &Culprit) -> (String, String) {
 
 /// The culprit's operation inside `shown`, with its label.
 pub(crate) fn operation_of(findings: &Findings, shown: Span) -> Option<(Span, String)> {
-    let culprit = findings.worst()?.culprit.as_ref()?;
-    Some((call_span(culprit, shown)?, operation_label(culprit).0))
+    let window = findings.worst()?;
+    let culprit = window.culprit.as_ref()?;
+    Some((call_span(window, culprit, shown)?, operation_label(culprit).0))
 }
 
 /// The large memory calls inside `shown` but for the culprit's, those of the frozen process first and then by size,
@@ -48,10 +49,9 @@ pub(crate) fn memory_of(
 }
 
 fn operation(canvas: &mut Canvas<'_>) {
-    let Some(culprit) = canvas.findings.worst().and_then(|window| window.culprit.as_ref()) else {
-        return;
-    };
-    let Some(span) = call_span(culprit, canvas.shown) else { return };
+    let Some(window) = canvas.findings.worst() else { return };
+    let Some(culprit) = &window.culprit else { return };
+    let Some(span) = call_span(window, culprit, canvas.shown) else { return };
     let text = canvas.size.text;
     let height = text * 1.9;
     let (left, right) = (canvas.x(span.start), canvas.x(span.end));
@@ -98,10 +98,11 @@ fn beside(canvas: &mut Canvas<'_>, area: Area, baseline: f64, label: &str) {
     }
 }
 
-/// The call's time; one whose end is not recorded lasts to the end of the picture.
-fn call_span(culprit: &Culprit, shown: Span) -> Option<Span> {
+/// The call's time; one whose end is not recorded lasts as long as the freeze.
+fn call_span(window: &Window, culprit: &Culprit, shown: Span) -> Option<Span> {
     let start = culprit.start?;
-    let end = culprit.duration.map_or(shown.end, |time| start.plus(time));
+    let frozen_until = window.freeze.span.map_or(shown.end, |freeze| freeze.end);
+    let end = culprit.duration.map_or(frozen_until, |time| start.plus(time));
     Span::new(start, end).intersect(shown)
 }
 

@@ -111,7 +111,7 @@ fn badge(findings: &Findings) -> Option<Badge> {
         Outcome::CauseFound => (words::grade_label(window.grade), window.grade),
         _ => (words::CAUSE_UNKNOWN, Grade::Undetermined),
     };
-    Some(Badge { label, meaning: words::grade_meaning(grade), class: grade.word() })
+    Some(Badge { label, meaning: words::grade_meaning(window, grade), class: grade.word() })
 }
 
 fn pairs<'a, T>(rows: &'a [T], texts: impl Fn(&'a T) -> (&'a str, &'a str)) -> Vec<Pair> {

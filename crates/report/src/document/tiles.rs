@@ -97,7 +97,10 @@ fn nobody(cause: Option<Cause>) -> Tile {
         Some(cause) if !cause.is_lock() && cause != Cause::Unknown => Tile {
             label: "Cause",
             value: words::cause_label(cause).to_owned(),
-            note: "no single thread is to blame".to_owned(),
+            note: match cause {
+                Cause::CpuStarvation | Cause::Stopped | Cause::Network => String::new(),
+                _ => "no single thread is to blame".to_owned(),
+            },
             proof: None,
         },
         _ => unknown(CULPRIT, "not in this capture"),
@@ -139,10 +142,11 @@ fn quiet(findings: &Findings) -> Vec<Tile> {
     let blocked = Tile {
         label: "Blocked in sum",
         value: units::duration(sum),
-        note: "over all threads, rest not counted".to_owned(),
+        note: "over all threads, idle waits not counted".to_owned(),
         proof: None,
     };
     let longest = waits
+        .filter(|site| site.cause.is_some())
         .filter_map(|site| site.longest.map(|longest| (longest, site)))
         .max_by_key(|(longest, _)| *longest);
     let longest = longest.map_or_else(

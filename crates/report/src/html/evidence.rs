@@ -48,7 +48,7 @@ pub(super) fn evidence(findings: &Findings, context: &HtmlContext) -> Evidence {
             .enumerate()
             .map(|(at, proof)| row(findings, proofs, at, proof))
             .collect(),
-        look: look(proofs, context),
+        look: look(findings, proofs, context),
         again: context.command.iter().map(|word| quoted(word)).collect::<Vec<_>>().join(" "),
         inputs: context.inputs.iter().map(input).collect(),
     }
@@ -82,7 +82,11 @@ pub(crate) fn anchor(figure: Figure) -> &'static str {
 }
 
 /// `perf script` on the time and the threads of these events.
-fn look(proofs: &[Proof], context: &HtmlContext) -> Option<String> {
+fn look(findings: &Findings, proofs: &[Proof], context: &HtmlContext) -> Option<String> {
+    // perf reads its own files only.
+    if !findings.capture.format.starts_with("perf.data") {
+        return None;
+    }
     // A microsecond more on each side: perf rounds what it is given.
     const ROUNDING: Nanos = Nanos(1_000);
     let first = proofs.iter().map(|proof| proof.time).min()?.minus(ROUNDING);

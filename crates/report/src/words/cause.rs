@@ -76,7 +76,7 @@ pub(crate) fn kind_of_cause(cause: Cause) -> Kind {
 pub(crate) fn kind_label(kind: Kind) -> &'static str {
     match kind {
         Kind::MmapLock => "waiting for mmap_lock",
-        Kind::OtherLock => "waiting for another lock",
+        Kind::OtherLock => "waiting for a lock",
         Kind::Io => "waiting for I/O",
         Kind::Memory => "waiting for memory",
         Kind::Other => "stopped or unknown",

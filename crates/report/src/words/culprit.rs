@@ -82,7 +82,8 @@ pub(crate) fn operation_sized(call: Operation, bytes: Option<u64>, flags: &[Stri
 
 /// `in mmap of 3.36 GB (3,355,447,296 bytes) with MAP_POPULATE`, if the call is known.
 pub(super) fn in_call(culprit: &Culprit) -> Option<String> {
-    let mut text = during(culprit.operation?);
+    // Whoever holds a lock of the program is inside of it.
+    let mut text = during(culprit.operation.filter(|call| *call != Operation::UserLock)?);
     if let Some(bytes) = culprit.bytes {
         text.push_str(" of ");
         text.push_str(&units::exact_size(bytes));
@@ -99,10 +100,12 @@ fn during(call: Operation) -> String {
     match call {
         Operation::Khugepaged => "while making a huge page".to_owned(),
         Operation::NumaBalancing => "during NUMA balancing".to_owned(),
-        Operation::UserLock => "inside a lock of the program's own".to_owned(),
         Operation::RuntimePause => "for the program's runtime".to_owned(),
         Operation::Signal => "by sending a signal".to_owned(),
-        Operation::Syscall(_) | Operation::PageFault | Operation::ProcRead => {
+        Operation::Syscall(_)
+        | Operation::PageFault
+        | Operation::ProcRead
+        | Operation::UserLock => {
             format!("in {}", operation(call))
         }
     }

@@ -1,6 +1,6 @@
 //! Headlines, grades and reasons.
 
-use coldcase_analyze::findings::{Findings, Freeze, Grade, LockMode, Outcome};
+use coldcase_analyze::findings::{Cause, Findings, Grade, LockMode, Outcome, Window};
 use coldcase_ingest::capture::WhyNoSymbol;
 
 use super::at_least;
@@ -17,11 +17,18 @@ pub(crate) fn grade_label(grade: Grade) -> &'static str {
     }
 }
 
-/// What a grade means.
-pub(crate) fn grade_meaning(grade: Grade) -> &'static str {
+/// What the grade of a freeze rests on.
+pub(crate) fn grade_meaning(window: &Window, grade: Grade) -> &'static str {
+    let culprit = window.culprit.as_ref();
     match grade {
-        Grade::Proven => "The holder's own lock events show it.",
-        Grade::Strong => "Who woke whom, and the call's arguments, show it.",
+        Grade::Proven if window.lock.is_some() => "The holder's own lock events show it.",
+        Grade::Proven => "The kernel's own events show it.",
+        Grade::Strong if culprit.is_some_and(|culprit| culprit.bytes.is_some()) => {
+            "Who woke whom, and the call's arguments, show it."
+        }
+        Grade::Strong if window.lock.is_some() => "Who woke whom shows it.",
+        Grade::Strong if culprit.is_some() => "What this thread did at that moment shows it.",
+        Grade::Strong => "Where the threads stood shows it.",
         Grade::Circumstantial => {
             "Only an overlap in time, or sums without times, speak for it: check before you act."
         }
@@ -39,13 +46,19 @@ pub(crate) fn headline(findings: &Findings) -> String {
             "This capture cannot tell".to_owned()
         }
         None => "No freeze found".to_owned(),
-        Some(window) => frozen(&window.freeze),
+        Some(window) => frozen(window),
     }
 }
 
-fn frozen(freeze: &Freeze) -> String {
+fn frozen(window: &Window) -> String {
+    let freeze = &window.freeze;
     let name = names::name(&freeze.comm);
     match freeze.span {
+        // Its own long call froze it, and nobody else.
+        Some(span) if window.cause == Some(Cause::MemorySyscall) && freeze.threads_blocked == 1 => {
+            let time = units::duration(span.duration());
+            format!("A thread of {name} stood still for {}{time}", at_least(freeze))
+        }
         Some(span) => {
             format!("{name} froze for {}{}", at_least(freeze), units::duration(span.duration()))
         }

@@ -44,7 +44,7 @@ pub(crate) fn freeze_label(at_least: &str, length: &str) -> String {
 
 /// Below the axis of time.
 pub(crate) fn axis_caption(origin: Timestamp, has_freeze: bool) -> String {
-    let what = if has_freeze { "the begin of the freeze" } else { "the begin of the picture" };
+    let what = if has_freeze { "the start of the freeze" } else { "the start of the picture" };
     format!("time from {what}, {origin} s on the capture's clock")
 }
 
@@ -107,12 +107,12 @@ pub(crate) fn heat_title(column: Nanos) -> String {
 
 /// On a cell.
 pub(crate) fn heat_cell(begin: Nanos, threads: f64) -> String {
-    format!("{} after the begin of the recording: {threads:.1} {HEAT_UNIT}", units::duration(begin))
+    format!("{} after the start of the recording: {threads:.1} {HEAT_UNIT}", units::duration(begin))
 }
 
 /// Below the heat map: what its columns count from.
 pub(crate) fn heat_caption(start: Timestamp) -> String {
-    format!("columns count from the begin of the recording, {start} s on the capture's clock")
+    format!("columns count from the start of the recording, {start} s on the capture's clock")
 }
 
 /// Above the curve of blocked threads.

@@ -3,7 +3,7 @@
 use coldcase_analyze::findings::{
     Cause, Contention, Culprit, Findings, Freeze, Grade, Operation, Outcome, Window,
 };
-use coldcase_ingest::capture::Nanos;
+use coldcase_ingest::capture::{Nanos, Span};
 
 use super::cause::{nobody_but, threads_did};
 use super::container::container_sentence;
@@ -41,7 +41,11 @@ pub(crate) fn when(findings: &Findings) -> Option<String> {
     let wall = findings.capture.wall_clock.and_then(|wall| wall.wall_ns_at(span.start));
     let from =
         wall.map_or_else(|| "From ".to_owned(), |wall| format!("From {}: ", units::utc(wall)));
-    Some(format!("{from}{} s to {} s on the capture's clock.", span.start, span.end))
+    let others = match findings.windows.len() {
+        0 | 1 => String::new(),
+        count => format!(" The worst of {count} freezes in this capture."),
+    };
+    Some(format!("{from}{} s to {} s on the capture's clock.{others}", span.start, span.end))
 }
 
 /// `at least ` where the freeze reaches beyond the recording.
@@ -104,9 +108,22 @@ fn what_froze(window: &Window) -> String {
             format!("{were} {}", names::name(&link.site))
         }
         _ if is_pause(window) => "stood in a pause of the program's runtime".to_owned(),
-        (cause, _) => threads_did(cause.unwrap_or(Cause::Unknown)).to_owned(),
+        // A rule may know more of a program's lock than that it is one: `file lock`, `Python's interpreter lock`.
+        (Some(Cause::Futex), Some(link)) if link.site.ends_with("lock") => {
+            let article = if link.site.starts_with(char::is_lowercase) { "a " } else { "" };
+            format!("waited for {article}{}", names::name(&link.site))
+        }
+        (Some(cause), _) => threads_did(lock_itself(window).unwrap_or(cause)).to_owned(),
+        (None, _) => threads_did(Cause::Unknown).to_owned(),
     };
     match freeze.span {
+        Some(span) if window.cause == Some(Cause::MemorySyscall) && freeze.threads_blocked == 1 => {
+            let time = units::duration(span.duration());
+            format!(
+                "One thread of {process} stood still for {}{time}, and no other is seen to have waited for it.",
+                at_least(freeze)
+            )
+        }
         Some(span) => {
             let threads = threads(freeze);
             let time = units::duration(span.duration());
@@ -117,6 +134,13 @@ fn what_froze(window: &Window) -> String {
             format!("{} {did} for at least {sum} in sum.", named_threads(freeze))
         }
     }
+}
+
+/// The lock that the others waited for, where its holder was itself held up by the cause.
+fn lock_itself(window: &Window) -> Option<Cause> {
+    let cause = window.cause?;
+    let lock = window.lock.as_ref().filter(|_| window.culprit.is_some() && !cause.is_lock())?;
+    Some(lock.kind)
 }
 
 /// Whether the program's runtime stopped the others: no lock of the program.
@@ -146,7 +170,10 @@ fn who_did_it(window: &Window) -> String {
             "This capture does not show who held it.".to_owned()
         }
         (None, Some(cause)) if cause != Cause::Unknown => {
-            graded(window.grade, &Deed::certain(format!("the cause is {}", nobody_but(cause))))
+            let frozen_by =
+                window.chain.first().and_then(|link| link.site.strip_prefix("frozen by "));
+            let by = frozen_by.map_or_else(|| nobody_but(cause).to_owned(), names::name);
+            graded(window.grade, &Deed::certain(format!("the cause is {by}")))
         }
         (_, _) => "This capture does not show the cause.".to_owned(),
     }
@@ -178,8 +205,15 @@ fn deed(window: &Window, culprit: &Culprit, cause: Cause) -> Deed {
     } else if cause.is_lock() {
         let held = culprit.held.map_or_else(|| took(culprit.duration), lasting);
         Deed {
-            known: format!("{who} held it{did}{held}"),
+            known: format!("{who} held it{did}{held}{}", meanwhile(window, culprit)),
             likely: format!("{who} was {was}{during} and may have held it"),
+        }
+    } else if lock_itself(window).is_some() {
+        let held = culprit.held.map_or_else(String::new, lasting);
+        let itself = threads_did(cause);
+        Deed {
+            known: format!("{who} held it{did}{held}, and itself {itself}"),
+            likely: format!("{who} was {was}{during}, itself {itself}, and may have held it"),
         }
     } else if cause == Cause::MemorySyscall {
         Deed::certain(format!("{who} was {was}{during}"))
@@ -188,6 +222,23 @@ fn deed(window: &Window, culprit: &Culprit, cause: Cause) -> Deed {
             known: format!("{who} caused it{did}{during}"),
             likely: format!("{who} was {was}{during} and may have caused it"),
         }
+    }
+}
+
+/// What the holder of a program's own lock did for most of the freeze, where no call tells that.
+fn meanwhile(window: &Window, culprit: &Culprit) -> String {
+    let most = culprit.activity.iter().max_by_key(|share| share.time);
+    let frozen = window.freeze.span.map(Span::duration).unwrap_or_default();
+    match most.filter(|most| 2 * most.time.0 > frozen.0 && frozen > Nanos::ZERO) {
+        Some(most) if culprit.operation == Some(Operation::UserLock) => {
+            let what = names::name(&most.what);
+            let was = match what.strip_prefix("blocked: ") {
+                Some(site) => format!("was itself blocked ({site})"),
+                None => format!("was {}", what.split(':').next().unwrap_or(&what)),
+            };
+            format!(", and {was} for {} meanwhile", units::duration(most.time))
+        }
+        _ => String::new(),
     }
 }
 
