@@ -1,6 +1,6 @@
 //! Whether threads that wanted to run found no CPU, or were not allowed to use one.
 
-use coldcase_ingest::capture::{Capture, Nanos, Span, StackId, ThreadId, Timestamp};
+use coldcase_ingest::capture::{Capture, Nanos, Sentence, Span, StackId, ThreadId, Timestamp};
 use rustc_hash::FxHashMap;
 
 use crate::findings::Cause;
@@ -108,19 +108,20 @@ pub(crate) fn is_throttled(model: &Model<'_>, stack: Option<StackId>, span: Span
 }
 
 /// The figure that tells a throttled process from a starved one, and who had the CPUs.
-pub(crate) fn evidence(model: &Model<'_>, raw: &RawWindow) -> Vec<String> {
+pub(crate) fn evidence(model: &Model<'_>, raw: &RawWindow) -> Vec<Sentence> {
     let Some(idle) = model.load.idle_share(raw.span) else { return Vec::new() };
     let percent = 100.0 * idle;
     match raw.cause {
         Cause::CpuThrottle if idle > IDLE_SHARE => vec![format!(
             "these threads wanted to run and were not allowed to, while the CPUs were idle for {percent:.0} % of \
              the window"
-        )],
+        )
+        .into()],
         Cause::CpuThrottle => vec![
-            "these threads were taken off their CPUs by the kernel's bandwidth control, as their stacks show".to_owned(),
+            "these threads were taken off their CPUs by the kernel's bandwidth control, as their stacks show".into(),
         ],
         Cause::CpuStarvation => {
-            let busy = format!("the CPUs were idle for only {percent:.0} % of the window");
+            let busy = format!("the CPUs were idle for only {percent:.0} % of the window").into();
             std::iter::once(busy).chain(who_had_them(model, raw)).collect()
         }
         _ => Vec::new(),
@@ -128,7 +129,7 @@ pub(crate) fn evidence(model: &Model<'_>, raw: &RawWindow) -> Vec<String> {
 }
 
 /// The process, other than the starved one, that ran most.
-fn who_had_them(model: &Model<'_>, raw: &RawWindow) -> Option<String> {
+fn who_had_them(model: &Model<'_>, raw: &RawWindow) -> Option<Sentence> {
     /// Who had less was one of many.
     const WORTH_NAMING: f64 = 0.2;
     let threads = &model.capture.threads;
@@ -142,6 +143,7 @@ fn who_had_them(model: &Model<'_>, raw: &RawWindow) -> Option<String> {
     (share >= WORTH_NAMING).then(|| {
         let comm = threads.process_comm(process);
         let pid = threads.process(process).pid.map_or(String::new(), |pid| format!(" (pid {pid})"));
-        format!("most of it went to {comm}{pid}: {:.0} % of all CPUs' time", 100.0 * share)
+        let share = format!("{pid}: {:.0} % of all CPUs' time", 100.0 * share);
+        Sentence::from("most of it went to ").task(comm).words(&share)
     })
 }

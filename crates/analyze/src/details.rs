@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use coldcase_ingest::capture::{Nanos, Span, Timestamp};
+use coldcase_ingest::capture::{Nanos, Sentence, Span, Timestamp};
 
 use crate::findings::{FoldedStack, FrameView, ThreadName};
 
@@ -91,7 +91,7 @@ pub struct Proof {
     /// Whose event it is: who left its CPU, who was woken, who called.
     pub thread: ThreadName,
     /// What it tells.
-    pub tells: String,
+    pub tells: Sentence,
 }
 
 /// What a [`Proof`] belongs to.

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use coldcase_ingest::capture::{Nanos, ProcessId, ThreadId};
+use coldcase_ingest::capture::{Nanos, ProcessId, Sentence, ThreadId};
 
 use crate::findings::{CannotTell, Cause};
 use crate::model::Model;
@@ -59,13 +59,13 @@ pub(crate) fn hint(model: &Model<'_>) -> Option<CannotTell> {
     let longest = waiters.iter().map(|&id| model.states.wait(id).span.duration()).max()?;
     Some(CannotTell {
         cause: Cause::Futex,
-        missing: format!(
-            "names for the functions of {comm} (--symfs): {} of its processes rested for up to {:.0} ms until one of them, \
+        missing: Sentence::from("names for the functions of ").task(comm).words(&format!(
+            " (--symfs): {} of its processes rested for up to {:.0} ms until one of them, \
              pid {}, signalled them, which is how PostgreSQL lets go of a lock",
             waiters.len(),
             longest.as_millis_f64(),
             threads.get(waker).tid,
-        ),
+        )),
     })
 }
 
@@ -124,7 +124,7 @@ mod tests {
         script.extend(('a'..='c').map(|child| format!("401ms {waker}!{child} {how}")));
         script.extend(('a'..='c').map(|child| format!("402ms ->{child}")));
         let capture = script::record(capture, &script.join(","));
-        hint(&script::model(&capture)).map(|hint| hint.missing)
+        hint(&script::model(&capture)).map(|hint| hint.missing.to_string())
     }
 
     #[test]

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use coldcase_ingest::capture::{Nanos, Span, Syscall, Timestamp, WallClock, WhyNoSymbol};
+use coldcase_ingest::capture::{Nanos, Sentence, Span, Syscall, Timestamp, WallClock, WhyNoSymbol};
 
 use crate::details::Details;
 
@@ -56,7 +56,7 @@ pub struct CaptureSummary {
     /// Events that the recording lost.
     pub lost_events: u64,
     /// What the reader must know before believing the rest.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Sentence>,
     /// How many frames have names.
     pub symbols: SymbolCounts,
 }
@@ -112,7 +112,7 @@ pub struct Window {
     /// How sure that is.
     pub grade: Grade,
     /// Why the grade is what it is: the evidence, in a sentence each.
-    pub evidence: Vec<String>,
+    pub evidence: Vec<Sentence>,
     /// What froze.
     pub freeze: Freeze,
     /// The lock, if it was one.
@@ -281,7 +281,7 @@ pub struct CannotTell {
     /// The cause.
     pub cause: Cause,
     /// What to record next time.
-    pub missing: String,
+    pub missing: Sentence,
 }
 
 /// Something to change, and its price.

@@ -1,6 +1,6 @@
 //! How sure a verdict is, and the evidence for it in words.
 
-use coldcase_ingest::capture::{Meaning, Nanos, ThreadId};
+use coldcase_ingest::capture::{Meaning, Nanos, Sentence, ThreadId};
 
 use crate::blame::{Leaf, Root, root_thread};
 use crate::culprit::Suspect;
@@ -73,24 +73,26 @@ pub(crate) fn evidence(
     culprit: Option<&Suspect>,
     leaves: &[Leaf],
     total: Nanos,
-) -> Vec<String> {
+) -> Vec<Sentence> {
     let mut evidence = Vec::new();
     if let Some(suspect) = culprit {
         let name = view::thread_name(model.capture, suspect.thread);
         let comm = &name.comm;
         let share = 100.0 * suspect.time.share_of(total);
-        evidence.push(format!("{share:.0} % of the waiting ends at {comm}"));
+        let ends = format!("{share:.0} % of the waiting ends at ");
+        evidence.push(Sentence::from(ends).task(comm));
+        let by = || Sentence::default().task(comm);
         evidence.push(match suspect.hold.evidence {
-            Evidence::LockEvents => {
-                format!("the lock's own events show when {comm} took it and let go")
-            }
+            Evidence::LockEvents => Sentence::from("the lock's own events show when ")
+                .task(comm)
+                .words(" took it and let go"),
             Evidence::ReleaseStack => {
-                format!("{comm} woke those who waited, from a stack that lets go of the lock")
+                by().words(" woke those who waited, from a stack that lets go of the lock")
             }
-            Evidence::Waker => format!("{comm} woke those who waited; its stack was not recorded"),
-            Evidence::Overlap => {
-                format!("a call of {comm} spans the waiting; nothing else points to it")
-            }
+            Evidence::Waker => by().words(" woke those who waited; its stack was not recorded"),
+            Evidence::Overlap => Sentence::from("a call of ")
+                .task(comm)
+                .words(" spans the waiting; nothing else points to it"),
         });
         if suspect.hold.operation == Some(Operation::RuntimePause) {
             evidence.push(paused(model, raw, suspect.thread));
@@ -103,10 +105,8 @@ pub(crate) fn evidence(
     }
     let unknown = unknown(leaves);
     if unknown > Nanos::ZERO {
-        evidence.push(format!(
-            "for {:.1} % of the waiting nobody is known",
-            100.0 * unknown.share_of(total)
-        ));
+        let share = 100.0 * unknown.share_of(total);
+        evidence.push(format!("for {share:.1} % of the waiting nobody is known").into());
     }
     if losses::any(model.capture, raw.span) {
         evidence.push("events were lost in or near the window".into());
@@ -137,7 +137,7 @@ fn wait_for_a_signal(model: &Model<'_>, raw: &RawWindow) -> bool {
 }
 
 /// What the threads that make a runtime's pause did in a window.
-fn paused(model: &Model<'_>, raw: &RawWindow, thread: ThreadId) -> String {
+fn paused(model: &Model<'_>, raw: &RawWindow, thread: ThreadId) -> Sentence {
     let threads = raw
         .crew
         .iter()
@@ -147,11 +147,10 @@ fn paused(model: &Model<'_>, raw: &RawWindow, thread: ThreadId) -> String {
     };
     let ran = time(|doing| doing == Doing::Running).as_millis_f64();
     let wanted = time(|doing| matches!(doing, Doing::Runnable(_))).as_millis_f64();
-    format!(
-        "{} is a thread of the Java VM: the others stood at a safepoint or waited for its collector, at no lock of \
-         the program; the VM's threads ran for {ran:.0} ms in sum and waited {wanted:.0} ms for a CPU",
-        view::thread_name(model.capture, thread).comm
-    )
+    Sentence::default().task(model.capture.threads.get(thread).comm()).words(&format!(
+        " is a thread of the Java VM: the others stood at a safepoint or waited for its collector, at no lock of \
+         the program; the VM's threads ran for {ran:.0} ms in sum and waited {wanted:.0} ms for a CPU"
+    ))
 }
 
 /// Time for which nobody is known.

@@ -23,10 +23,11 @@ pub(crate) fn doubt(capture: &Capture, windows: &mut [Window]) {
         if by_log && window.grade < Grade::Circumstantial && uncertainty.share_of(length) > MATTERS
         {
             window.grade = Grade::Circumstantial;
-            window.evidence.push(format!(
+            let doubt = format!(
                 "the log of system calls and the capture may be apart by {:.1} ms, which is much for a freeze of this length",
                 uncertainty.as_millis_f64()
-            ));
+            );
+            window.evidence.push(doubt.into());
         }
     }
 }

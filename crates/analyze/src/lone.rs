@@ -3,7 +3,7 @@
 //! A server with one event loop keeps all its clients waiting while it computes. Nothing in the capture says whether
 //! anyone asked it for something meanwhile, so this is no freeze, but worth a word where no other is found.
 
-use coldcase_ingest::capture::{Nanos, Span, ThreadId};
+use coldcase_ingest::capture::{Nanos, Sentence, Span, ThreadId};
 
 use crate::findings::{CannotTell, Cause};
 use crate::model::Model;
@@ -31,15 +31,14 @@ pub(crate) fn hint(model: &Model<'_>) -> Option<CannotTell> {
     let did = if longest.asleep { "slept" } else { "was on a CPU or wanted one" };
     Some(CannotTell {
         cause: Cause::Unknown,
-        missing: format!(
-            "the requests of {} (tid {}): from {:.3} s on it {did} for {:.0} ms without a look at its event loop, which it \
+        missing: Sentence::from("the requests of ").task(&name.comm).words(&format!(
+            " (tid {}): from {:.3} s on it {did} for {:.0} ms without a look at its event loop, which it \
              else looks at within {:.0} ms, and whoever asked it for something had to wait",
-            name.comm,
             model.capture.threads.get(longest.thread).tid,
             longest.span.start.as_secs_f64(),
             longest.span.duration().as_millis_f64(),
             SHORT.as_millis_f64(),
-        ),
+        )),
     })
 }
 
@@ -104,7 +103,7 @@ mod tests {
         let script = format!("0 .a,{},{then}", looks.join(","));
         let capture = script::process(Capture::default(), &[('a', "loop")]);
         let capture = script::record(capture, &script);
-        hint(&script::model(&capture)).map(|hint| hint.missing)
+        hint(&script::model(&capture)).map(|hint| hint.missing.to_string())
     }
 
     const LOOK: &str = "600ms a>- S schedule<ep_poll<do_epoll_wait,610ms ->a";

@@ -4,7 +4,7 @@
 //! elsewhere (it sleeps, or waits in epoll) wants something of the other end when it receives, and how long that
 //! usually takes is seen.
 
-use coldcase_ingest::capture::{Capture, Context, Nanos, ThreadId, Wakeup};
+use coldcase_ingest::capture::{Capture, Context, Nanos, Sentence, ThreadId, Wakeup};
 
 use crate::habits::{self, FACTOR, HABIT};
 use crate::model::Model;
@@ -74,17 +74,16 @@ pub(crate) fn sender_was_busy(model: &Model<'_>, raw: &RawWindow) -> bool {
 }
 
 /// What is known of the other end.
-pub(crate) fn evidence(model: &Model<'_>, raw: &RawWindow) -> String {
+pub(crate) fn evidence(model: &Model<'_>, raw: &RawWindow) -> Sentence {
     let Some((thread, ran)) = sender(model, raw) else {
-        return "the answers came from outside of what was recorded".to_owned();
+        return "the answers came from outside of what was recorded".into();
     };
     let name = view::thread_name(model.capture, thread);
     let process = name.pid.map_or(String::new(), |pid| format!(" of process {pid}"));
-    format!(
-        "{}{process} answered late: it was on a CPU for {:.0} % of the window",
-        name.comm,
+    Sentence::default().task(&name.comm).words(&format!(
+        "{process} answered late: it was on a CPU for {:.0} % of the window",
         100.0 * ran.share_of(raw.span.duration())
-    )
+    ))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Threads that stood still in a long memory call of their own, with nobody waiting for its lock: a
 //! single-threaded server that forks, or maps and fills gigabytes.
 
-use coldcase_ingest::capture::{Meaning, Mode, Nanos, Span, Syscall, Timestamp};
+use coldcase_ingest::capture::{Meaning, Mode, Nanos, Sentence, Span, Syscall, Timestamp};
 
 use crate::brackets::Bracket;
 use crate::findings::{ActivityShare, BlameRow, Cause, Culprit, Freeze, Grade, Operation, Window};
@@ -102,12 +102,11 @@ fn describe(model: &Model<'_>, call: &Bracket) -> (RawWindow, Window) {
     let running = on_cpu(model, call);
     let stacks =
         |mode| call.stack.map(|stack| view::frames(capture, stack, mode)).unwrap_or_default();
-    let mut evidence = vec![format!(
-        "{} was in {} from its entry to its exit, {:.0} % of the time on a CPU",
-        thread.comm,
+    let mut evidence = vec![Sentence::default().task(&thread.comm).words(&format!(
+        " was in {} from its entry to its exit, {:.0} % of the time on a CPU",
         operation.word(),
         100.0 * running.share_of(duration)
-    )];
+    ))];
     let alone = capture.threads.process(process).threads.len() == 1;
     let others_seen = alone || model.sites.any_named() && model.states.comings_recorded;
     if !others_seen {
@@ -116,7 +115,7 @@ fn describe(model: &Model<'_>, call: &Bracket) -> (RawWindow, Window) {
         } else {
             "a recording of some processes or CPUs shows only in part"
         };
-        evidence.push(format!("whether others waited for its lock, {why}"));
+        evidence.push(format!("whether others waited for its lock, {why}").into());
     }
     let window = Window {
         cause: Some(Cause::MemorySyscall),

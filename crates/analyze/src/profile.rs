@@ -5,7 +5,7 @@ mod slices;
 
 use std::collections::BTreeMap;
 
-use coldcase_ingest::capture::{Capture, Nanos, ProfileWaker, StackId, TaskState};
+use coldcase_ingest::capture::{Capture, Nanos, ProfileWaker, Sentence, StackId, TaskState};
 
 use crate::findings::{BlameRow, Cause, FoldedStack, Freeze, Grade, Lock, SiteTotal, Window};
 use crate::logged;
@@ -157,28 +157,28 @@ fn window(
     let comm = worst.map_or(String::new(), |(comm, _)| (*comm).to_owned());
     let reason = "a profile without times shows who waited, not who held";
     let mut evidence = if timeless {
-        vec!["the stacks are those of one moment, without any time".to_owned()]
+        vec![Sentence::from("the stacks are those of one moment, without any time")]
     } else {
         vec![
             match run {
                 Some(_) => "the sums run over all threads of a name and over whole files",
                 None => "the sums run over all threads of a name and over the whole recording",
             }
-            .to_owned(),
-            "waits that had not ended are missing: the figures are lower bounds".to_owned(),
+            .into(),
+            "waits that had not ended are missing: the figures are lower bounds".into(),
         ]
     };
     let span = run.as_ref().and_then(|run| run.span);
     match run {
         Some(run) => evidence.extend(run.evidence),
         None if capture.slices.is_empty() => {}
-        None => evidence.push("in no file the waiting stands out against the others".to_owned()),
+        None => evidence.push("in no file the waiting stands out against the others".into()),
     }
     evidence.extend(wakers(capture, rows.iter().filter(of_cause)));
     let waited: Vec<Nanos> = comms.values().copied().collect();
     let logged = (cause == Cause::MmapLock).then(|| logged::culprit(capture, &waited)).flatten();
     let culprit = logged.map(|(culprit, said)| {
-        evidence.push(said);
+        evidence.push(said.into());
         culprit
     });
     Window {
@@ -208,7 +208,7 @@ fn window(
 }
 
 /// Who let go of the lock when it mattered most. The last to let go is not the one who held it longest, so this accuses nobody.
-fn wakers<'a>(capture: &Capture, rows: impl Iterator<Item = &'a At<'a>>) -> Option<String> {
+fn wakers<'a>(capture: &Capture, rows: impl Iterator<Item = &'a At<'a>>) -> Option<Sentence> {
     let mut times: BTreeMap<(String, String), Nanos> = BTreeMap::new();
     for row in rows {
         let Some(waker) = row.waker else { continue };
@@ -221,7 +221,7 @@ fn wakers<'a>(capture: &Capture, rows: impl Iterator<Item = &'a At<'a>>) -> Opti
     }
     let ((comm, operation), time) = times.into_iter().max_by_key(|(_, time)| *time)?;
     let millis = time.as_millis_f64();
-    Some(format!(
-        "{comm} ended {millis:.1} ms of the waiting by letting go of the lock in {operation}"
-    ))
+    Some(Sentence::default().task(&comm).words(&format!(
+        " ended {millis:.1} ms of the waiting by letting go of the lock in {operation}"
+    )))
 }

@@ -1,6 +1,8 @@
 //! The events that a freeze's figures come from, so that a reviewer can look them up with `perf script`.
 
-use coldcase_ingest::capture::{Meaning, MmapLock, MmapLockPhase, Syscall, ThreadId, Timestamp};
+use coldcase_ingest::capture::{
+    Meaning, MmapLock, MmapLockPhase, Sentence, Syscall, ThreadId, Timestamp,
+};
 
 use crate::chain;
 use crate::details::{Figure, Proof};
@@ -40,7 +42,7 @@ fn begin(model: &Model<'_>, figure: Figure, id: WaitId) -> Option<Proof> {
         event: event_of(model, &[Meaning::Switches, Meaning::SwitchRecords])?,
         time: wait.span.start,
         thread: thread_name(model.capture, wait.thread),
-        tells: format!("it leaves its CPU: {}", model.sites.name(model.sites.of(id))),
+        tells: format!("it leaves its CPU: {}", model.sites.name(model.sites.of(id))).into(),
     })
 }
 
@@ -56,9 +58,11 @@ fn end(model: &Model<'_>, figure: Figure, id: WaitId) -> Option<Proof> {
     };
     let waker = tells.waker.map(|waker| named(&thread_name(model.capture, waker)));
     let tells = match (waker, wait.wakeup) {
-        (Some(waker), _) => format!("it is woken by {waker}: {}", tells.how),
-        (None, Some(_)) => "it is woken by an interrupt".to_owned(),
-        (None, None) => "it is on a CPU again".to_owned(),
+        (Some(waker), _) => {
+            Sentence::from("it is woken by ").sentence(&waker).words(&format!(": {}", tells.how))
+        }
+        (None, Some(_)) => "it is woken by an interrupt".into(),
+        (None, None) => "it is on a CPU again".into(),
     };
     let thread = thread_name(model.capture, wait.thread);
     Some(Proof { figure, event: event_of(model, meaning)?, time: wait.span.end, thread, tells })
@@ -77,7 +81,8 @@ fn call(model: &Model<'_>, window: &Window) -> Vec<Proof> {
     let Some(entered) = entered else { return Vec::new() };
     let proof = |edge: &str, time: Timestamp, tells: String| {
         let event = syscall_event(model, edge, syscall)?;
-        Some(Proof { figure: Figure::Call, event, time, thread: culprit.thread.clone(), tells })
+        let (thread, tells) = (culprit.thread.clone(), tells.into());
+        Some(Proof { figure: Figure::Call, event, time, thread, tells })
     };
     let size = culprit.bytes.map_or(String::new(), |bytes| format!(" of {bytes} bytes"));
     let began = proof("enter", start, format!("it enters {}{size}", syscall.name()));
@@ -129,7 +134,7 @@ fn lock_events(
             event: named.name.clone(),
             time: event.time,
             thread: thread.clone(),
-            tells,
+            tells: tells.into(),
         })
     };
     let proofs = [
@@ -146,13 +151,15 @@ fn release(model: &Model<'_>, link: &ChainLink) -> Option<Proof> {
         event: event_of(model, &[Meaning::Waking, Meaning::Wakeup])?,
         time: link.span.end,
         thread: waker.clone(),
-        tells: format!("it wakes {}: {}", named(&link.waiter), link.how),
+        tells: Sentence::from("it wakes ")
+            .sentence(&named(&link.waiter))
+            .words(&format!(": {}", link.how)),
     })
 }
 
-fn named(thread: &ThreadName) -> String {
+fn named(thread: &ThreadName) -> Sentence {
     let tid = thread.tid.map_or(String::new(), |tid| format!(" (tid {tid})"));
-    format!("{}{tid}", thread.comm)
+    Sentence::default().task(&thread.comm).words(&tid)
 }
 
 fn thread_of(model: &Model<'_>, name: &ThreadName) -> Option<ThreadId> {

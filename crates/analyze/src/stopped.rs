@@ -1,7 +1,8 @@
 //! Who stopped a process.
 
 use coldcase_ingest::capture::{
-    ActivityKind, Capture, Context, Mode, Nanos, Span, StackId, Syscall, ThreadId, Timestamp,
+    ActivityKind, Capture, Context, Mode, Nanos, Sentence, Span, StackId, Syscall, ThreadId,
+    Timestamp,
 };
 use rustc_hash::FxHashMap;
 
@@ -15,7 +16,7 @@ use crate::windows::RawWindow;
 /// The sender of a stop signal, with the evidence.
 pub(crate) struct Sender {
     pub culprit: Culprit,
-    pub evidence: String,
+    pub evidence: Sentence,
 }
 
 /// SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU (`include/uapi/asm-generic/signal.h`; the same on x86-64 and arm64).
@@ -51,7 +52,7 @@ struct Sent {
     thread: ThreadId,
     stack: Option<StackId>,
     operation: Operation,
-    evidence: String,
+    evidence: Sentence,
 }
 
 fn by_event(model: &Model<'_>, raw: &RawWindow, around: Span) -> Option<Sent> {
@@ -68,7 +69,7 @@ fn by_event(model: &Model<'_>, raw: &RawWindow, around: Span) -> Option<Sent> {
     });
     let last = sent.next_back()?;
     let signal = last.value & 0xffff_ffff;
-    let evidence = format!("signal_generate shows who sent signal {signal}");
+    let evidence = format!("signal_generate shows who sent signal {signal}").into();
     let (time, thread, stack) = (last.time, last.thread, last.stack);
     Some(Sent { time, thread, stack, operation: Operation::Signal, evidence })
 }
@@ -83,7 +84,8 @@ fn by_waking(model: &Model<'_>, raw: &RawWindow, around: Span) -> Option<Sent> {
     wakeups.rev().find_map(|row| {
         let (time, thread, stack) = (row.time, row.waker?, row.stack?);
         let (operation, what) = names::kernel(capture, stack).find_map(stopping)?;
-        let evidence = format!("the stopped threads were woken to {what}, by who wanted that");
+        let evidence =
+            format!("the stopped threads were woken to {what}, by who wanted that").into();
         Some(Sent { time, thread, stack: Some(stack), operation, evidence })
     })
 }

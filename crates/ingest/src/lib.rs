@@ -78,7 +78,7 @@ pub fn read(
     let input = input::load(path)?;
     let capture = read_input(&input.main, &input.parts, options, progress);
     let mut capture = capture.map_err(|problem| IngestError { path: path.to_owned(), problem })?;
-    capture.warnings.extend(input.damage);
+    capture.warnings.extend(input.damage.into_iter().map(Into::into));
     Ok(capture)
 }
 

@@ -61,7 +61,8 @@ fn rows_lie_in_the_slice_of_their_file() {
     assert_eq!(capture.threads.get(waker.thread).comm(), "c");
     assert_eq!(capture.events.len(), 1);
     assert_eq!(capture.events[0].count, 5);
-    let warned = capture.warnings.join("\n");
+    let warned: Vec<&str> = capture.warnings.iter().map(|warning| &**warning).collect();
+    let warned = warned.join("\n");
     assert!(warned.contains("1 of 5 files count as seconds in which nothing waited"), "{warned}");
     assert!(warned.contains("known to 1.0 s only"), "{warned}");
 }

@@ -10,7 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
-use coldcase_ingest::capture::{Capture, Nanos, Span};
+use coldcase_ingest::capture::{Capture, Nanos, Sentence, Span};
 
 use super::At;
 use crate::findings::Cause;
@@ -26,7 +26,7 @@ pub(super) struct Run {
     /// Their time, if the freeze fills them.
     pub span: Option<Span>,
     /// What a person should know of it.
-    pub evidence: Vec<String>,
+    pub evidence: Vec<Sentence>,
 }
 
 /// Waiting by cause, for each slice.
@@ -71,17 +71,17 @@ pub(super) fn worst(capture: &Capture, rows: &[At<'_>], min_freeze: Nanos) -> Op
             span.start,
             span.end,
             usual.as_millis_f64()
-        ),
-        "a wait counts in the file in which it ended, so the freeze may have begun before"
-            .to_owned(),
+        )
+        .into(),
+        "a wait counts in the file in which it ended, so the freeze may have begun before".into(),
     ];
-    evidence.extend(silence_before(capture, rows, slices.start));
+    evidence.extend(silence_before(capture, rows, slices.start).map(Sentence::from));
     if others > 0 {
-        evidence.push(format!("less waiting stands out {others} more times"));
+        evidence.push(format!("less waiting stands out {others} more times").into());
     }
     let filled = longest(capture, rows, cause, &slices).0 >= span.duration().0 / 2;
     if !filled {
-        evidence.push("no thread waited for half of that time: the freeze is shorter".to_owned());
+        evidence.push("no thread waited for half of that time: the freeze is shorter".into());
     }
     Some(Run { cause, slices, span: filled.then_some(span), evidence })
 }

@@ -78,7 +78,7 @@ pub(crate) fn not_judged(model: &Model<'_>) -> Vec<CannotTell> {
 
 fn cannot_tell(model: &Model<'_>, suspect: &Suspect) -> Option<CannotTell> {
     let missing = (suspect.missing)(model)?;
-    Some(CannotTell { cause: suspect.cause, missing: missing.to_owned() })
+    Some(CannotTell { cause: suspect.cause, missing: missing.into() })
 }
 
 /// Without any scheduler event nothing can be said of anything.
@@ -93,7 +93,7 @@ pub(crate) fn nothing_to_judge_by(capture: &Capture) -> Suspects {
     };
     let cannot_tell = ALL.iter().map(|suspect| suspect.cause);
     let cannot_tell =
-        cannot_tell.map(|cause| CannotTell { cause, missing: missing.to_owned() }).collect();
+        cannot_tell.map(|cause| CannotTell { cause, missing: missing.into() }).collect();
     Suspects { ruled_out: Vec::new(), cannot_tell }
 }
 

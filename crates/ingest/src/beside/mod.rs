@@ -9,7 +9,9 @@ mod align;
 
 use std::fmt;
 
-use crate::capture::{Capture, Clock, Format, Meaning, Nanos, Span, SyscallPhase, Timestamp};
+use crate::capture::{
+    Capture, Clock, Format, Meaning, Nanos, Sentence, Span, SyscallPhase, Timestamp,
+};
 
 /// Wall clocks are slewed by up to 500 parts per million (`adjtimex(2)`), and perf reads both clocks one after the other.
 const SLEW: u64 = 2000;
@@ -56,12 +58,10 @@ pub fn add_log(
         (Some(span), None) => place(capture, span, log)?,
     };
     for note in &log.warnings {
-        capture.warnings.push(format!("{name}: {note}"));
+        capture.warn(Sentence::from(format!("{name}: ")).sentence(note));
     }
     if capture.recorded(Meaning::MemorySyscalls) {
-        capture
-            .warnings
-            .push(format!("{name}: passed over, since the capture has memory calls of its own"));
+        capture.warn(format!("{name}: passed over, since the capture has memory calls of its own"));
         return Ok(());
     }
     let taken = take_over(capture, log, shift);
@@ -76,7 +76,7 @@ pub fn add_log(
     if capture.span.is_some() {
         let known = capture.log_uncertainty.unwrap_or(Nanos::ZERO);
         capture.log_uncertainty = Some(known.max(uncertainty));
-        capture.warnings.push(format!(
+        capture.warn(format!(
             "the times of the {name} were moved by {} s to the capture's clock, give or take {:.1} ms",
             seconds(shift),
             uncertainty.as_millis_f64()

@@ -133,6 +133,16 @@ impl FrameTable {
         self.rows[id.index()].symbol = symbol;
     }
 
+    /// Changes the functions of frames that have names. Frames that the capture knew by their name only are no longer found by it.
+    pub fn rename(&mut self, mut rename: impl FnMut(Mode, Location, &mut Call)) {
+        self.names.clear();
+        for frame in &mut self.rows {
+            if let Symbol::Known(calls) = &mut frame.symbol {
+                calls.iter_mut().for_each(|call| rename(frame.mode, frame.location, call));
+            }
+        }
+    }
+
     /// Number of frames.
     #[must_use]
     pub fn len(&self) -> usize {

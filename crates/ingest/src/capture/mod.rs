@@ -2,7 +2,7 @@
 //!
 //! A [`Capture`] holds plain tables of rows, each sorted by time, and says what it lacks. It knows no
 //! file format, opens nothing, and is never changed after ingestion except by symbol resolution, which
-//! only fills in names. Rows refer to each other by small index types ([`ThreadId`], [`StackId`], ...),
+//! only fills in names, and by a redaction after the analysis, which replaces them. Rows refer to each other by small index types ([`ThreadId`], [`StackId`], ...),
 //! never by the operating system's reused numbers.
 
 mod activity;
@@ -15,6 +15,7 @@ mod modules;
 mod origin;
 mod profile;
 mod sched;
+mod sentence;
 mod stacks;
 mod syscalls;
 mod threads;
@@ -30,6 +31,7 @@ pub use modules::{BuildId, MadeCode, Module, ModuleKind, ModuleTable};
 pub use origin::{Clock, Format, Origin, WallClock};
 pub use profile::{ProfileRow, ProfileWaker};
 pub use sched::{Context, Sample, Switch, TaskState, Wakeup, WakeupKind};
+pub use sentence::{NameKind, Sentence};
 pub use stacks::StackTable;
 pub use syscalls::{Syscall, SyscallEvent, SyscallPhase};
 pub use threads::{Process, Thread, ThreadTable};
@@ -80,7 +82,7 @@ pub struct Capture {
     /// What was lost, by the recording or by the reader.
     pub losses: Vec<Loss>,
     /// What a person must know before believing the rest.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Sentence>,
 }
 
 impl Capture {
@@ -95,6 +97,11 @@ impl Capture {
     #[must_use]
     pub fn sampled(&self, meaning: Meaning) -> bool {
         self.events.iter().any(|event| event.meaning == Some(meaning) && event.sampled)
+    }
+
+    /// Adds a warning.
+    pub(crate) fn warn(&mut self, warning: impl Into<Sentence>) {
+        self.warnings.push(warning.into());
     }
 
     /// Puts every table in order of time.

@@ -86,6 +86,14 @@ impl ModuleTable {
         }
     }
 
+    /// Gives every module another path. They are no longer found by their old ones.
+    pub fn rename(&mut self, mut rename: impl FnMut(&str) -> String) {
+        self.ids.clear();
+        for module in &mut self.rows {
+            module.path = rename(&module.path);
+        }
+    }
+
     /// The module of an id.
     #[must_use]
     pub fn get(&self, id: ModuleId) -> &Module {

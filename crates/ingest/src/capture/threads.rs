@@ -207,6 +207,13 @@ impl ThreadTable {
         main.or(process.threads.first()).map_or("", |&thread| self.get(thread).comm())
     }
 
+    /// Gives every thread other names; what they were called when is kept.
+    pub fn rename(&mut self, mut rename: impl FnMut(&str) -> String) {
+        for (_, name) in self.threads.iter_mut().flat_map(|thread| &mut thread.names) {
+            *name = rename(name);
+        }
+    }
+
     /// Number of threads.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -13,7 +13,9 @@ use super::header::{Attribute, Header, read_build_id};
 use super::records::{Record, walk};
 use super::sample::Sample;
 use super::tracepoint::Sink;
-use crate::capture::{ActivityKind, BuildId, EventCount, MadeCode, Meaning, Phase};
+use crate::capture::{
+    ActivityKind, BuildId, EventCount, MadeCode, Meaning, NameKind, Phase, Sentence,
+};
 
 /// `PERF_RECORD_*` of perf's own (`tools/lib/perf/include/perf/event.h`, Linux 6.1).
 pub(super) const FINISHED_ROUND: u32 = 68;
@@ -200,20 +202,22 @@ impl Decode {
     }
 
     /// What could not be decoded, for a person.
-    pub fn complaints(&self) -> Vec<String> {
+    pub fn complaints(&self) -> Vec<Sentence> {
         let mut complaints = Vec::new();
         for plan in self.plans.plans.iter().filter(|plan| plan.unreadable > 0) {
             let (count, name) = (plan.unreadable, &plan.count.name);
-            complaints
-                .push(format!("{count} records of {name} are shorter than their description"));
+            let complaint = Sentence::from(format!("{count} records of "));
+            let complaint = complaint.name(NameKind::Event, name);
+            complaints.push(complaint.words(" are shorter than their description"));
         }
         if self.unknown_ids > 0 {
             let count = self.unknown_ids;
-            complaints.push(format!("{count} samples belong to no event that the file describes"));
+            complaints
+                .push(format!("{count} samples belong to no event that the file describes").into());
         }
         if self.unreadable > 0 {
-            complaints
-                .push(format!("{} records are shorter than their kind demands", self.unreadable));
+            let count = self.unreadable;
+            complaints.push(format!("{count} records are shorter than their kind demands").into());
         }
         complaints
     }

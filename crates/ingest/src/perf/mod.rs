@@ -35,7 +35,7 @@ use std::ops::Range;
 use linux_perf_data::Feature;
 
 use crate::capture::{
-    BuildId, Capture, Clock, EventCount, Format, Loss, LossKind, Meaning, Origin,
+    BuildId, Capture, Clock, EventCount, Format, Loss, LossKind, Meaning, Origin, Sentence,
 };
 use crate::error::Problem;
 use crate::symbols::Programs;
@@ -59,21 +59,21 @@ pub(crate) fn read(
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Capture, Problem> {
     let mut header = Header::parse(file)?;
-    let mut notes: Vec<String> = header.damage.take().into_iter().collect();
+    let mut notes: Vec<Sentence> = header.damage.take().map(Sentence::from).into_iter().collect();
     let tracing_section = if header.pipe {
         decode::read_pipe_front(file, &mut header)
     } else {
         header.features.get(Feature::TRACING_DATA)
     };
     let mut tracing = tracing_section.map(TracingData::parse).unwrap_or_default();
-    notes.extend(tracing.damage.clone());
+    notes.extend(tracing.damage.clone().map(Sentence::from));
     if header.attributes.is_empty() {
         return Err(Problem::at(header.data.start, "no event's description can be read"));
     }
     let mut plans = EventPlans::new(&header.attributes, &tracing, header.big_endian);
     if plans.lacks_descriptions() {
         let stretches = stretches(file, &header, parts);
-        notes.push(recognise_by_shape(&stretches, &plans, &header, &mut tracing));
+        notes.push(recognise_by_shape(&stretches, &plans, &header, &mut tracing).into());
         plans = EventPlans::new(&header.attributes, &tracing, header.big_endian);
     }
     let mut builder = Builder {
@@ -121,12 +121,12 @@ pub(crate) fn read(
     for stretch in damage {
         let note =
             format!("at byte {}: {} ({} bytes)", stretch.offset, stretch.reason, stretch.bytes);
-        notes.push(note.clone());
+        notes.push(note.as_str().into());
         let (kind, count) = (LossKind::Damaged, stretch.bytes as u64);
         capture.losses.push(Loss { time: None, kind, count, note });
     }
     if sorter.late > 0 {
-        notes.push(format!("{} records came out of order", sorter.late));
+        notes.push(format!("{} records came out of order", sorter.late).into());
         capture.sort();
     }
     notes.extend(decode.complaints());
@@ -197,15 +197,17 @@ fn spaces(features: &Features<'_>) -> Spaces {
     spaces
 }
 
-fn warn_of_losses(capture: &Capture, notes: &mut Vec<String>) {
+fn warn_of_losses(capture: &Capture, notes: &mut Vec<Sentence>) {
     if capture.origin.command.iter().any(|word| word.starts_with("-C") || word == "--cpu") {
         notes.push(
-            "only some CPUs were recorded (perf record -C): what threads did on the others is missing".to_owned(),
+            "only some CPUs were recorded (perf record -C): what threads did on the others is missing".into(),
         );
     }
     let lost = capture.lost_events();
     if lost > 0 {
-        notes.push(format!("the recording lost {lost} events: waits and wakeups may be missing"));
+        notes.push(
+            format!("the recording lost {lost} events: waits and wakeups may be missing").into(),
+        );
     }
     let sampled: Vec<&str> = capture
         .events
@@ -217,6 +219,6 @@ fn warn_of_losses(capture: &Capture, notes: &mut Vec<String>) {
         notes.push(format!(
             "{} were sampled, not all recorded (perf's -F or -c): durations from them mean nothing",
             sampled.join(", ")
-        ));
+        ).into());
     }
 }

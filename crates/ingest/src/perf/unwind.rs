@@ -15,7 +15,7 @@ use rustc_hash::FxHashMap;
 
 use super::dump::{Registers, StackDump};
 use super::space::{Mapping, Spaces};
-use crate::capture::{Capture, ModuleId};
+use crate::capture::{Capture, ModuleId, Sentence};
 use crate::symbols::{Program, Programs, Section};
 
 /// No stack has more frames: what goes on is a loop. perf's own limit is 127.
@@ -128,13 +128,15 @@ impl Unwinder {
     }
 
     /// What could not be unwound, for a person.
-    pub fn complaints(&self) -> Vec<String> {
+    pub fn complaints(&self) -> Vec<Sentence> {
         const SPELLED_OUT: usize = 3;
         let Ends { without_file, unmapped, cut } = &self.ends;
         let mut missing: Vec<(&String, &u64)> = without_file.iter().collect();
         missing.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
         let missing = missing.iter().take(SPELLED_OUT).map(|(path, count)| {
-            format!("{count} user stacks end early in {path}: its file is needed to unwind them (--symfs)")
+            Sentence::from(format!("{count} user stacks end early in "))
+                .path(path)
+                .words(": its file is needed to unwind them (--symfs)")
         });
         let other = [
             (*unmapped, "in memory without a file"),
@@ -142,7 +144,11 @@ impl Unwinder {
         ];
         let other = other.iter().filter(|(count, _)| *count > 0);
         missing
-            .chain(other.map(|(count, why)| format!("{count} user stacks end early {why}")))
+            .chain(
+                other.map(|(count, why)| {
+                    Sentence::from(format!("{count} user stacks end early {why}"))
+                }),
+            )
             .collect()
     }
 }

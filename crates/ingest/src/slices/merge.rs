@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::capture::{
-    Capture, FrameId, ProfileRow, ProfileWaker, Span, StackId, ThreadId, Timestamp,
+    Capture, FrameId, ProfileRow, ProfileWaker, Sentence, Span, StackId, ThreadId, Timestamp,
 };
 
 /// The profile of all files so far.
@@ -15,7 +15,7 @@ pub(super) struct Merge {
     /// Threads without a number, each by its name.
     made_up: Vec<(String, ThreadId)>,
     /// The first file with something to warn of, and how many there are.
-    warning: Option<(String, u32)>,
+    warning: Option<(Sentence, u32)>,
 }
 
 impl Merge {
@@ -47,7 +47,8 @@ impl Merge {
         }
         capture.losses.extend(file.losses.iter().cloned());
         if let Some(warning) = file.warnings.first() {
-            let first = || (format!("{}: {warning}", path.display()), 0);
+            let first =
+                || (Sentence::default().path(path.display()).words(": ").sentence(warning), 0);
             self.warning.get_or_insert_with(first).1 += 1;
         }
     }
@@ -57,7 +58,8 @@ impl Merge {
         let mut capture = self.capture?;
         capture.slices = self.slices;
         if let Some((warning, count)) = self.warning {
-            capture.warnings.push(format!("{count} files have warnings; the first is {warning}"));
+            let words = format!("{count} files have warnings; the first is ");
+            capture.warn(Sentence::from(words).sentence(&warning));
         }
         Some(capture)
     }

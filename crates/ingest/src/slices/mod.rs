@@ -10,7 +10,7 @@ mod stamp;
 
 use std::path::{Path, PathBuf};
 
-use crate::capture::{Capture, Meaning, Nanos, Span, Timestamp};
+use crate::capture::{Capture, Meaning, Nanos, Sentence, Span, Timestamp};
 use crate::error::{IngestError, Problem};
 use crate::input::Input;
 use crate::{ReadOptions, text};
@@ -56,14 +56,17 @@ pub(crate) fn read(
         (None, None) => return Err(failed(folder, Problem::Folder)),
         (Some(capture), None) => capture,
         (Some(mut capture), Some(error)) => {
-            capture.warnings.push(format!(
-                "{unread} of {} files count as seconds in which nothing waited: {error}",
+            let words = format!(
+                "{unread} of {} files count as seconds in which nothing waited: ",
                 files.len()
-            ));
+            );
+            let IngestError { path, problem } = error;
+            let error = Sentence::from(words).path(path.display()).words(&format!(": {problem}"));
+            capture.warn(error);
             capture
         }
     };
-    capture.warnings.push(format!(
+    capture.warn(format!(
         "times are those of {} files' names, taken for their beginnings: a freeze's borders are known to {:.1} s only. A wait \
          counts in the file in which it ended; a tool that is started anew for each file drops those that reach over a border",
         files.len(),
@@ -80,7 +83,7 @@ fn read_file(path: &Path, options: ReadOptions<'_>) -> Result<Capture, Problem> 
     if !capture.recorded(Meaning::OffCpuProfile) || capture.span.is_some() {
         return Err(Problem::at(0, "it is no off-CPU profile; name it without its folder"));
     }
-    capture.warnings.extend(input.damage);
+    capture.warnings.extend(input.damage.into_iter().map(Into::into));
     Ok(capture)
 }
 

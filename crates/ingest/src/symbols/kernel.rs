@@ -6,25 +6,25 @@ use super::calls::calls;
 use super::kernel_list::{Names, choose};
 use super::report::KernelReport;
 use super::{SymbolSources, binary, count, dwarf};
-use crate::capture::{Call, Capture, FrameId, Location, Mode, Symbol, WhyNoSymbol};
+use crate::capture::{Call, Capture, FrameId, Location, Mode, Sentence, Symbol, WhyNoSymbol};
 
 /// Names the kernel's frames.
 pub(super) fn resolve(
     capture: &mut Capture,
     sources: &SymbolSources,
-    warnings: &mut Vec<String>,
+    warnings: &mut Vec<Sentence>,
 ) -> KernelReport {
     name_made_code(capture);
     let frames = unnamed(capture);
     let mut report = KernelReport::default();
     if frames.is_empty() {
-        report.source = "no kernel address needs a name".to_owned();
+        report.source = "no kernel address needs a name".into();
     } else if let Some(names) = choose(capture, sources, warnings) {
         report.modules = set_symbols(capture, &names, &frames);
         report.source = names.source;
     } else {
         report.source =
-            "no symbols of the captured kernel; give a copy of its /proc/kallsyms".to_owned();
+            "no symbols of the captured kernel; give a copy of its /proc/kallsyms".into();
         report.is_missing = true;
         for (id, _) in frames {
             capture.frames.set_symbol(id, Symbol::Unknown(WhyNoSymbol::NoKernelSymbols));

@@ -7,7 +7,7 @@ use super::folder::{Entry, Folder};
 use super::kallsyms::{Kallsyms, KernelTable};
 use super::plausible::Plausibility;
 use super::{SymbolSources, build_id, kernel_image, read};
-use crate::capture::Capture;
+use crate::capture::{Capture, Sentence};
 
 /// Where the running kernel tells of itself.
 const RUNNING_NOTES: &str = "/sys/kernel/notes";
@@ -17,7 +17,7 @@ const RUNNING_KALLSYMS: &str = "/proc/kallsyms";
 pub(super) struct Names {
     pub table: KernelTable,
     /// Where it comes from, for a person.
-    pub source: String,
+    pub source: Sentence,
     /// The image that it was taken from, which may have DWARF, and by how much it was moved.
     pub image: Option<(Vec<u8>, u64)>,
 }
@@ -38,11 +38,19 @@ enum Check {
 pub(super) fn choose(
     capture: &Capture,
     sources: &SymbolSources,
-    warnings: &mut Vec<String>,
+    warnings: &mut Vec<Sentence>,
 ) -> Option<Names> {
     let given = sources.kallsyms.as_deref();
     given
-        .and_then(|path| from_file(capture, path, &path.display(), Check::Named, warnings))
+        .and_then(|path| {
+            from_file(
+                capture,
+                path,
+                Sentence::default().path(path.display()),
+                Check::Named,
+                warnings,
+            )
+        })
         .or_else(|| from_folders(capture, sources, warnings))
         .or_else(|| from_cache(capture, sources, warnings))
         .or_else(|| sources.running_kernel.then(|| from_running_kernel(capture, warnings))?)
@@ -83,15 +91,20 @@ fn names_in_folder(capture: &Capture) -> Vec<String> {
 fn from_folders(
     capture: &Capture,
     sources: &SymbolSources,
-    warnings: &mut Vec<String>,
+    warnings: &mut Vec<Sentence>,
 ) -> Option<Names> {
     let folders = sources.symfs.iter().chain(&sources.debug_folders);
     for folder in folders.filter_map(|path| Folder::open(path).ok()) {
         for name in names_in_folder(capture) {
             for name in [format!("{name}.zst"), name] {
                 if let Entry::File { shown, real } = folder.entry(&name)
-                    && let Some(names) =
-                        from_file(capture, &real, &shown.display(), Check::Found, warnings)
+                    && let Some(names) = from_file(
+                        capture,
+                        &real,
+                        Sentence::default().path(shown.display()),
+                        Check::Found,
+                        warnings,
+                    )
                 {
                     return Some(names);
                 }
@@ -104,21 +117,25 @@ fn from_folders(
 fn from_cache(
     capture: &Capture,
     sources: &SymbolSources,
-    warnings: &mut Vec<String>,
+    warnings: &mut Vec<Sentence>,
 ) -> Option<Names> {
     let cache = Folder::open(sources.build_id_cache.as_deref()?).ok()?;
     let id = build_id::hex(build_id::of_kernel(capture)?);
     let places =
         [format!("[kernel.kallsyms]/{id}/kallsyms"), format!("[kernel.kallsyms]/{id}/vmlinux")];
     places.iter().find_map(|place| match cache.entry(place) {
-        Entry::File { shown, real } => {
-            from_file(capture, &real, &shown.display(), Check::Known, warnings)
-        }
+        Entry::File { shown, real } => from_file(
+            capture,
+            &real,
+            Sentence::default().path(shown.display()),
+            Check::Known,
+            warnings,
+        ),
         Entry::Missing | Entry::Outside => None,
     })
 }
 
-fn from_running_kernel(capture: &Capture, warnings: &mut Vec<String>) -> Option<Names> {
+fn from_running_kernel(capture: &Capture, warnings: &mut Vec<Sentence>) -> Option<Names> {
     let captured = build_id::of_kernel(capture)?;
     let notes = std::fs::read(RUNNING_NOTES).ok()?;
     let running = build_id::in_notes(&notes)?;
@@ -126,27 +143,28 @@ fn from_running_kernel(capture: &Capture, warnings: &mut Vec<String>) -> Option<
         return None;
     }
     let path = Path::new(RUNNING_KALLSYMS);
-    from_file(capture, path, &"the running kernel", Check::Known, warnings)
+    from_file(capture, path, "the running kernel".into(), Check::Known, warnings)
 }
 
 /// Reads one list. Whatever is wrong with it becomes a warning, and the next source is asked.
 fn from_file(
     capture: &Capture,
     path: &Path,
-    shown: &dyn Display,
+    shown: Sentence,
     check: Check,
-    warnings: &mut Vec<String>,
+    warnings: &mut Vec<Sentence>,
 ) -> Option<Names> {
+    let about = Sentence::from("kernel symbols: ").sentence(&shown);
     match read_list(capture, path, check) {
         Ok((table, what, image)) => {
             if let Some(lost) = what.lost_modules() {
-                warnings.push(format!("kernel symbols: {shown} {lost}"));
+                warnings.push(about.words(&format!(" {lost}")));
             }
             let image = image.map(|bytes| (bytes, what.slide));
-            Some(Names { table, source: format!("{shown}: {what}"), image })
+            Some(Names { table, source: shown.words(&format!(": {what}")), image })
         }
         Err(objection) => {
-            warnings.push(format!("kernel symbols: {shown} {objection}; it is not used"));
+            warnings.push(about.words(&format!(" {objection}; it is not used")));
             None
         }
     }

@@ -9,7 +9,7 @@ use super::binary::Summary;
 use super::debug_link::DebugLink;
 use super::folder::{Entry, Folder};
 use super::{SymbolSources, build_id, read};
-use crate::capture::{Module, WhyNoSymbol};
+use crate::capture::{Module, Sentence, WhyNoSymbol};
 
 /// The folders that may be searched.
 pub(super) struct Places {
@@ -25,9 +25,9 @@ pub(super) struct Found {
     /// The capture has no build id, so that nothing proves that the file is the one that was running.
     pub unchecked: bool,
     /// Files that were turned down, with the reason.
-    pub refused: Vec<String>,
+    pub refused: Vec<Sentence>,
     /// What was looked for.
-    pub looked_for: String,
+    pub looked_for: Sentence,
     /// Why there is no program among the files.
     pub reason: Option<WhyNoSymbol>,
 }
@@ -44,12 +44,15 @@ pub(super) struct FoundFile {
 
 impl Places {
     /// Opens the folders; one that is not there becomes a warning.
-    pub fn open(sources: &SymbolSources, warnings: &mut Vec<String>) -> Self {
+    pub fn open(sources: &SymbolSources, warnings: &mut Vec<Sentence>) -> Self {
         let mut symfs = Vec::new();
         for given in &sources.symfs {
             match Folder::open(given) {
                 Ok(folder) => symfs.push(folder),
-                Err(error) => warnings.push(format!("symbol folder {} {error}", given.display())),
+                Err(error) => {
+                    let folder = Sentence::from("symbol folder ").path(given.display());
+                    warnings.push(folder.words(&format!(" {error}")));
+                }
             }
         }
         let cache = sources.build_id_cache.as_deref();
@@ -120,20 +123,17 @@ impl Places {
         })
     }
 
-    fn looked_for(&self, module: &Module) -> String {
-        let folders: Vec<String> = self
-            .symfs
-            .iter()
-            .chain(&self.cache)
-            .chain(&self.debug)
-            .map(|folder| folder.shown().display().to_string())
-            .collect();
+    fn looked_for(&self, module: &Module) -> Sentence {
+        let folders = self.symfs.iter().chain(&self.cache).chain(&self.debug);
+        let folders: Vec<Sentence> =
+            folders.map(|folder| Sentence::default().path(folder.shown().display())).collect();
         if folders.is_empty() {
-            return "no folder with the captured machine's binaries was named".to_owned();
+            return "no folder with the captured machine's binaries was named".into();
         }
         let id =
             module.build_id.as_ref().map_or(String::new(), |id| format!(" and for build id {id}"));
-        format!("looked for {}{id} in {}", path_in_capture(module), folders.join(", "))
+        let looked_for = Sentence::from("looked for ").path(path_in_capture(module));
+        looked_for.words(&format!("{id} in ")).sentence(&Sentence::list(&folders))
     }
 }
 
@@ -144,7 +144,7 @@ struct Search {
     unchecked: bool,
     files: Vec<FoundFile>,
     seen: Vec<PathBuf>,
-    refused: Vec<String>,
+    refused: Vec<Sentence>,
     mismatch: bool,
     unreadable: bool,
 }
@@ -178,8 +178,9 @@ impl Search {
                 }
                 let entry = folder.entry(&name);
                 if entry == Entry::Outside {
-                    let shown = folder.shown().display();
-                    self.refused.push(format!("{name} leads out of {shown} and is not opened"));
+                    let leads = Sentence::default().path(&name).words(" leads out of ");
+                    let out = leads.path(folder.shown().display());
+                    self.refused.push(out.words(" and is not opened"));
                 }
                 self.consider_entry(entry);
             }
@@ -219,7 +220,10 @@ impl Search {
         }
         match self.consider_file(&shown, &real) {
             Ok(file) => self.files.extend(file),
-            Err(why) => self.refused.push(format!("{} {why}", shown.display())),
+            Err(why) => {
+                let file = Sentence::default().path(shown.display());
+                self.refused.push(file.words(&format!(" {why}")));
+            }
         }
         self.seen.push(real);
     }
@@ -252,7 +256,7 @@ impl Search {
         error
     }
 
-    fn finish(mut self, looked_for: String) -> Found {
+    fn finish(mut self, looked_for: Sentence) -> Found {
         let reason = if self.has_code() {
             None
         } else if self.mismatch {
@@ -263,9 +267,9 @@ impl Search {
             Some(WhyNoSymbol::FileNotFound)
         };
         if !self.has_code() && !self.files.is_empty() {
-            let shown = self.files[0].shown.display();
-            self.refused.push(format!(
-                "{shown} is only the debug file: the program itself is needed, too, for where its code lies"
+            let file = Sentence::default().path(self.files[0].shown.display());
+            self.refused.push(file.words(
+                " is only the debug file: the program itself is needed, too, for where its code lies",
             ));
         }
         let unchecked = self.unchecked && !self.files.is_empty();

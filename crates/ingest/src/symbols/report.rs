@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::capture::{ModuleId, WhyNoSymbol};
+use crate::capture::{ModuleId, Sentence, WhyNoSymbol};
 
 /// Where names come from, and which are missing.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -14,7 +14,7 @@ pub struct SymbolReport {
     /// One row for each module that frames point into, by id.
     pub modules: Vec<ModuleReport>,
     /// What a person must know before believing the names.
-    pub warnings: Vec<String>,
+    pub warnings: Vec<Sentence>,
 }
 
 /// How many unique frames have a name.
@@ -32,7 +32,7 @@ pub struct KernelReport {
     /// Unique kernel frames.
     pub frames: Count,
     /// Where the names come from, or why there are none; one sentence.
-    pub source: String,
+    pub source: Sentence,
     /// Whether no list of symbols fits.
     pub is_missing: bool,
     /// Loadable modules that frames lie in, with their number of frames, by name.
@@ -55,5 +55,5 @@ pub struct ModuleReport {
     /// Its build id, as people write it, if the capture has one.
     pub build_id: Option<String>,
     /// For a person: what was looked for and where, which files were turned down and why.
-    pub notes: Vec<String>,
+    pub notes: Vec<Sentence>,
 }

@@ -13,7 +13,7 @@ use super::locate::{Found, FoundFile, Places};
 use super::report::{Count, ModuleReport};
 use super::{SymbolSources, elf_symbols};
 use crate::capture::{
-    Call, Capture, FrameId, Location, Module, ModuleId, ModuleKind, Symbol, WhyNoSymbol,
+    Call, Capture, FrameId, Location, Module, ModuleId, ModuleKind, Sentence, Symbol, WhyNoSymbol,
 };
 
 /// Modules are named at the same time.
@@ -37,7 +37,7 @@ struct Outcome {
 pub(super) fn resolve(
     capture: &mut Capture,
     sources: &SymbolSources,
-    warnings: &mut Vec<String>,
+    warnings: &mut Vec<Sentence>,
 ) -> Vec<ModuleReport> {
     let places = Places::open(sources, warnings);
     let jobs = jobs(capture);
@@ -50,7 +50,9 @@ pub(super) fn resolve(
         if let Some(found) = &outcome.found {
             // Another build under the same name matters only if the right one was not found.
             let refusals = found.refused.iter().filter(|_| found.reason.is_some());
-            refused.extend(refusals.map(|why| format!("symbols of {}: {why}", report.path)));
+            refused.extend(refusals.map(|why| {
+                Sentence::from("symbols of ").path(&report.path).words(": ").sentence(why)
+            }));
             unchecked.extend(found.unchecked.then(|| unchecked_warning(&report)));
         }
         for (&frame, symbol) in job.frames.iter().zip(outcome.symbols) {
@@ -186,21 +188,21 @@ fn report(capture: &Capture, job: &Job, outcome: &Outcome) -> ModuleReport {
     ModuleReport { module: job.module, path, frames, files, reason, build_id, notes }
 }
 
-fn unchecked_warning(report: &ModuleReport) -> String {
-    let files: Vec<String> = report.files.iter().map(|file| file.display().to_string()).collect();
-    format!(
-        "symbols of {}: taken from {}, but the capture has no build id to check it by",
-        report.path,
-        files.join(", ")
-    )
+fn unchecked_warning(report: &ModuleReport) -> Sentence {
+    let files = report.files.iter().map(|file| Sentence::default().path(file.display()));
+    let files: Vec<Sentence> = files.collect();
+    let symbols = Sentence::from("symbols of ").path(&report.path).words(": taken from ");
+    symbols
+        .sentence(&Sentence::list(&files))
+        .words(", but the capture has no build id to check it by")
 }
 
 /// The first few, and how many more there are.
-fn shortened(mut warnings: Vec<String>, what: &str) -> Vec<String> {
+fn shortened(mut warnings: Vec<Sentence>, what: &str) -> Vec<Sentence> {
     let more = warnings.len().saturating_sub(SPELLED_OUT);
     warnings.truncate(SPELLED_OUT);
     if more > 0 {
-        warnings.push(format!("symbols: {more} more warnings of {what}"));
+        warnings.push(format!("symbols: {more} more warnings of {what}").into());
     }
     warnings
 }

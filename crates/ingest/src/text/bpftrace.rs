@@ -19,7 +19,7 @@ use super::lines::{Complaints, Line, Lines};
 use super::number;
 use super::profile::{self, Missed, Row};
 use super::progress::Progress;
-use crate::capture::{Capture, Format, FrameId, Location, Mode, Nanos};
+use crate::capture::{Capture, Format, FrameId, Location, Mode, NameKind, Nanos, Sentence};
 use crate::error::Problem;
 
 /// Whether a line begins an entry of a map.
@@ -148,10 +148,13 @@ impl<'a> Reader<'a> {
             self.skipped.insert(name, "a second map with stacks");
         }
         let mut capture = profile::finish(self.out, "bpftrace map", Missed::default());
-        let text = |name: &[u8]| String::from_utf8_lossy(name).into_owned();
-        capture.warnings.push(format!("the values of {} are taken for {word} off-CPU", text(used)));
+        let quoted = |words: &str, name: &[u8]| {
+            Sentence::from(words).name(NameKind::Quote, &String::from_utf8_lossy(name))
+        };
+        let values = quoted("the values of ", used);
+        capture.warn(values.words(&format!(" are taken for {word} off-CPU")));
         for (name, why) in self.skipped {
-            capture.warnings.push(format!("{} was passed over: {why}", text(name)));
+            capture.warn(quoted("", name).words(&format!(" was passed over: {why}")));
         }
         Ok(capture)
     }
@@ -257,7 +260,8 @@ mod tests {
         );
         let row = capture.profile[1];
         assert_eq!((capture.threads.get(row.thread).comm(), row.off_cpu), ("other", Nanos(10)));
-        let said = capture.warnings.join("\n");
+        let said: Vec<&str> = capture.warnings.iter().map(|said| &**said).collect();
+        let said = said.join("\n");
         assert!(
             said.contains("@ms was passed over: a histogram") && said.contains("nanoseconds"),
             "{said}"

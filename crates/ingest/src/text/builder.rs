@@ -125,7 +125,7 @@ impl<'a> Builder<'a> {
     pub fn finish(mut self) -> Capture {
         if self.late > 0 {
             let late = self.late;
-            self.capture.warnings.push(format!("{late} events came out of order"));
+            self.capture.warn(format!("{late} events came out of order"));
             self.capture.sort();
         }
         self.capture

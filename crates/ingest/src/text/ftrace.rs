@@ -153,14 +153,14 @@ impl<'a> Reader<'a> {
         processes::mark_kernel_threads(&mut capture);
         if !self.groups {
             processes::join(&mut capture);
-            capture.warnings.push(
+            capture.warn(
                 "the trace does not say which threads form a process (echo 1 > options/record-tgid does): threads that \
                  share an address space are taken for one"
                     .to_owned(),
             );
         }
         if capture.switches.iter().all(|switch| switch.stack.is_none()) {
-            capture.warnings.push(
+            capture.warn(
                 "the trace has no stacks (echo 1 > options/stacktrace, or trace-cmd record -T)"
                     .to_owned(),
             );

@@ -19,7 +19,9 @@ use super::lines::{Complaints, Line, Lines};
 use super::number;
 use super::profile::{self, Missed};
 use super::progress::Progress;
-use crate::capture::{Capture, Format, Mode, Nanos, ProfileRow, ThreadId, Timestamp};
+use crate::capture::{
+    Capture, Format, Mode, NameKind, Nanos, ProfileRow, Sentence, ThreadId, Timestamp,
+};
 use crate::error::Problem;
 
 /// Whether a line begins such a report.
@@ -147,13 +149,15 @@ impl<'a> Reader<'a> {
         let timeless = self.out.capture.profile.iter().all(|row| row.off_cpu == Nanos::ZERO);
         let mut capture = profile::finish(self.out, "blocked tasks", Missed::default());
         let tasks = capture.profile.len();
-        capture.warnings.push(format!(
+        capture.warn(format!(
             "{count} reports of {tasks} blocked tasks: kernel stacks at moments, {}",
             if timeless { "without any time" } else { "each with the least time that it waited" }
         ));
-        capture
-            .warnings
-            .extend(self.owners.into_iter().map(|said| format!("the kernel says: task {said}")));
+        capture.warnings.extend(
+            self.owners
+                .iter()
+                .map(|said| Sentence::from("the kernel says: task ").name(NameKind::Quote, said)),
+        );
         capture
     }
 }

@@ -114,7 +114,7 @@ impl Complaints {
                 count: bytes,
                 note: note.clone(),
             });
-            capture.warnings.push(note);
+            capture.warn(note);
         }
     }
 }

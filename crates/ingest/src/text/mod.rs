@@ -28,7 +28,7 @@ mod progress;
 mod timehist;
 
 use crate::InputFormat;
-use crate::capture::Capture;
+use crate::capture::{Capture, Sentence};
 use crate::error::Problem;
 use lines::Lines;
 use progress::Progress;
@@ -58,7 +58,7 @@ pub(crate) fn read(
             folded::read(&text, progress, || what_it_is(bytes))
         }
     }?;
-    capture.warnings.extend(note.map(str::to_owned));
+    capture.warnings.extend(note.map(Sentence::from));
     Ok(capture)
 }
 

@@ -140,14 +140,14 @@ impl<'a> Reader<'a> {
         processes::mark_kernel_threads(&mut capture);
         if !self.processes_known {
             processes::join(&mut capture);
-            capture.warnings.push(
+            capture.warn(
                 "the text does not say which threads form a process (perf script -F +pid,+ip,+sym,+dso does): threads that share an \
                  address space are taken for one"
                     .to_owned(),
             );
         }
         if capture.stacks.is_empty() {
-            capture.warnings.push(
+            capture.warn(
                 "the text has no callchains: what threads waited for is unknown (perf record -g; perf script without -G, and not with -F +pid alone, \
                  which drops them)"
                     .to_owned(),

@@ -74,7 +74,7 @@ pub(super) fn finish(out: Builder<'_>, name: &str, missed: Missed) -> Capture {
     });
     if missed.rows > 0 {
         let millis = missed.time.as_millis_f64();
-        capture.warnings.push(format!(
+        capture.warn(format!(
             "{} of {count} rows lost a stack ({millis:.1} ms): what they waited for is unknown. A larger \
              --stack-storage-size helps",
             missed.rows

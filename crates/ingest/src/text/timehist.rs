@@ -177,19 +177,19 @@ impl<'a> Reader<'a> {
         capture.sort();
         processes::mark_kernel_threads(&mut capture);
         if !states {
-            capture.warnings.push(
+            capture.warn(
                 "the text has no states: who was blocked and who was only preempted cannot be told apart (perf sched \
                  timehist --state)"
                     .to_owned(),
             );
         }
         if stacks == 0 {
-            capture.warnings.push(
+            capture.warn(
                 "the text has no stacks (perf sched timehist -g, of a recording with -g)"
                     .to_owned(),
             );
         } else if deepest <= CUT_AT {
-            capture.warnings.push(
+            capture.warn(
                 "stacks are cut at a few frames: the calls that threads stood in may be missing (perf sched timehist \
                  --max-stack 64)"
                     .to_owned(),

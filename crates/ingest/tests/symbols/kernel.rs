@@ -79,7 +79,7 @@ fn plain_and_compressed_lists_are_read() {
         assert_eq!((report.kernel.frames.resolved, report.kernel.frames.total), (4, 4));
         assert_eq!(report.kernel.modules, [("ext4".to_owned(), 1)]);
         assert!(report.kernel.source.ends_with("kallsyms: 8 text symbols"), "{report:?}");
-        assert_eq!(report.warnings, [""; 0]);
+        assert!(report.warnings.is_empty(), "{:?}", report.warnings);
     }
 }
 

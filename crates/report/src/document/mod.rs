@@ -17,6 +17,8 @@ pub(crate) use tiles::Tile;
 
 use coldcase_analyze::findings::{Findings, Grade, Outcome};
 
+use coldcase_ingest::capture::Sentence;
+
 use crate::{names, words};
 
 /// A whole report.
@@ -137,6 +139,6 @@ fn joined(pairs: Vec<Pair>) -> Vec<Pair> {
     joined
 }
 
-fn texts(raw: &[String]) -> Vec<String> {
+fn texts(raw: &[Sentence]) -> Vec<String> {
     raw.iter().map(|text| names::text(text)).collect()
 }

@@ -1,7 +1,7 @@
 //! From findings to their JSON form.
 
 use coldcase_analyze::findings as from;
-use coldcase_ingest::capture::{Nanos, Timestamp, WallClock, WhyNoSymbol};
+use coldcase_ingest::capture::{Nanos, Sentence, Timestamp, WallClock, WhyNoSymbol};
 
 use super::dto;
 use crate::{units, words};
@@ -35,7 +35,7 @@ impl<'a> From<&'a from::CaptureSummary> for dto::Capture<'a> {
             duration_s: capture.span.map(|span| span.duration().0 as f64 / 1e9),
             events: capture.events.iter().map(|(name, count)| (name.as_str(), *count)).collect(),
             lost_events: capture.lost_events,
-            warnings: &capture.warnings,
+            warnings: texts(&capture.warnings),
             symbols: dto::Symbols {
                 kernel_resolved: counts.kernel_resolved,
                 kernel_total: counts.kernel_total,
@@ -81,7 +81,7 @@ fn no_window(findings: &from::Findings) -> dto::Window<'_> {
         freeze: None,
         lock: None,
         culprit: None,
-        evidence: &[],
+        evidence: Vec::new(),
         blame: Vec::new(),
         chain: Vec::new(),
         without_culprit: None,
@@ -96,7 +96,7 @@ fn window<'a>(findings: &from::Findings, window: &'a from::Window) -> dto::Windo
         freeze: Some(freeze(&window.freeze, findings.capture.wall_clock)),
         lock: window.lock.as_ref().map(lock),
         culprit: window.culprit.as_ref().map(dto::Culprit::from),
-        evidence: &window.evidence,
+        evidence: texts(&window.evidence),
         blame: window.blame.iter().map(dto::Blame::from).collect(),
         chain: window.chain.iter().map(dto::Link::from).collect(),
         without_culprit: window.without_culprit.map(|without| dto::WithoutCulprit {
@@ -284,4 +284,8 @@ fn why(why: WhyNoSymbol) -> &'static str {
         WhyNoSymbol::Unreadable => "unreadable",
         WhyNoSymbol::NoKernelSymbols => "no_kernel_symbols",
     }
+}
+
+fn texts(sentences: &[Sentence]) -> Vec<&str> {
+    sentences.iter().map(|sentence| &**sentence).collect()
 }

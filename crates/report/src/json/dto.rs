@@ -29,7 +29,7 @@ pub(super) struct Capture<'a> {
     pub duration_s: Option<f64>,
     pub events: BTreeMap<&'a str, u64>,
     pub lost_events: u64,
-    pub warnings: &'a [String],
+    pub warnings: Vec<&'a str>,
     pub symbols: Symbols,
 }
 
@@ -61,7 +61,7 @@ pub(super) struct Window<'a> {
     pub freeze: Option<Freeze<'a>>,
     pub lock: Option<Lock>,
     pub culprit: Option<Culprit<'a>>,
-    pub evidence: &'a [String],
+    pub evidence: Vec<&'a str>,
     pub blame: Vec<Blame<'a>>,
     pub chain: Vec<Link<'a>>,
     pub without_culprit: Option<WithoutCulprit>,

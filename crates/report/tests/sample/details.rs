@@ -62,7 +62,7 @@ fn proofs() -> Vec<Proof> {
         event: event.to_owned(),
         time: at(time),
         thread,
-        tells: tells.to_owned(),
+        tells: tells.into(),
     };
     let bytes = format!("it enters mmap about {BYTES} bytes");
     vec![

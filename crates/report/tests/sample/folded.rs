@@ -16,7 +16,7 @@ pub fn findings() -> Findings {
         wall_clock: None,
         events: vec![("stacks".to_owned(), 7)],
         lost_events: 0,
-        warnings: vec!["A folded profile has no times: sums are lower bounds.".to_owned()],
+        warnings: vec!["A folded profile has no times: sums are lower bounds.".into()],
         symbols: SymbolCounts {
             kernel_resolved: 24,
             kernel_total: 24,
@@ -41,7 +41,7 @@ fn window() -> Window {
     Window {
         cause: Some(Cause::MmapLock),
         grade: Grade::Circumstantial,
-        evidence: vec!["ingest stands in mmap and never waits for mmap_lock.".to_owned()],
+        evidence: vec!["ingest stands in mmap and never waits for mmap_lock.".into()],
         freeze: Freeze {
             pid: None,
             comm: "serve".to_owned(),

@@ -13,7 +13,7 @@ pub fn findings() -> Findings {
     let huge = "A<b>&".repeat(2_000);
     for window in &mut findings.windows {
         window.freeze.comm = SCRIPT.to_owned();
-        window.evidence.push(format!("{SCRIPT} {ESCAPE} {BIDI} {LINK}"));
+        window.evidence.push(format!("{SCRIPT} {ESCAPE} {BIDI} {LINK}").into());
         for link in &mut window.chain {
             link.waiter.comm = LINK.to_owned();
             link.how = format!("released {SCRIPT}");
@@ -36,11 +36,11 @@ pub fn findings() -> Findings {
     findings.memory_events[1].thread.comm = BIDI.to_owned();
     findings.capture.hostname = Some(LINK.to_owned());
     findings.capture.command = vec![SCRIPT.to_owned(), ESCAPE.to_owned(), huge.clone()];
-    findings.capture.warnings = vec![format!("{LINK} {SCRIPT}")];
+    findings.capture.warnings = vec![format!("{LINK} {SCRIPT}").into()];
     findings.capture.events.push((SCRIPT.to_owned(), 1));
     findings.verdict.ruled_out[0].finding = LINK.to_owned();
     findings.verdict.remedies[0].action = SCRIPT.to_owned();
-    findings.verdict.cannot_tell[0].missing = LINK.to_owned();
+    findings.verdict.cannot_tell[0].missing = LINK.into();
     if let Some(timeline) = &mut findings.timeline {
         timeline.lanes[0].thread.comm = SCRIPT.to_owned();
         timeline.lanes[1].thread.comm = huge.clone();

@@ -49,7 +49,7 @@ fn verdict() -> Verdict {
         ruled_out: ruled_out(),
         cannot_tell: vec![CannotTell {
             cause: Cause::Reclaim,
-            missing: "record vmscan:mm_vmscan_direct_reclaim_begin and _end".to_owned(),
+            missing: "record vmscan:mm_vmscan_direct_reclaim_begin and _end".into(),
         }],
         remedies: remedies(),
     }
@@ -92,7 +92,7 @@ fn window() -> Window {
             "Its mmap of 3,355,447,296 bytes spans every one of the six waits, from 4.0 ms before the first to the end of the last but 0.6 ms.",
             "All six waited on one lock address, 0xffff9c41c2a83e68.",
         ]
-        .map(str::to_owned)
+        .map(Into::into)
         .to_vec(),
         freeze: Freeze {
             pid: Some(PID),
@@ -122,9 +122,7 @@ fn small_window() -> Window {
     Window {
         cause: Some(Cause::MmapLock),
         grade: Grade::Circumstantial,
-        evidence: vec![
-            "One munmap of 134 MB spans the waits; nobody's wakeup says more.".to_owned(),
-        ],
+        evidence: vec!["One munmap of 134 MB spans the waits; nobody's wakeup says more.".into()],
         freeze: Freeze {
             pid: Some(PID),
             comm: "vaultdb".to_owned(),

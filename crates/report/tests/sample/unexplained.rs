@@ -13,9 +13,8 @@ pub fn findings() -> Findings {
         capture: CaptureSummary {
             lost_events: 12_871,
             warnings: vec![
-                "12,871 events were lost, 11,904 of them inside the freeze.".to_owned(),
-                "The freeze had begun before the recording: its length is a lower bound."
-                    .to_owned(),
+                "12,871 events were lost, 11,904 of them inside the freeze.".into(),
+                "The freeze had begun before the recording: its length is a lower bound.".into(),
             ],
             ..super::capture()
         },
@@ -28,13 +27,9 @@ pub fn findings() -> Findings {
             cannot_tell: vec![
                 CannotTell {
                     cause: Cause::MmapLock,
-                    missing: "record lock:contention_begin, and sched:sched_waking with -g"
-                        .to_owned(),
+                    missing: "record lock:contention_begin, and sched:sched_waking with -g".into(),
                 },
-                CannotTell {
-                    cause: Cause::DiskIo,
-                    missing: "record block:block_rq_issue".to_owned(),
-                },
+                CannotTell { cause: Cause::DiskIo, missing: "record block:block_rq_issue".into() },
             ],
             remedies: Vec::new(),
         },

@@ -49,12 +49,12 @@ pub(in super::super) fn read(text: &[u8], progress: &mut Progress<'_>) -> Result
     }
     let Reader { mut log, timeless, single, .. } = reader;
     if timeless > 0 {
-        log.capture.warnings.push(format!(
+        log.capture.warn(format!(
             "{timeless} calls have no duration and are left out (strace -T gives it)"
         ));
     }
     if single {
-        log.capture.warnings.push("the log has no thread numbers (strace -f gives them): its calls belong to a thread that \
+        log.capture.warn("the log has no thread numbers (strace -f gives them): its calls belong to a thread that \
              the capture cannot be asked for".to_owned());
     }
     log.finish(complaints, "strace")
