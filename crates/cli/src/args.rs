@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use coldcase_ingest::InputFormat;
+use coldcase_redact::Scope;
 
 /// Solves a freeze after the fact: reads a perf.data, its text, or an off-CPU profile and says who held which lock,
 /// in which call, for how long, and who stood still because of it.
@@ -24,10 +25,12 @@ pub enum Command {
     Inspect(InspectArguments),
     /// Compare the verdicts on stored captures with what is expected of them
     Check(CheckArguments),
+    /// Put the names back into a text that was written with --redact
+    Unredact(UnredactArguments),
 }
 
 /// Arguments of `report`.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct ReportArguments {
     /// A perf.data or a text profile, also zstd-compressed; - for standard input. Logs of system calls may stand beside it
     #[arg(value_name = "CAPTURE", required = true)]
@@ -57,6 +60,8 @@ pub struct ReportArguments {
     pub reading: ReadingArguments,
     #[command(flatten)]
     pub analysis: AnalysisArguments,
+    #[command(flatten)]
+    pub redaction: RedactionArguments,
 }
 
 /// Arguments of `inspect`.
@@ -67,6 +72,8 @@ pub struct InspectArguments {
     pub capture: PathBuf,
     #[command(flatten)]
     pub reading: ReadingArguments,
+    #[command(flatten)]
+    pub redaction: RedactionArguments,
 }
 
 /// Arguments of `check`.
@@ -77,8 +84,53 @@ pub struct CheckArguments {
     pub folders: Vec<PathBuf>,
 }
 
+/// Arguments of `unredact`.
+#[derive(Debug, Args)]
+pub struct UnredactArguments {
+    /// The file that --redact-key wrote
+    #[arg(value_name = "KEY")]
+    pub key: PathBuf,
+    /// JSON, HTML or other text; - for standard input
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Write there instead of to standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// What to leave out of all that is written.
+#[derive(Clone, Debug, Default, Args)]
+pub struct RedactionArguments {
+    /// Replace names in everything that is written: of hosts, users, files, commands, processes, threads, and, unless
+    /// `names` is given, the programs' own functions
+    #[arg(long, value_name = "WHAT", num_args = 0..=1, require_equals = true, default_missing_value = "all")]
+    pub redact: Option<ScopeName>,
+    /// Keep what was replaced in a private file, for `coldcase unredact`; one that exists is used again, so that captures
+    /// are redacted alike
+    #[arg(long, value_name = "FILE", requires = "redact")]
+    pub redact_key: Option<PathBuf>,
+}
+
+/// Which names are replaced.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum ScopeName {
+    /// All names that are not everybody's
+    All,
+    /// All but the functions' names
+    Names,
+}
+
+impl From<ScopeName> for Scope {
+    fn from(name: ScopeName) -> Self {
+        match name {
+            ScopeName::All => Self::All,
+            ScopeName::Names => Self::Names,
+        }
+    }
+}
+
 /// How to read a capture.
-#[derive(Debug, Default, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub struct ReadingArguments {
     /// The capture's format, if its first bytes mislead; of the first capture where there are several
     #[arg(long, value_name = "NAME")]
@@ -95,7 +147,7 @@ pub struct ReadingArguments {
 }
 
 /// What to analyse.
-#[derive(Debug, Default, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub struct AnalysisArguments {
     /// Look at this process only
     #[arg(long, value_name = "PID|NAME")]

@@ -10,6 +10,7 @@ mod load;
 mod output;
 mod progress;
 mod provenance;
+mod redact;
 
 use std::process::ExitCode;
 
@@ -24,6 +25,7 @@ fn main() -> ExitCode {
         Command::Report(arguments) => command::report::run(arguments),
         Command::Inspect(arguments) => command::inspect::run(arguments),
         Command::Check(arguments) => command::check::run(arguments),
+        Command::Unredact(arguments) => command::unredact::run(arguments),
     };
     match outcome {
         Ok(exit) => exit.into(),

@@ -2,26 +2,31 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use clap::ValueEnum;
 use coldcase_report::Input;
 use sha2::{Digest, Sha256};
 
-use crate::args::{AnalysisArguments, FormatName, ReportArguments};
+use crate::args::{AnalysisArguments, FormatName, ReportArguments, ScopeName};
 
 /// The files that a report was made from, the captures first. Binaries below `--symfs` are many and give names only, so
 /// they are left out.
-pub fn inputs(arguments: &ReportArguments) -> Result<Vec<Input>> {
-    let beside = [arguments.reading.kallsyms.as_ref(), arguments.analysis.rules.as_ref()];
-    let files = arguments.captures.iter().chain(beside.into_iter().flatten());
-    files.map(|path| input(path)).collect()
+///
+/// They are named as in `shown`, which may be redacted.
+pub fn inputs(arguments: &ReportArguments, shown: &ReportArguments) -> Result<Vec<Input>> {
+    let names = files(shown).map(|path| path.display().to_string());
+    files(arguments).zip(names).map(|(path, name)| input(path, name)).collect()
 }
 
-fn input(path: &Path) -> Result<Input> {
-    let name = path.display().to_string();
-    if name == "-" || path.is_dir() {
+fn files(arguments: &ReportArguments) -> impl Iterator<Item = &PathBuf> {
+    let beside = [arguments.reading.kallsyms.as_ref(), arguments.analysis.rules.as_ref()];
+    arguments.captures.iter().chain(beside.into_iter().flatten())
+}
+
+fn input(path: &Path, name: String) -> Result<Input> {
+    if path.as_os_str() == "-" || path.is_dir() {
         return Ok(Input { name, bytes: None, sha256: None });
     }
     let cannot = || format!("cannot read {}", path.display());
@@ -67,8 +72,18 @@ pub fn command(arguments: &ReportArguments) -> Vec<String> {
         Some(analysis.min_freeze.to_string()).filter(|_| analysis.min_freeze != usual),
     );
     option("--rules", analysis.rules.as_ref().map(path));
+    let redact = arguments.redaction.redact.map(redact_option);
     option("-o", Some("report.html".to_owned()));
+    words.extend(redact);
     words
+}
+
+fn redact_option(scope: ScopeName) -> String {
+    match scope {
+        ScopeName::All => "--redact",
+        ScopeName::Names => "--redact=names",
+    }
+    .to_owned()
 }
 
 fn format(format: FormatName) -> Option<String> {

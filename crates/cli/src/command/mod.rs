@@ -4,3 +4,4 @@ pub mod check;
 pub mod inspect;
 mod inspect_names;
 pub mod report;
+pub mod unredact;

@@ -9,13 +9,18 @@ use coldcase_report::HtmlContext;
 
 use crate::args::ReportArguments;
 use crate::exit_code::Exit;
+use crate::redact::Redact;
 use crate::{load, output, provenance};
 
 /// Reads a capture, finds the cause, writes what was asked for.
 pub fn run(arguments: &ReportArguments) -> Result<Exit> {
+    let mut redact = Redact::open(&arguments.redaction)?;
     let (capture, _) =
         load::captures(&arguments.captures, arguments.log_offset.as_deref(), &arguments.reading)?;
-    let findings = load::findings(&capture, &arguments.analysis)?;
+    let mut findings = load::findings(&capture, &arguments.analysis)?;
+    redact.findings(&capture, &mut findings);
+    let shown = shown(arguments, &mut redact);
+    redact.keep_key()?;
     for warning in &findings.capture.warnings {
         output::warning(warning);
     }
@@ -26,14 +31,14 @@ pub fn run(arguments: &ReportArguments) -> Result<Exit> {
         && !arguments.summary;
     if nothing_asked {
         let path = Path::new("report.html");
-        write_html(path, &findings, arguments)?;
+        write_html(path, &findings, arguments, &shown)?;
         let color = output::wants_color();
         output::print(coldcase_report::terminal(&findings, color).as_bytes())?;
         output::say(&format!("wrote {}", path.display()));
         return Ok(Exit::Success);
     }
     if let Some(path) = &arguments.output {
-        write_html(path, &findings, arguments)?;
+        write_html(path, &findings, arguments, &shown)?;
     }
     if let Some(path) = &arguments.json {
         output::write(path, coldcase_report::json(&findings).as_bytes())?;
@@ -50,14 +55,26 @@ pub fn run(arguments: &ReportArguments) -> Result<Exit> {
     Ok(Exit::Success)
 }
 
-fn write_html(path: &Path, findings: &Findings, arguments: &ReportArguments) -> Result<()> {
+/// The arguments as the report may show them.
+fn shown(arguments: &ReportArguments, redact: &mut Redact<'_>) -> ReportArguments {
+    ReportArguments {
+        captures: arguments.captures.iter().map(|path| redact.path(path)).collect(),
+        reading: redact.reading(&arguments.reading),
+        analysis: redact.analysis(&arguments.analysis),
+        ..arguments.clone()
+    }
+}
+
+fn write_html(
+    path: &Path,
+    findings: &Findings,
+    arguments: &ReportArguments,
+    shown: &ReportArguments,
+) -> Result<()> {
     let context = HtmlContext {
-        title: arguments
-            .captures
-            .first()
-            .map_or_else(String::new, |path| path.display().to_string()),
-        inputs: provenance::inputs(arguments)?,
-        command: provenance::command(arguments),
+        title: shown.captures.first().map_or_else(String::new, |path| path.display().to_string()),
+        inputs: provenance::inputs(arguments, shown)?,
+        command: provenance::command(shown),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
     output::write(path, coldcase_report::html(findings, &context)?.as_bytes())

@@ -40,6 +40,11 @@ fn of_check() {
 }
 
 #[test]
+fn of_unredact() {
+    help("unredact", &["unredact", "--help"]);
+}
+
+#[test]
 fn of_the_version() {
     help("version", &["--version"]);
 }

@@ -11,5 +11,6 @@ mod output;
 mod poorer;
 mod project;
 mod readme;
+mod redact;
 mod support;
 mod unreadable;

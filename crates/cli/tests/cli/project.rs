@@ -10,8 +10,14 @@ use serde_json::Value;
 use crate::support::root;
 
 /// The crates in the order of the data's way: each may depend on those before it.
-const ORDER: [&str; 5] =
-    ["coldcase-ingest", "coldcase-analyze", "coldcase-report", "coldcase-cli", "xtask"];
+const ORDER: [&str; 6] = [
+    "coldcase-ingest",
+    "coldcase-analyze",
+    "coldcase-redact",
+    "coldcase-report",
+    "coldcase-cli",
+    "xtask",
+];
 
 /// Crates that open connections. coldcase sends nothing.
 const NETWORK: [&str; 12] = [
@@ -156,6 +162,7 @@ fn files_that_the_documents_name_exist() {
         "ARCHITECTURE.md",
         "CONTRIBUTING.md",
         "docs/accuracy.md",
+        "docs/redact.md",
         "fixtures/README.md",
         "lab/README.md",
         "notebooks/README.md",
