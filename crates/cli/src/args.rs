@@ -23,6 +23,8 @@ pub enum Command {
     Report(Box<ReportArguments>),
     /// Say what a capture holds, what can be told from it, and what to record next time
     Inspect(InspectArguments),
+    /// Write the findings and every wait behind them in the formats of other tools
+    Export(Box<ExportArguments>),
     /// Compare the verdicts on stored captures with what is expected of them
     Check(CheckArguments),
     /// Put the names back into a text that was written with --redact
@@ -62,6 +64,47 @@ pub struct ReportArguments {
     pub analysis: AnalysisArguments,
     #[command(flatten)]
     pub redaction: RedactionArguments,
+}
+
+/// Arguments of `export`.
+#[derive(Debug, Args)]
+pub struct ExportArguments {
+    /// A perf.data or a text profile, also zstd-compressed; - for standard input. Logs of system calls may stand beside it
+    #[arg(value_name = "CAPTURE", required = true)]
+    pub captures: Vec<PathBuf>,
+    /// What to add to the times of a log of system calls, if its clock is not the capture's
+    #[arg(long, value_name = "SECONDS", allow_hyphen_values = true)]
+    pub log_offset: Option<String>,
+    /// Which format
+    #[arg(long, value_name = "FORMAT")]
+    pub to: ExportFormat,
+    /// Where to: a folder for tables, else a file or - for standard output
+    #[arg(short, long, value_name = "PATH")]
+    pub output: PathBuf,
+    /// In folded stacks, add who ended each wait and from where, as offwaketime does
+    #[arg(long)]
+    pub wakers: bool,
+    #[command(flatten)]
+    pub reading: ReadingArguments,
+    #[command(flatten)]
+    pub analysis: AnalysisArguments,
+}
+
+/// Names of the export formats.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum ExportFormat {
+    /// Tables, a Parquet file each, for data frames and SQL
+    Parquet,
+    /// The same tables as CSV
+    Csv,
+    /// Folded off-CPU stacks with microseconds, for FlameGraph, inferno and speedscope
+    Folded,
+    /// A sampled profile of each thread's waits, for speedscope
+    Speedscope,
+    /// Tracks and markers, for the Firefox Profiler
+    Firefox,
+    /// A trace with tracks, slices and arrows, for ui.perfetto.dev
+    Perfetto,
 }
 
 /// Arguments of `inspect`.

@@ -30,6 +30,11 @@ fn of_report() {
 }
 
 #[test]
+fn of_export() {
+    help("export", &["export", "--help"]);
+}
+
+#[test]
 fn of_inspect() {
     help("inspect", &["inspect", "--help"]);
 }
