@@ -159,14 +159,11 @@ impl<'a> Writer<'a> {
         }
         let row = &self.records().threads[id.index()];
         let start = at(row.born.map_or(0, |born| born.0));
-        let number =
-            |number: Option<i32>| number.and_then(|id| u32::try_from(id).ok()).unwrap_or(0);
-        let process = *self
-            .processes
-            .entry(row.process)
-            .or_insert_with(|| self.profile.add_process(&row.process_comm, number(row.pid), start));
+        let process = *self.processes.entry(row.process).or_insert_with(|| {
+            self.profile.add_process(&row.process_comm, labels::pid(row), start)
+        });
         let is_main = row.tid == row.pid;
-        let thread = self.profile.add_thread(process, number(row.tid), start, is_main);
+        let thread = self.profile.add_thread(process, labels::tid(row), start, is_main);
         self.profile.set_thread_name(thread, &row.comm);
         self.profile.set_thread_show_markers_in_timeline(thread, true);
         if let Some(ended) = row.ended {

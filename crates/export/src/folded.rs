@@ -89,13 +89,13 @@ fn sums(records: &Records, wakers: bool) -> BTreeMap<Key<'_>, Nanos> {
 /// A name that is one frame of one line, whatever the captured machine called it.
 fn inert(name: &str) -> String {
     match name {
-        "" => "?".to_owned(),
+        _ if name.trim().is_empty() => "?".to_owned(),
         "-" | "--" => format!("{name}?"),
         _ => name
             .chars()
             .map(|c| match c {
                 ';' => ':',
-                c if c.is_control() => ' ',
+                c if c.is_control() => '\u{fffd}',
                 c => c,
             })
             .collect(),

@@ -23,3 +23,17 @@ pub(crate) fn thread(row: &ThreadRow) -> String {
         (comm, Some(tid)) => format!("{comm} (tid {tid})"),
     }
 }
+
+/// A process's number for formats that cannot do without: if it is not known, its thread's.
+pub(crate) fn pid(row: &ThreadRow) -> u32 {
+    number(row.pid.or(row.tid))
+}
+
+/// A thread's number for formats that cannot do without.
+pub(crate) fn tid(row: &ThreadRow) -> u32 {
+    number(row.tid)
+}
+
+fn number(number: Option<i32>) -> u32 {
+    number.and_then(|number| u32::try_from(number).ok()).unwrap_or(0)
+}

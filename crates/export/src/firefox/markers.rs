@@ -135,7 +135,8 @@ impl Writer<'_> {
         }
         let timing = match (call.start, call.end) {
             (Some(start), Some(end)) => MarkerTiming::Interval(at(start.0), at(end.0)),
-            (Some(start), None) => MarkerTiming::IntervalStart(at(start.0)),
+            // Its end may only have been lost.
+            (Some(start), None) => MarkerTiming::Instant(at(start.0)),
             (None, Some(end)) => MarkerTiming::IntervalEnd(at(end.0)),
             (None, None) => return,
         };

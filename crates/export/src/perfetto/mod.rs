@@ -180,29 +180,29 @@ impl<'a, W: Write> Writer<'a, W> {
 
     fn write_memory_calls(&mut self) -> Result<(), ExportError> {
         let mut tracks: BTreeMap<ThreadId, Track> = BTreeMap::new();
-        let whole = self.records.span;
         for call in &self.records.memory_calls {
-            let Some(whole) = whole else { break };
             let track = self.below(&mut tracks, call.thread, call.thread, "memory calls")?;
-            let start = call.start.unwrap_or(whole.start.min(call.end.unwrap_or(whole.start)));
-            let span = Span::new(start, call.end.unwrap_or(whole.end));
-            self.write_memory_call(track, span, call)?;
+            self.write_memory_call(track, call)?;
         }
         Ok(())
     }
 
-    fn write_memory_call(
-        &mut self,
-        track: Track,
-        span: Span,
-        call: &MemoryCallRow,
-    ) -> Result<(), ExportError> {
+    fn write_memory_call(&mut self, track: Track, call: &MemoryCallRow) -> Result<(), ExportError> {
         let flags = call.flags.join("|");
         let mut notes = vec![Note::Text("flags", &flags)];
         notes.extend(call.bytes.map(|bytes| Note::Number("size_bytes", bytes)));
         let name = call.operation.word();
         let event = Event { category: "memory", name, notes, ..Event::default() };
-        slice(&mut self.trace, track, span, &event)
+        let beginning = self.records.span.map(|whole| whole.start);
+        match (call.start, call.end) {
+            // Its end may only have been lost.
+            (Some(start), None) => self.trace.instant(track, start.0, &event),
+            (start, Some(end)) => {
+                let start = start.or(beginning).unwrap_or(end);
+                slice(&mut self.trace, track, Span::new(start, end), &event)
+            }
+            (None, None) => Ok(()),
+        }
     }
 
     /// A thread can hold several locks at once: each lock has a track of its own below it.
@@ -249,13 +249,12 @@ impl<'a, W: Write> Writer<'a, W> {
             return Ok(known);
         }
         let row = &self.records.threads[id.index()];
-        let number =
-            |number: Option<i32>| number.and_then(|id| u64::try_from(id).ok()).unwrap_or(0);
+        let (pid, tid) = (labels::pid(row).into(), labels::tid(row).into());
         if !self.processes.contains_key(&row.process) {
-            let track = self.trace.process(number(row.pid), &row.process_comm)?;
+            let track = self.trace.process(pid, &row.process_comm)?;
             self.processes.insert(row.process, track);
         }
-        let track = self.trace.thread(number(row.pid), number(row.tid), &row.comm)?;
+        let track = self.trace.thread(pid, tid, &row.comm)?;
         self.threads.insert(id, track);
         Ok(track)
     }
