@@ -88,6 +88,8 @@ pub struct ExportArguments {
     pub reading: ReadingArguments,
     #[command(flatten)]
     pub analysis: AnalysisArguments,
+    #[command(flatten)]
+    pub redaction: RedactionArguments,
 }
 
 /// Names of the export formats.

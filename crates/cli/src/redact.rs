@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use coldcase_analyze::findings::Findings;
+use coldcase_analyze::records::Records;
 use coldcase_ingest::capture::Capture;
 use coldcase_redact::{Key, Redaction};
 
@@ -37,6 +38,13 @@ impl<'a> Redact<'a> {
         if let Some(redaction) = &mut self.redaction {
             redaction.learn(capture);
             redaction.findings(findings);
+        }
+    }
+
+    /// Replaces the names in the rows behind findings.
+    pub fn records(&mut self, records: &mut Records) {
+        if let Some(redaction) = &mut self.redaction {
+            redaction.records(records);
         }
     }
 

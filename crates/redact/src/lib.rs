@@ -19,6 +19,7 @@ mod functions;
 mod key;
 mod paths;
 mod public;
+mod records;
 mod redaction;
 mod restore;
 mod rows;

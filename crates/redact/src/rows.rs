@@ -144,7 +144,7 @@ impl Redaction {
         }
     }
 
-    fn frames(&mut self, mode: Mode, frames: &mut [FrameView]) {
+    pub(crate) fn frames(&mut self, mode: Mode, frames: &mut [FrameView]) {
         for FrameView { function, file, module, line: _, inlined: _, offset: _, why: _ } in frames {
             let of = module.clone();
             if let Some(name) = function {

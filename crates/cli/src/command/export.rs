@@ -11,6 +11,7 @@ use coldcase_export::{
 
 use crate::args::{ExportArguments, ExportFormat};
 use crate::exit_code::{Exit, Usage};
+use crate::redact::Redact;
 use crate::{export_folder, load, output};
 
 /// Reads a capture, analyses it, writes all of it.
@@ -22,9 +23,13 @@ pub fn run(arguments: &ExportArguments) -> Result<Exit> {
     if let Some((format, _)) = tables {
         export_folder::check(&arguments.output, format)?;
     }
+    let mut redact = Redact::open(&arguments.redaction)?;
     let (capture, _) =
         load::captures(&arguments.captures, arguments.log_offset.as_deref(), &arguments.reading)?;
-    let (findings, records) = load::findings_with_records(&capture, &arguments.analysis)?;
+    let (mut findings, mut records) = load::findings_with_records(&capture, &arguments.analysis)?;
+    redact.findings(&capture, &mut findings);
+    redact.records(&mut records);
+    redact.keep_key()?;
     for warning in &findings.capture.warnings {
         output::warning(warning);
     }

@@ -139,3 +139,24 @@ fn folded_stacks_are_read_back() {
     let evidence = report(&["with.folded"])["verdict"]["evidence"].to_string();
     assert!(evidence.contains("by letting go of the lock in mmap"), "{evidence}");
 }
+
+/// The names of the captured programs and of their own functions, as they stand in no redacted export.
+#[test]
+fn redacted_exports_hold_no_names() {
+    let private = ["coldcase-lab", "coldcase_lab", "serve-", "serve::", "system-agent"];
+    let holds =
+        |bytes: &[u8], name: &str| bytes.windows(name.len()).any(|at| at == name.as_bytes());
+    let folder = folder();
+    for format in FORMATS.into_iter().filter(|&format| format != "parquet") {
+        done(folder.path(), &["--to", format, "-o", &format!("{format}-whole")]);
+        done(folder.path(), &["--to", format, "-o", format, "--redact"]);
+    }
+    let (whole, redacted): (Vec<_>, Vec<_>) =
+        contents(folder.path()).into_iter().partition(|(name, _)| name.contains("-whole"));
+    for name in private {
+        assert!(whole.iter().any(|(_, bytes)| holds(bytes, name)), "{name} would be there");
+        for (file, bytes) in &redacted {
+            assert!(!holds(bytes, name), "{file} holds {name}");
+        }
+    }
+}
