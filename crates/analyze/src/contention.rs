@@ -57,14 +57,33 @@ impl Contentions {
         Self { by_thread, capture: capture.whole() }
     }
 
-    /// The contention that a thread's sleep belongs to. The begin comes before the sleep; the end, some
-    /// instructions after the switch-in.
-    pub fn of_sleep(&self, thread: ThreadId, sleep: Span) -> Option<&Contention> {
-        let list = self.by_thread.get(&thread)?;
-        let after =
-            list.partition_point(|known| known.begin.unwrap_or(self.capture.start) <= sleep.start);
-        list[..after].iter().rev().take(4).find(|known| {
-            known.end.unwrap_or(self.capture.end) >= sleep.end
+    /// To ask for the sleeps of each thread in order of time.
+    pub fn cursors(&self, capture: &Capture) -> Cursors<'_> {
+        let lists = capture
+            .threads
+            .iter()
+            .map(|(thread, _)| self.by_thread.get(&thread).map_or(&[][..], Vec::as_slice));
+        Cursors { of_thread: lists.map(|list| (list, 0)).collect(), capture: self.capture }
+    }
+}
+
+/// How far each thread's contentions have been looked through.
+pub(crate) struct Cursors<'a> {
+    of_thread: Vec<(&'a [Contention], usize)>,
+    capture: Span,
+}
+
+impl<'a> Cursors<'a> {
+    /// The contention that a thread's sleep belongs to; later sleeps of a thread must be asked for later. The begin
+    /// comes before the sleep; the end, some instructions after the switch-in.
+    pub fn of_sleep(&mut self, thread: ThreadId, sleep: Span) -> Option<&'a Contention> {
+        let capture = self.capture;
+        let (list, after) = &mut self.of_thread[thread.index()];
+        let begins_before =
+            |known: &Contention| known.begin.unwrap_or(capture.start) <= sleep.start;
+        *after += list[*after..].iter().take_while(|known| begins_before(known)).count();
+        list[..*after].iter().rev().take(4).find(|known| {
+            known.end.unwrap_or(capture.end) >= sleep.end
                 && !known.flags.is_some_and(|flags| flags.spin && !flags.mutex)
         })
     }

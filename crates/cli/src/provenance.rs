@@ -2,43 +2,62 @@
 
 use std::fs::File;
 use std::io::Read;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::thread::{self, JoinHandle};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum;
 use coldcase_report::Input;
 use sha2::{Digest, Sha256};
 
 use crate::args::{AnalysisArguments, FormatName, ReportArguments};
 
-/// The files that a report was made from, the captures first. Binaries below `--symfs` are many and give names only, so
-/// they are left out.
-pub fn inputs(arguments: &ReportArguments) -> Result<Vec<Input>> {
-    let beside = [arguments.reading.kallsyms.as_ref(), arguments.analysis.rules.as_ref()];
-    let files = arguments.captures.iter().chain(beside.into_iter().flatten());
-    files.map(|path| input(path)).collect()
+/// The files that a report was made from, hashed by a thread of its own while they are read for the report.
+pub struct Inputs(JoinHandle<Result<Vec<Input>>>);
+
+impl Inputs {
+    /// Begins with the captures. Binaries below `--symfs` are many and give names only, so they are left out.
+    pub fn start(arguments: &ReportArguments) -> Self {
+        let beside = [arguments.reading.kallsyms.clone(), arguments.analysis.rules.clone()];
+        let files = arguments.captures.iter().cloned().chain(beside.into_iter().flatten());
+        let files: Vec<PathBuf> = files.collect();
+        Self(thread::spawn(move || files.iter().map(|path| input(path)).collect()))
+    }
+
+    /// The files, in that order.
+    pub fn finish(self) -> Result<Vec<Input>> {
+        self.0.join().unwrap_or_else(|_| bail!("the files that were read cannot be hashed"))
+    }
 }
+
+/// Of larger files so many bytes are hashed: enough to tell any two captures apart, whose beginnings hold the times of
+/// their events. The hash of a whole one takes as long as its analysis.
+const HASHED: u64 = 64 << 20;
 
 fn input(path: &Path) -> Result<Input> {
     let name = path.display().to_string();
     if name == "-" || path.is_dir() {
-        return Ok(Input { name, bytes: None, sha256: None });
+        return Ok(Input { name, bytes: None, sha256: None, hashed: 0 });
     }
     let cannot = || format!("cannot read {}", path.display());
-    let mut file = File::open(path).with_context(cannot)?;
+    let file = File::open(path).with_context(cannot)?;
+    let length = file.metadata().with_context(cannot)?.len();
+    let mut file = file.take(HASHED);
     let mut hash = Sha256::new();
-    let mut buffer = vec![0; 1 << 20];
-    let mut bytes = 0;
+    let mut buffer = vec![0; 1 << 18];
+    let mut hashed = 0;
     loop {
         let count = file.read(&mut buffer).with_context(cannot)?;
         if count == 0 {
             break;
         }
-        bytes += count as u64;
+        hashed += count as u64;
         hash.update(&buffer[..count]);
     }
     let sha256 = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(Input { name, bytes: Some(bytes), sha256: Some(sha256) })
+    // Files in /proc say that they are empty.
+    let bytes = Some(length.max(hashed));
+    Ok(Input { name, bytes, sha256: Some(sha256), hashed })
 }
 
 /// The command without what only says where results go, so that it is the same wherever they went.

@@ -19,7 +19,7 @@ pub fn freeze() {
                 while !over.load(Ordering::Relaxed) {
                     // Of this size, malloc(3) maps memory, and free(3) unmaps it.
                     black_box(vec![1_u8; 256 << 10]);
-                    thread::sleep(Duration::from_micros(50));
+                    thread::sleep(Duration::from_micros(400));
                 }
             });
         }

@@ -9,31 +9,32 @@ use coldcase_report::HtmlContext;
 
 use crate::args::ReportArguments;
 use crate::exit_code::Exit;
+use crate::provenance::Inputs;
 use crate::{load, output, provenance};
 
 /// Reads a capture, finds the cause, writes what was asked for.
 pub fn run(arguments: &ReportArguments) -> Result<Exit> {
+    let nothing_asked = arguments.output.is_none()
+        && arguments.json.is_none()
+        && arguments.png.is_none()
+        && arguments.markdown.is_none()
+        && !arguments.summary;
+    let page =
+        if nothing_asked { Some(Path::new("report.html")) } else { arguments.output.as_deref() };
+    let page = page.map(|path| (path, Inputs::start(arguments)));
     let (capture, _) =
         load::captures(&arguments.captures, arguments.log_offset.as_deref(), &arguments.reading)?;
     let findings = load::findings(&capture, &arguments.analysis)?;
     for warning in &findings.capture.warnings {
         output::warning(warning);
     }
-    let nothing_asked = arguments.output.is_none()
-        && arguments.json.is_none()
-        && arguments.png.is_none()
-        && arguments.markdown.is_none()
-        && !arguments.summary;
-    if nothing_asked {
-        let path = Path::new("report.html");
-        write_html(path, &findings, arguments)?;
-        let color = output::wants_color();
-        output::print(coldcase_report::terminal(&findings, color).as_bytes())?;
-        output::say(&format!("wrote {}", path.display()));
-        return Ok(Exit::Success);
-    }
-    if let Some(path) = &arguments.output {
-        write_html(path, &findings, arguments)?;
+    if let Some((path, inputs)) = page {
+        write_html(path, inputs, &findings, arguments)?;
+        if nothing_asked {
+            let color = output::wants_color();
+            output::print(coldcase_report::terminal(&findings, color).as_bytes())?;
+            output::say(&format!("wrote {}", path.display()));
+        }
     }
     if let Some(path) = &arguments.json {
         output::write(path, coldcase_report::json(&findings).as_bytes())?;
@@ -50,13 +51,18 @@ pub fn run(arguments: &ReportArguments) -> Result<Exit> {
     Ok(Exit::Success)
 }
 
-fn write_html(path: &Path, findings: &Findings, arguments: &ReportArguments) -> Result<()> {
+fn write_html(
+    path: &Path,
+    inputs: Inputs,
+    findings: &Findings,
+    arguments: &ReportArguments,
+) -> Result<()> {
     let context = HtmlContext {
         title: arguments
             .captures
             .first()
             .map_or_else(String::new, |path| path.display().to_string()),
-        inputs: provenance::inputs(arguments)?,
+        inputs: inputs.finish()?,
         command: provenance::command(arguments),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
