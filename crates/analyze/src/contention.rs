@@ -4,7 +4,6 @@
 use coldcase_ingest::capture::{
     Capture, ContentionFlags, ContentionPhase, Span, StackId, ThreadId, Timestamp,
 };
-use rustc_hash::FxHashMap;
 
 use crate::names;
 
@@ -22,15 +21,15 @@ pub(crate) struct Contention {
 
 /// All contentions, by thread and in order of time.
 pub(crate) struct Contentions {
-    by_thread: FxHashMap<ThreadId, Vec<Contention>>,
+    by_thread: Vec<Vec<Contention>>,
     capture: Span,
 }
 
 impl Contentions {
     pub fn new(capture: &Capture) -> Self {
-        let mut by_thread: FxHashMap<ThreadId, Vec<Contention>> = FxHashMap::default();
+        let mut by_thread: Vec<Vec<Contention>> = vec![Vec::new(); capture.threads.len()];
         for row in &capture.contention {
-            let list = by_thread.entry(row.thread).or_default();
+            let list = &mut by_thread[row.thread.index()];
             let (lock, stack) = (row.lock, row.stack);
             match row.phase {
                 ContentionPhase::Begin(flags) => {
@@ -58,12 +57,9 @@ impl Contentions {
     }
 
     /// To ask for the sleeps of each thread in order of time.
-    pub fn cursors(&self, capture: &Capture) -> Cursors<'_> {
-        let lists = capture
-            .threads
-            .iter()
-            .map(|(thread, _)| self.by_thread.get(&thread).map_or(&[][..], Vec::as_slice));
-        Cursors { of_thread: lists.map(|list| (list, 0)).collect(), capture: self.capture }
+    pub fn cursors(&self) -> Cursors<'_> {
+        let of_thread = self.by_thread.iter().map(|list| (&list[..], 0)).collect();
+        Cursors { of_thread, capture: self.capture }
     }
 }
 

@@ -88,7 +88,7 @@ impl Sites {
             names: Names::default(),
             of_rules: FxHashMap::default(),
             of_stacks: FxHashMap::default(),
-            contentions: contentions.cursors(capture),
+            contentions: contentions.cursors(),
             by_stack: FxHashMap::default(),
         };
         let mut unique = Unique::default();

@@ -62,7 +62,7 @@ pub fn repeat(capture: &Path, path: &Path, bytes: u64) -> Result<()> {
 /// Copies records, later by `shift`; says how long they take, in ns.
 fn copy_later(records: &mut impl Read, out: &mut impl Write, shift: u64) -> Result<u64> {
     let (mut first, mut last) = (u64::MAX, 0);
-    let mut record = Vec::new();
+    let mut record = vec![0; 8];
     loop {
         record.resize(8, 0);
         if let Err(error) = records.read_exact(&mut record) {

@@ -16,7 +16,7 @@ use super::source::read_at;
 use crate::error::Problem;
 
 /// How much is read at a time, in bytes.
-const BLOCK: usize = 1 << 20;
+const BLOCK: usize = 1 << 18;
 /// Room in front of a block for what is left of the one before.
 pub(super) const REST: usize = 1 << 20;
 /// Blocks on their way.

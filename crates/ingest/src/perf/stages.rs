@@ -6,7 +6,7 @@
 //! ```
 
 use std::ops::Range;
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread;
 
 use super::build::{Builder, SideTables};
@@ -55,10 +55,13 @@ pub(super) fn read(
     let mut side = SideTables::default();
     thread::scope(|scope| {
         let (send, batches) = sync_channel(BATCHES);
-        let reader = scope.spawn(move || Reader::new(decode, send).read(stretches));
+        let (give_back, used) = sync_channel(BATCHES);
+        let reader = scope.spawn(move || Reader::new(decode, send, used).read(stretches));
         for batch in batches {
             progress(batch.done, total);
-            take(batch, &mut sorter, &mut side, builder);
+            let events = take(batch, &mut sorter, &mut side, builder);
+            // If nobody wants it, it is dropped.
+            let _ = give_back.try_send(events);
         }
         sorter.finish(|event| builder.add(event, &mut side));
         progress(total, total);
@@ -73,7 +76,13 @@ pub(super) fn read(
     })
 }
 
-fn take(batch: Batch, sorter: &mut Sorter, side: &mut SideTables, builder: &mut Builder) {
+/// Takes a batch, and gives its memory back for the next.
+fn take(
+    batch: Batch,
+    sorter: &mut Sorter,
+    side: &mut SideTables,
+    builder: &mut Builder,
+) -> Vec<Event> {
     side.append(batch.news);
     let mut from = 0;
     for round in batch.rounds {
@@ -82,6 +91,7 @@ fn take(batch: Batch, sorter: &mut Sorter, side: &mut SideTables, builder: &mut 
         from = round;
     }
     sorter.extend(&batch.events[from..]);
+    batch.events
 }
 
 /// The stage that decodes.
@@ -89,11 +99,13 @@ struct Reader {
     decode: Decode,
     batch: Batch,
     send: SyncSender<Batch>,
+    /// Memory of batches that were taken.
+    used: Receiver<Vec<Event>>,
 }
 
 impl Reader {
-    fn new(decode: Decode, send: SyncSender<Batch>) -> Self {
-        Self { decode, batch: Batch::default(), send }
+    fn new(decode: Decode, send: SyncSender<Batch>, used: Receiver<Vec<Event>>) -> Self {
+        Self { decode, batch: Batch::default(), send, used }
     }
 
     fn read(
@@ -129,7 +141,8 @@ impl Reader {
     }
 
     fn hand_on(&mut self) {
-        let events = Vec::with_capacity(BATCH);
+        let mut events = self.used.try_recv().unwrap_or_default();
+        events.clear();
         let mut batch = std::mem::replace(&mut self.batch, Batch { events, ..Batch::default() });
         batch.news = self.decode.news();
         // The other end takes batches until there are no more.
