@@ -32,7 +32,7 @@ impl Inputs {
 
 /// Of larger files so many bytes are hashed: enough to tell any two captures apart, whose beginnings hold the times of
 /// their events. The hash of a whole one takes as long as its analysis.
-const HASHED: u64 = 64 << 20;
+const HASHED: u64 = 16 << 20;
 
 fn input(path: &Path) -> Result<Input> {
     let name = path.display().to_string();

@@ -30,7 +30,8 @@ fn records(capture: &Path, read: &Capture) -> Result<u64> {
     let mut all = 0;
     for line in text.lines() {
         if let Some(event) = line.strip_suffix(" stats:") {
-            name = Some(event);
+            // The sums of all come first, under a name that is no event's.
+            name = event.contains(':').then_some(event);
         } else if let (Some(event), Some(count)) =
             (name, line.trim().strip_prefix("SAMPLE events:"))
         {

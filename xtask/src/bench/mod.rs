@@ -32,19 +32,18 @@ struct Asked {
 pub fn run(root: &Path, arguments: &[&str]) -> Result<String> {
     let asked = asked(root, arguments)?;
     let coldcase = build(root)?;
-    let mut page = table::head();
+    crate::print(&table::head())?;
     let mut agreement = Vec::new();
     for size in asked.sizes {
         let capture = captures::made(&asked.folder, size)?;
         let kallsyms = captures::kallsyms(&asked.folder)?;
         let programs = programs::installed(&coldcase, &capture, &kallsyms, &asked.folder);
         let measured = turns(&programs, asked.turns)?;
-        page.push_str(&table::rows(size, &capture, &measured)?);
+        crate::print(&table::rows(size, &capture, &measured)?)?;
         agreement.extend(agree::check(&capture).context("cannot compare results")?);
     }
-    page.push_str("\nThe same in all of them:\n\n");
-    agreement.iter().for_each(|line| page.push_str(&format!("- {line}\n")));
-    crate::print(&page)?;
+    crate::print("\nThe same in all of them:\n\n")?;
+    agreement.iter().try_for_each(|line| crate::print(&format!("- {line}\n")))?;
     Ok("measured".to_owned())
 }
 
@@ -77,12 +76,12 @@ fn build(root: &Path) -> Result<PathBuf> {
     Ok(target.join("release/coldcase"))
 }
 
-/// Every program once to warm up, and then in turn.
+/// Every program once to warm up, and then in turn; slow ones only once, when the others have read the file.
 fn turns(programs: &[Program], turns: usize) -> Result<Vec<(String, Measured)>> {
     let mut all: Vec<Vec<Measured>> = vec![Vec::new(); programs.len()];
     for turn in 0..=turns {
         for (program, runs) in programs.iter().zip(&mut all) {
-            if program.once && turn > 1 {
+            if program.once && turn != 1 {
                 continue;
             }
             let measured = run::measure(program)?;
