@@ -12,6 +12,7 @@ use crate::memory;
 use crate::model::Model;
 use crate::options::Options;
 use crate::profile;
+use crate::records::{self, Records};
 use crate::remedies;
 use crate::suspects::{self, Suspects};
 use crate::windows::{self, RawWindow};
@@ -26,22 +27,43 @@ use crate::{
 /// and is named.
 #[must_use]
 pub fn analyze(capture: &Capture, options: &Options) -> Findings {
-    if capture.span.is_none() && capture.recorded(Meaning::OffCpuProfile) {
+    if is_profile(capture) {
         return of_profile(capture, options);
     }
+    of_events(&Model::new(capture, &options.rules), options).0
+}
+
+/// Analyses a capture as [`analyze`] does, and gives all that was reconstructed beside the answer.
+#[must_use]
+pub fn analyze_with_records(capture: &Capture, options: &Options) -> (Findings, Records) {
+    if is_profile(capture) {
+        return (of_profile(capture, options), records::of_profile(capture, options));
+    }
     let model = Model::new(capture, &options.rules);
+    let (findings, windows) = of_events(&model, options);
+    let records = records::of_events(&model, options, &windows);
+    (findings, records)
+}
+
+fn is_profile(capture: &Capture) -> bool {
+    capture.span.is_none() && capture.recorded(Meaning::OffCpuProfile)
+}
+
+/// The findings, with the freezes that they tell of.
+fn of_events(model: &Model<'_>, options: &Options) -> (Findings, Vec<RawWindow>) {
+    let capture = model.capture;
     let no_scheduler = !can_judge(capture);
-    let found = if no_scheduler { Vec::new() } else { windows::find(&model, options) };
+    let found = if no_scheduler { Vec::new() } else { windows::find(model, options) };
     let mut judged: Vec<(RawWindow, Window)> = found
         .into_iter()
         .filter_map(|raw| {
-            let window = verdict::judge(&model, &raw)?;
+            let window = verdict::judge(model, &raw)?;
             Some((raw, window))
         })
         .collect();
-    rhythm::drop(&model, &mut judged);
+    rhythm::drop(model, &mut judged);
     if !no_scheduler {
-        judged.extend(own_calls::find(&model, options, &judged));
+        judged.extend(own_calls::find(model, options, &judged));
     }
     drop_consequences(&mut judged);
     judged.sort_by_key(|(raw, _)| (raw.span.start, raw.process));
@@ -55,21 +77,21 @@ pub fn analyze(capture: &Capture, options: &Options) -> Findings {
     let raw = worst.map(|index| &raws[index]);
     let spans: Vec<Span> = raws.iter().map(|raw| raw.span).collect();
     let suspects = match worst {
-        Some(index) => suspects::examine(&model, &raws[index], &windows[index]),
+        Some(index) => suspects::examine(model, &raws[index], &windows[index]),
         None if no_scheduler => suspects::nothing_to_judge_by(capture),
         None => Suspects {
-            cannot_tell: family::hint(&model)
+            cannot_tell: family::hint(model)
                 .into_iter()
-                .chain(lone::hint(&model))
-                .chain(suspects::not_judged(&model))
+                .chain(lone::hint(model))
+                .chain(suspects::not_judged(model))
                 .collect(),
             ..Suspects::default()
         },
     };
     let container = worst.and_then(|index| container::of(windows[index].culprit.as_ref()?));
-    let wait_sites = totals::by_site(&model, raw);
-    let lanes = worst.map(|index| timeline::lanes(&model, &raws[index], &windows[index]));
-    Findings {
+    let wait_sites = totals::by_site(model, raw);
+    let lanes = worst.map(|index| timeline::lanes(model, &raws[index], &windows[index]));
+    let findings = Findings {
         capture: summary(capture),
         verdict: Verdict {
             outcome: outcome(worst.map(|index| &windows[index]), can_deny(capture)),
@@ -87,17 +109,18 @@ pub fn analyze(capture: &Capture, options: &Options) -> Findings {
         },
         timeline: raw
             .zip(lanes.as_deref())
-            .map(|(raw, lanes)| timeline::around(&model, raw, lanes, &raws)),
+            .map(|(raw, lanes)| timeline::around(model, raw, lanes, &raws)),
         details: worst.zip(lanes).map_or_else(Details::default, |(index, lanes)| {
             let lanes: Vec<ThreadId> = lanes.into_iter().map(|(_, thread)| thread).collect();
-            details(&model, options, (&raws[index], &windows[index]), &lanes)
+            details(model, options, (&raws[index], &windows[index]), &lanes)
         }),
         wait_sites,
-        contention: chronic::find(&model, options, &raws),
+        contention: chronic::find(model, options, &raws),
         memory_events: memory::events(capture, &model.brackets, &spans),
-        off_cpu: timeline::off_cpu(&model, raw),
+        off_cpu: timeline::off_cpu(model, raw),
         windows,
-    }
+    };
+    (findings, raws)
 }
 
 /// What lies behind a verdict.

@@ -85,6 +85,15 @@ impl Holds {
         holds
     }
 
+    /// Every hold with its lock, by its beginning.
+    pub fn all(&self) -> Vec<(LockKey, Hold)> {
+        let lists = self.events.iter().chain(&self.releases);
+        let mut all: Vec<(LockKey, Hold)> =
+            lists.flat_map(|(&key, holds)| holds.iter().map(move |&hold| (key, hold))).collect();
+        all.sort_by_key(|(key, hold)| (hold.span.start, hold.span.end, hold.thread, *key));
+        all
+    }
+
     /// Cuts a thread's wait for a lock by who held it: pieces in order of time, which fill the span.
     pub fn cut(&self, key: LockKey, waiter: ThreadId, span: Span) -> Vec<(Span, Option<Hold>)> {
         match (self.events.get(&key), self.releases.get(&key)) {

@@ -40,6 +40,7 @@ mod options;
 mod own_calls;
 mod profile;
 mod proofs;
+pub mod records;
 mod release;
 mod remedies;
 mod rhythm;
@@ -63,5 +64,5 @@ mod waits;
 mod windows;
 mod work;
 
-pub use assemble::analyze;
+pub use assemble::{analyze, analyze_with_records};
 pub use options::{Options, ProcessFilter};

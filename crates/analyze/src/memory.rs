@@ -38,7 +38,8 @@ pub(crate) fn events(capture: &Capture, brackets: &Brackets, windows: &[Span]) -
     events
 }
 
-fn is_listed(syscall: Syscall) -> bool {
+/// Whether a call is one of those that are listed.
+pub(crate) fn is_listed(syscall: Syscall) -> bool {
     is_memory(Operation::Syscall(syscall))
 }
 

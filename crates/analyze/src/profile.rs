@@ -25,10 +25,10 @@ pub(crate) struct Profile {
 }
 
 /// Time at one site.
-struct At<'a> {
+pub(crate) struct At<'a> {
     comm: &'a str,
-    site: String,
-    kind: WaitKind,
+    pub site: String,
+    pub kind: WaitKind,
     time: Nanos,
     waker: Option<ProfileWaker>,
     slice: Option<usize>,
@@ -81,7 +81,8 @@ pub(crate) fn judge(capture: &Capture, options: &Options) -> Profile {
     }
 }
 
-fn classify<'a>(capture: &'a Capture, options: &Options) -> Vec<At<'a>> {
+/// What each row of the profile waited for, in the order of the rows.
+pub(crate) fn classify<'a>(capture: &'a Capture, options: &Options) -> Vec<At<'a>> {
     let mut matcher = Matcher::new(capture, &options.rules);
     let rows = capture.profile.iter().map(|row| {
         let comm = capture.threads.get(row.thread).comm();

@@ -175,7 +175,10 @@ fn blame_row(model: &Model<'_>, leaf: &Leaf) -> BlameRow {
         Root::NeedsCpu(_) => (format!("waiting for a CPU{}", holding(&leaf.hold)), false),
         Root::Blocked(_, wait) | Root::Own(wait) => {
             let site = model.sites.name(model.sites.of(wait));
-            (format!("blocked: {site}{}", holding(&leaf.hold)), false)
+            // A site may name its call already.
+            let call = holding(&leaf.hold);
+            let call = if site.ends_with(&call) { "" } else { call.as_str() };
+            (format!("blocked: {site}{call}"), false)
         }
         Root::Unknown(why) => (why.text().to_owned(), true),
     };

@@ -20,7 +20,8 @@ pub(crate) fn frames(capture: &Capture, stack: StackId, mode: Mode) -> Vec<Frame
     frames.flat_map(|frame| frame_views(capture, frame)).collect()
 }
 
-fn frame_views(capture: &Capture, frame: &Frame) -> Vec<FrameView> {
+/// A frame as it is shown: what was inlined into it follows it.
+pub(crate) fn frame_views(capture: &Capture, frame: &Frame) -> Vec<FrameView> {
     let (module, offset) = match frame.location {
         Location::File { module, offset } => (Some(module_path(capture, module)), Some(offset)),
         Location::Address(address) => (None, Some(address)),

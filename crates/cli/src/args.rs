@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use coldcase_ingest::InputFormat;
+use coldcase_redact::Scope;
 
 /// Solves a freeze after the fact: reads a perf.data, its text, or an off-CPU profile and says who held which lock,
 /// in which call, for how long, and who stood still because of it.
@@ -22,12 +23,16 @@ pub enum Command {
     Report(Box<ReportArguments>),
     /// Say what a capture holds, what can be told from it, and what to record next time
     Inspect(InspectArguments),
+    /// Write the findings and every wait behind them in the formats of other tools
+    Export(Box<ExportArguments>),
     /// Compare the verdicts on stored captures with what is expected of them
     Check(CheckArguments),
+    /// Put the names back into a text that was written with --redact
+    Unredact(UnredactArguments),
 }
 
 /// Arguments of `report`.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub struct ReportArguments {
     /// A perf.data or a text profile, also zstd-compressed; - for standard input. Logs of system calls may stand beside it
     #[arg(value_name = "CAPTURE", required = true)]
@@ -57,6 +62,49 @@ pub struct ReportArguments {
     pub reading: ReadingArguments,
     #[command(flatten)]
     pub analysis: AnalysisArguments,
+    #[command(flatten)]
+    pub redaction: RedactionArguments,
+}
+
+/// Arguments of `export`.
+#[derive(Debug, Args)]
+pub struct ExportArguments {
+    /// A perf.data or a text profile, also zstd-compressed; - for standard input. Logs of system calls may stand beside it
+    #[arg(value_name = "CAPTURE", required = true)]
+    pub captures: Vec<PathBuf>,
+    /// What to add to the times of a log of system calls, if its clock is not the capture's
+    #[arg(long, value_name = "SECONDS", allow_hyphen_values = true)]
+    pub log_offset: Option<String>,
+    /// Which format
+    #[arg(long, value_name = "FORMAT")]
+    pub to: ExportFormat,
+    /// Where to: a folder for tables, else a file or - for standard output
+    #[arg(short, long, value_name = "PATH")]
+    pub output: PathBuf,
+    /// In folded stacks, add who ended each wait and from where, as offwaketime does
+    #[arg(long)]
+    pub wakers: bool,
+    #[command(flatten)]
+    pub reading: ReadingArguments,
+    #[command(flatten)]
+    pub analysis: AnalysisArguments,
+}
+
+/// Names of the export formats.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum ExportFormat {
+    /// Tables, a Parquet file each, for data frames and SQL
+    Parquet,
+    /// The same tables as CSV
+    Csv,
+    /// Folded off-CPU stacks with microseconds, for FlameGraph, inferno and speedscope
+    Folded,
+    /// A sampled profile of each thread's waits, for speedscope
+    Speedscope,
+    /// Tracks and markers, for the Firefox Profiler
+    Firefox,
+    /// A trace with tracks, slices and arrows, for ui.perfetto.dev
+    Perfetto,
 }
 
 /// Arguments of `inspect`.
@@ -67,6 +115,8 @@ pub struct InspectArguments {
     pub capture: PathBuf,
     #[command(flatten)]
     pub reading: ReadingArguments,
+    #[command(flatten)]
+    pub redaction: RedactionArguments,
 }
 
 /// Arguments of `check`.
@@ -77,8 +127,53 @@ pub struct CheckArguments {
     pub folders: Vec<PathBuf>,
 }
 
+/// Arguments of `unredact`.
+#[derive(Debug, Args)]
+pub struct UnredactArguments {
+    /// The file that --redact-key wrote
+    #[arg(value_name = "KEY")]
+    pub key: PathBuf,
+    /// JSON, HTML or other text; - for standard input
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Write there instead of to standard output
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+}
+
+/// What to leave out of all that is written.
+#[derive(Clone, Debug, Default, Args)]
+pub struct RedactionArguments {
+    /// Replace names in everything that is written: of hosts, users, files, commands, processes, threads, and, unless
+    /// `names` is given, the programs' own functions
+    #[arg(long, value_name = "WHAT", num_args = 0..=1, require_equals = true, default_missing_value = "all")]
+    pub redact: Option<ScopeName>,
+    /// Keep what was replaced in a private file, for `coldcase unredact`; one that exists is used again, so that captures
+    /// are redacted alike
+    #[arg(long, value_name = "FILE", requires = "redact")]
+    pub redact_key: Option<PathBuf>,
+}
+
+/// Which names are replaced.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum ScopeName {
+    /// All names that are not everybody's
+    All,
+    /// All but the functions' names
+    Names,
+}
+
+impl From<ScopeName> for Scope {
+    fn from(name: ScopeName) -> Self {
+        match name {
+            ScopeName::All => Self::All,
+            ScopeName::Names => Self::Names,
+        }
+    }
+}
+
 /// How to read a capture.
-#[derive(Debug, Default, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub struct ReadingArguments {
     /// The capture's format, if its first bytes mislead; of the first capture where there are several
     #[arg(long, value_name = "NAME")]
@@ -95,7 +190,7 @@ pub struct ReadingArguments {
 }
 
 /// What to analyse.
-#[derive(Debug, Default, Args)]
+#[derive(Clone, Debug, Default, Args)]
 pub struct AnalysisArguments {
     /// Look at this process only
     #[arg(long, value_name = "PID|NAME")]

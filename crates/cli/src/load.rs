@@ -4,8 +4,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use coldcase_analyze::findings::Findings;
+use coldcase_analyze::records::Records;
 use coldcase_analyze::rules::Rules;
-use coldcase_analyze::{Options, ProcessFilter, analyze};
+use coldcase_analyze::{Options, ProcessFilter, analyze, analyze_with_records};
 use coldcase_ingest::capture::{Capture, Nanos, Span, Timestamp};
 use coldcase_ingest::symbols::{self, ReadAhead, SymbolReport, SymbolSources};
 use coldcase_ingest::{InputFormat, ReadOptions, beside};
@@ -107,6 +108,19 @@ fn debug_folders() -> Vec<PathBuf> {
 
 /// Analyses a capture.
 pub fn findings(capture: &Capture, arguments: &AnalysisArguments) -> Result<Findings> {
+    Ok(analyze(capture, &fitting_options(capture, arguments)?))
+}
+
+/// Analyses a capture, and keeps all that was reconstructed.
+pub fn findings_with_records(
+    capture: &Capture,
+    arguments: &AnalysisArguments,
+) -> Result<(Findings, Records)> {
+    Ok(analyze_with_records(capture, &fitting_options(capture, arguments)?))
+}
+
+/// How to analyse, if the capture holds what is asked for.
+fn fitting_options(capture: &Capture, arguments: &AnalysisArguments) -> Result<Options> {
     let options = options(arguments)?;
     if let (Some(window), Some(span)) = (options.window, capture.span)
         && window.intersect(span).is_none()
@@ -123,7 +137,7 @@ pub fn findings(capture: &Capture, arguments: &AnalysisArguments) -> Result<Find
         let name = arguments.process.as_deref().unwrap_or_default();
         return Err(Usage(format!("the capture holds no process {name}")).into());
     }
-    Ok(analyze(capture, &options))
+    Ok(options)
 }
 
 fn is_there(capture: &Capture, process: &ProcessFilter) -> bool {

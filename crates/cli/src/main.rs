@@ -1,15 +1,17 @@
 //! coldcase: solves a freeze after the fact.
 //!
-//! This crate wires ingest, analyze and report, and is the only one that prints.
+//! This crate wires ingest, analyze, report and export, and is the only one that prints.
 
 mod args;
 mod command;
 mod exit_code;
 mod expect;
+mod export_folder;
 mod load;
 mod output;
 mod progress;
 mod provenance;
+mod redact;
 
 use std::process::ExitCode;
 
@@ -22,8 +24,10 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let outcome = match &arguments.command {
         Command::Report(arguments) => command::report::run(arguments),
+        Command::Export(arguments) => command::export::run(arguments),
         Command::Inspect(arguments) => command::inspect::run(arguments),
         Command::Check(arguments) => command::check::run(arguments),
+        Command::Unredact(arguments) => command::unredact::run(arguments),
     };
     match outcome {
         Ok(exit) => exit.into(),

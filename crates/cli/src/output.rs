@@ -1,7 +1,7 @@
 //! Where results go: files, standard output; and how the tool speaks on standard error.
 
-use std::fs;
-use std::io::{self, IsTerminal, Write};
+use std::fs::{self, File};
+use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
@@ -12,6 +12,36 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
         return print(bytes);
     }
     fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Writes a file by `write` so that it is there as a whole or not at all: beside its place first, then moved there. What is
+/// no plain file (a device, a pipe) is written to directly.
+pub fn write_whole<E>(
+    path: &Path,
+    write: impl FnOnce(&mut dyn Write) -> Result<(), E>,
+) -> Result<()>
+where
+    anyhow::Error: From<E>,
+{
+    let cannot = || format!("cannot write {}", path.display());
+    if path.exists() && !path.is_file() {
+        let mut file = BufWriter::new(File::options().write(true).open(path).with_context(cannot)?);
+        write(&mut file)?;
+        return file.flush().with_context(cannot);
+    }
+    let mut beside = path.as_os_str().to_owned();
+    beside.push(".partial");
+    let written = File::create(&beside).with_context(cannot).and_then(|file| {
+        let mut file = BufWriter::new(file);
+        write(&mut file)?;
+        file.flush().with_context(cannot)
+    });
+    let moved = written.and_then(|()| fs::rename(&beside, path).with_context(cannot));
+    if moved.is_err() {
+        // It may not even have come to be.
+        let _ = fs::remove_file(&beside);
+    }
+    moved
 }
 
 /// Writes to standard output.

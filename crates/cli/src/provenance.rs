@@ -10,7 +10,7 @@ use clap::ValueEnum;
 use coldcase_report::Input;
 use sha2::{Digest, Sha256};
 
-use crate::args::{AnalysisArguments, FormatName, ReportArguments};
+use crate::args::{AnalysisArguments, FormatName, ReportArguments, ScopeName};
 
 /// The files that a report was made from, hashed by a thread of its own while they are read for the report.
 pub struct Inputs(JoinHandle<Result<Vec<Input>>>);
@@ -18,16 +18,25 @@ pub struct Inputs(JoinHandle<Result<Vec<Input>>>);
 impl Inputs {
     /// Begins with the captures. Binaries below `--symfs` are many and give names only, so they are left out.
     pub fn start(arguments: &ReportArguments) -> Self {
-        let beside = [arguments.reading.kallsyms.clone(), arguments.analysis.rules.clone()];
-        let files = arguments.captures.iter().cloned().chain(beside.into_iter().flatten());
-        let files: Vec<PathBuf> = files.collect();
+        let files: Vec<PathBuf> = files(arguments).cloned().collect();
         Self(thread::spawn(move || files.iter().map(|path| input(path)).collect()))
     }
 
-    /// The files, in that order.
-    pub fn finish(self) -> Result<Vec<Input>> {
-        self.0.join().unwrap_or_else(|_| bail!("the files that were read cannot be hashed"))
+    /// The files, in that order, named as in `shown`, which may be redacted.
+    pub fn finish(self, shown: &ReportArguments) -> Result<Vec<Input>> {
+        let inputs = self.0.join();
+        let inputs = inputs.unwrap_or_else(|_| bail!("the files that were read cannot be hashed"));
+        let named = |(input, path): (Input, &PathBuf)| {
+            let name = path.display().to_string();
+            Input { name, ..input }
+        };
+        Ok(inputs?.into_iter().zip(files(shown)).map(named).collect())
     }
+}
+
+fn files(arguments: &ReportArguments) -> impl Iterator<Item = &PathBuf> {
+    let beside = [arguments.reading.kallsyms.as_ref(), arguments.analysis.rules.as_ref()];
+    arguments.captures.iter().chain(beside.into_iter().flatten())
 }
 
 /// Of larger files so many bytes are hashed: enough to tell any two captures apart, whose beginnings hold the times of
@@ -86,8 +95,18 @@ pub fn command(arguments: &ReportArguments) -> Vec<String> {
         Some(analysis.min_freeze.to_string()).filter(|_| analysis.min_freeze != usual),
     );
     option("--rules", analysis.rules.as_ref().map(path));
+    let redact = arguments.redaction.redact.map(redact_option);
     option("-o", Some("report.html".to_owned()));
+    words.extend(redact);
     words
+}
+
+fn redact_option(scope: ScopeName) -> String {
+    match scope {
+        ScopeName::All => "--redact",
+        ScopeName::Names => "--redact=names",
+    }
+    .to_owned()
 }
 
 fn format(format: FormatName) -> Option<String> {

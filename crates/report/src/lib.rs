@@ -20,7 +20,7 @@ use coldcase_analyze::findings::{Findings, Window};
 pub use error::ReportError;
 pub use html::{HtmlContext, Input, html};
 pub use json::json;
-pub use markdown::markdown;
+pub use markdown::{escape as escape_markdown, markdown};
 pub use pictures::pictures;
 pub use terminal::terminal;
 

@@ -211,7 +211,8 @@ fn push(page: &mut String, line: &str) {
 }
 
 /// Text that stays text: every character that Markdown or GitHub could take for more is disarmed.
-fn escape(text: &str) -> String {
+#[must_use]
+pub fn escape(text: &str) -> String {
     let mut escaped = String::with_capacity(text.len());
     let mut rest = text;
     while let Some(character) = rest.chars().next() {

@@ -9,11 +9,19 @@ use coldcase_ingest::symbols::SymbolReport;
 use super::inspect_names;
 use crate::args::InspectArguments;
 use crate::exit_code::Exit;
+use crate::redact::Redact;
 use crate::{load, output};
 
 /// Reads a capture and says what is in it.
 pub fn run(arguments: &InspectArguments) -> Result<Exit> {
-    let (capture, symbols) = load::capture(&arguments.capture, &arguments.reading)?;
+    let mut redact = Redact::open(&arguments.redaction)?;
+    let (mut capture, mut symbols) = load::capture(&arguments.capture, &arguments.reading)?;
+    if let Some(redaction) = redact.asked() {
+        redaction.learn(&capture);
+        redaction.symbols(&mut symbols);
+        redaction.capture(&mut capture);
+        redact.keep_key()?;
+    }
     output::print(describe(&capture, &symbols).as_bytes())?;
     for warning in &capture.warnings {
         output::warning(warning);

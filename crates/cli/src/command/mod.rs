@@ -1,6 +1,8 @@
 //! One file for each command.
 
 pub mod check;
+pub mod export;
 pub mod inspect;
 mod inspect_names;
 pub mod report;
+pub mod unredact;

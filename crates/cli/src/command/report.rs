@@ -10,6 +10,7 @@ use coldcase_report::HtmlContext;
 use crate::args::ReportArguments;
 use crate::exit_code::Exit;
 use crate::provenance::Inputs;
+use crate::redact::Redact;
 use crate::{load, output, provenance};
 
 /// Reads a capture, finds the cause, writes what was asked for.
@@ -22,14 +23,18 @@ pub fn run(arguments: &ReportArguments) -> Result<Exit> {
     let page =
         if nothing_asked { Some(Path::new("report.html")) } else { arguments.output.as_deref() };
     let page = page.map(|path| (path, Inputs::start(arguments)));
+    let mut redact = Redact::open(&arguments.redaction)?;
     let (capture, _) =
         load::captures(&arguments.captures, arguments.log_offset.as_deref(), &arguments.reading)?;
-    let findings = load::findings(&capture, &arguments.analysis)?;
+    let mut findings = load::findings(&capture, &arguments.analysis)?;
+    redact.findings(&capture, &mut findings);
+    let shown = shown(arguments, &mut redact);
+    redact.keep_key()?;
     for warning in &findings.capture.warnings {
         output::warning(warning);
     }
     if let Some((path, inputs)) = page {
-        write_html(path, inputs, &findings, arguments)?;
+        write_html(path, inputs, &findings, &shown)?;
         if nothing_asked {
             let color = output::wants_color();
             output::print(coldcase_report::terminal(&findings, color).as_bytes())?;
@@ -51,19 +56,26 @@ pub fn run(arguments: &ReportArguments) -> Result<Exit> {
     Ok(Exit::Success)
 }
 
+/// The arguments as the report may show them.
+fn shown(arguments: &ReportArguments, redact: &mut Redact<'_>) -> ReportArguments {
+    ReportArguments {
+        captures: arguments.captures.iter().map(|path| redact.path(path)).collect(),
+        reading: redact.reading(&arguments.reading),
+        analysis: redact.analysis(&arguments.analysis),
+        ..arguments.clone()
+    }
+}
+
 fn write_html(
     path: &Path,
     inputs: Inputs,
     findings: &Findings,
-    arguments: &ReportArguments,
+    shown: &ReportArguments,
 ) -> Result<()> {
     let context = HtmlContext {
-        title: arguments
-            .captures
-            .first()
-            .map_or_else(String::new, |path| path.display().to_string()),
-        inputs: inputs.finish()?,
-        command: provenance::command(arguments),
+        title: shown.captures.first().map_or_else(String::new, |path| path.display().to_string()),
+        inputs: inputs.finish(shown)?,
+        command: provenance::command(shown),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };
     output::write(path, coldcase_report::html(findings, &context)?.as_bytes())

@@ -30,6 +30,11 @@ fn of_report() {
 }
 
 #[test]
+fn of_export() {
+    help("export", &["export", "--help"]);
+}
+
+#[test]
 fn of_inspect() {
     help("inspect", &["inspect", "--help"]);
 }
@@ -37,6 +42,11 @@ fn of_inspect() {
 #[test]
 fn of_check() {
     help("check", &["check", "--help"]);
+}
+
+#[test]
+fn of_unredact() {
+    help("unredact", &["unredact", "--help"]);
 }
 
 #[test]

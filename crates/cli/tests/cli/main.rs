@@ -4,6 +4,7 @@
 
 mod arguments;
 mod damaged;
+mod export;
 mod fixtures;
 mod formats;
 mod help;
@@ -11,5 +12,6 @@ mod output;
 mod poorer;
 mod project;
 mod readme;
+mod redact;
 mod support;
 mod unreadable;

@@ -81,6 +81,23 @@ pub enum WhyNoSymbol {
     NoKernelSymbols,
 }
 
+impl WhyNoSymbol {
+    /// The word that stands in JSON and in exports.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::NotResolved => "not_resolved",
+            Self::NoMapping => "no_mapping",
+            Self::NoFile => "no_file",
+            Self::FileNotFound => "file_not_found",
+            Self::BuildIdMismatch => "build_id_mismatch",
+            Self::NoSymbol => "no_symbol",
+            Self::Unreadable => "unreadable",
+            Self::NoKernelSymbols => "no_kernel_symbols",
+        }
+    }
+}
+
 /// Unique frames.
 #[derive(Clone, Debug, Default)]
 pub struct FrameTable {

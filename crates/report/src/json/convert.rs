@@ -166,7 +166,7 @@ impl<'a> From<&'a from::FrameView> for dto::Frame<'a> {
             inlined: frame.inlined,
             module: frame.module.as_deref(),
             offset: frame.offset.map(hex),
-            why: frame.why.map(why),
+            why: frame.why.map(WhyNoSymbol::word),
         }
     }
 }
@@ -271,19 +271,6 @@ fn harmful(findings: &from::Findings) -> impl Iterator<Item = &from::SiteTotal> 
 /// The contract has no empty names.
 fn text(text: &str) -> Option<&str> {
     (!text.is_empty()).then_some(text)
-}
-
-fn why(why: WhyNoSymbol) -> &'static str {
-    match why {
-        WhyNoSymbol::NotResolved => "not_resolved",
-        WhyNoSymbol::NoMapping => "no_mapping",
-        WhyNoSymbol::NoFile => "no_file",
-        WhyNoSymbol::FileNotFound => "file_not_found",
-        WhyNoSymbol::BuildIdMismatch => "build_id_mismatch",
-        WhyNoSymbol::NoSymbol => "no_symbol",
-        WhyNoSymbol::Unreadable => "unreadable",
-        WhyNoSymbol::NoKernelSymbols => "no_kernel_symbols",
-    }
 }
 
 fn texts(sentences: &[Sentence]) -> Vec<&str> {

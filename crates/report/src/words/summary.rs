@@ -225,20 +225,20 @@ fn deed(window: &Window, culprit: &Culprit, cause: Cause) -> Deed {
     }
 }
 
-/// What the holder of a program's own lock did for most of the freeze, where no call tells that.
+/// What the holder did for most of the freeze, where its call does not tell that: it was blocked itself, or the lock is the
+/// program's own.
 fn meanwhile(window: &Window, culprit: &Culprit) -> String {
     let most = culprit.activity.iter().max_by_key(|share| share.time);
     let frozen = window.freeze.span.map(Span::duration).unwrap_or_default();
-    match most.filter(|most| 2 * most.time.0 > frozen.0 && frozen > Nanos::ZERO) {
-        Some(most) if culprit.operation == Some(Operation::UserLock) => {
-            let what = names::name(&most.what);
-            let was = match what.strip_prefix("blocked: ") {
-                Some(site) => format!("was itself blocked ({site})"),
-                None => format!("was {}", what.split(':').next().unwrap_or(&what)),
-            };
-            format!(", and {was} for {} meanwhile", units::duration(most.time))
+    let Some(most) = most.filter(|most| 2 * most.time.0 > frozen.0) else { return String::new() };
+    let (what, time) = (names::name(&most.what), units::duration(most.time));
+    match what.strip_prefix("blocked: ") {
+        Some(site) => format!(", and was itself blocked for {time} meanwhile ({site})"),
+        None if culprit.operation == Some(Operation::UserLock) => {
+            let was = what.split(':').next().unwrap_or(&what);
+            format!(", and was {was} for {time} meanwhile")
         }
-        _ => String::new(),
+        None => String::new(),
     }
 }
 

@@ -1,0 +1,205 @@
+//! Every field that holds a name, of a capture, of findings and of the report on symbols. Findings are taken apart by all their
+//! fields, so that a new one cannot be forgotten.
+
+use std::path::PathBuf;
+
+use coldcase_analyze::details::{Details, Proof, WaitView};
+use coldcase_analyze::findings::{
+    CannotTell, CaptureSummary, Culprit, Findings, FoldedStack, FrameView, Lane, ThreadName, Window,
+};
+use coldcase_ingest::capture::{Capture, Location, Mode};
+use coldcase_ingest::symbols::{KernelReport, ModuleReport, SymbolReport};
+
+use crate::redaction::Redaction;
+
+impl Redaction {
+    /// Replaces the names in findings.
+    pub fn findings(&mut self, findings: &mut Findings) {
+        let Findings {
+            capture,
+            verdict,
+            windows,
+            wait_sites: _,
+            contention,
+            memory_events,
+            timeline,
+            off_cpu,
+            details,
+        } = findings;
+        self.summary(capture);
+        for CannotTell { missing, cause: _ } in &mut verdict.cannot_tell {
+            *missing = self.sentence(missing);
+        }
+        windows.iter_mut().for_each(|window| self.window(window));
+        if let Some(contention) = contention {
+            contention.comm = self.task(&contention.comm);
+        }
+        memory_events.iter_mut().for_each(|event| self.thread(&mut event.thread));
+        let lanes = timeline.iter_mut().flat_map(|timeline| &mut timeline.lanes);
+        lanes.for_each(|Lane { thread, role: _, segments: _ }| self.thread(thread));
+        self.stacks(off_cpu);
+        self.details(details);
+    }
+
+    fn summary(&mut self, summary: &mut CaptureSummary) {
+        let CaptureSummary {
+            hostname,
+            command,
+            events,
+            warnings,
+            format: _,
+            kernel: _,
+            arch: _,
+            span: _,
+            wall_clock: _,
+            lost_events: _,
+            symbols: _,
+        } = summary;
+        if let Some(host) = hostname {
+            *host = self.host(host);
+        }
+        *command = self.command(command);
+        events.iter_mut().for_each(|(name, _)| *name = self.event(name));
+        warnings.iter_mut().for_each(|warning| *warning = self.sentence(warning));
+    }
+
+    fn window(&mut self, window: &mut Window) {
+        let Window {
+            cause: _,
+            grade: _,
+            evidence,
+            freeze,
+            lock: _,
+            culprit,
+            blame,
+            chain,
+            without_culprit: _,
+        } = window;
+        evidence.iter_mut().for_each(|sentence| *sentence = self.sentence(sentence));
+        freeze.comm = self.task(&freeze.comm);
+        if let Some(culprit) = culprit {
+            let Culprit {
+                thread,
+                kernel_stack,
+                user_stack,
+                operation: _,
+                bytes: _,
+                flags: _,
+                start: _,
+                duration: _,
+                held: _,
+                activity: _,
+            } = culprit;
+            self.thread(thread);
+            self.frames(Mode::Kernel, kernel_stack);
+            self.frames(Mode::User, user_stack);
+        }
+        blame.iter_mut().filter_map(|row| row.thread.as_mut()).for_each(|row| self.thread(row));
+        for link in chain {
+            self.thread(&mut link.waiter);
+            link.waker.iter_mut().for_each(|waker| self.thread(waker));
+        }
+    }
+
+    fn details(&mut self, details: &mut Details) {
+        let Details { waits, stacks, heat: _, off_cpu_all, off_cpu_before, proofs } = details;
+        for wait in waits {
+            let WaitView {
+                waker,
+                lane: _,
+                span: _,
+                site: _,
+                harm: _,
+                stack: _,
+                waker_lane: _,
+                waker_stack: _,
+                how: _,
+            } = wait;
+            waker.iter_mut().for_each(|waker| self.thread(waker));
+        }
+        for stack in stacks {
+            self.frames(Mode::User, &mut stack.user);
+            self.frames(Mode::Kernel, &mut stack.kernel);
+        }
+        self.stacks(off_cpu_all);
+        off_cpu_before.iter_mut().for_each(|before| self.stacks(&mut before.off_cpu));
+        for Proof { event, thread, tells, figure: _, time: _ } in proofs {
+            *event = self.event(event);
+            self.thread(thread);
+            *tells = self.sentence(tells);
+        }
+    }
+
+    fn thread(&mut self, thread: &mut ThreadName) {
+        thread.comm = self.task(&thread.comm);
+    }
+
+    fn stacks(&mut self, stacks: &mut [FoldedStack]) {
+        for FoldedStack { frames, time: _ } in stacks {
+            let mut frames = frames.iter_mut();
+            if let Some(comm) = frames.next() {
+                *comm = self.task(comm);
+            }
+            frames.for_each(|frame| *frame = self.label(frame));
+        }
+    }
+
+    fn frames(&mut self, mode: Mode, frames: &mut [FrameView]) {
+        for FrameView { function, file, module, line: _, inlined: _, offset: _, why: _ } in frames {
+            let of = module.clone();
+            if let Some(name) = function {
+                *name = self.function(mode, of.as_deref(), name);
+            }
+            if let (Some(path), Mode::User) = (file, mode) {
+                *path = self.source(of.as_deref(), path);
+            }
+            if let Some(path) = module {
+                *path = self.path(path);
+            }
+        }
+    }
+
+    /// Replaces the names in a capture that has been analysed: the analysis itself needs the true ones.
+    pub fn capture(&mut self, capture: &mut Capture) {
+        let paths: Vec<String> =
+            capture.modules.iter().map(|(_, module)| module.path.clone()).collect();
+        capture.frames.rename(|mode, location, call| {
+            let module = match location {
+                Location::File { module, .. } => Some(paths[module.index()].as_str()),
+                Location::Address(_) | Location::Named(_) => None,
+            };
+            call.function = self.function(mode, module, &call.function);
+            if let (Some(path), Mode::User) = (&mut call.file, mode) {
+                *path = self.source(module, path);
+            }
+        });
+        capture.modules.rename(|path| self.path(path));
+        capture.threads.rename(|name| self.task(name));
+        for code in &mut capture.made_code {
+            code.name = self.function(Mode::Kernel, None, &code.name);
+        }
+        capture.events.iter_mut().for_each(|event| event.name = self.event(&event.name));
+        capture.warnings.iter_mut().for_each(|warning| *warning = self.sentence(warning));
+        if let Some(host) = &mut capture.origin.hostname {
+            *host = self.host(host);
+        }
+        capture.origin.command = self.command(&capture.origin.command);
+    }
+
+    /// Replaces the names in the report on where names came from.
+    pub fn symbols(&mut self, report: &mut SymbolReport) {
+        let SymbolReport { kernel, user: _, modules, warnings } = report;
+        let KernelReport { frames: _, source, is_missing: _, modules: _ } = kernel;
+        *source = self.sentence(source);
+        for ModuleReport { path, files, notes, module: _, frames: _, reason: _, build_id: _ } in
+            modules
+        {
+            *path = self.path(path);
+            for file in files {
+                *file = PathBuf::from(self.path(&file.to_string_lossy()));
+            }
+            notes.iter_mut().for_each(|note| *note = self.sentence(note));
+        }
+        warnings.iter_mut().for_each(|warning| *warning = self.sentence(warning));
+    }
+}
