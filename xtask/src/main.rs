@@ -1,6 +1,7 @@
 //! Tasks of the project that cargo has no word for: `cargo xtask TASK`.
 
 mod accuracy;
+mod bench;
 
 use std::io::{self, Write as _};
 use std::path::Path;
@@ -9,9 +10,12 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 
 const USAGE: &str = "usage: cargo xtask accuracy [--check]
+       cargo xtask bench [--only pop,big,huge,giant] [--turns N] [--captures FOLDER]
 
 accuracy   writes docs/accuracy.md: every stored capture's verdict against its measured truth
---check    writes nothing, and fails if the file is not what it would write";
+--check    writes nothing, and fails if the file is not what it would write
+bench      measures coldcase and what else reads the same captures, records these if they are not there (which takes
+           root, perf, 6 GB of memory and 3 GB of disk), and prints the table of docs/performance.md";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -34,8 +38,18 @@ fn run(arguments: &[&str]) -> Result<String> {
     match arguments {
         ["accuracy"] => accuracy::write(&root),
         ["accuracy", "--check"] => accuracy::check(&root),
+        ["bench", options @ ..] => bench::run(&root, options),
+        ["freeze"] => {
+            bench::freeze();
+            Ok("thawed".to_owned())
+        }
         _ => bail!("{USAGE}"),
     }
+}
+
+fn print(text: &str) -> Result<()> {
+    io::stdout().lock().write_all(text.as_bytes())?;
+    Ok(())
 }
 
 fn say(text: &str) {

@@ -336,7 +336,7 @@ impl<'m, 'a> Blamer<'m, 'a> {
         let threads = &model.capture.threads.process(process).threads;
         let others = threads.iter().copied().filter(|&thread| thread != waiter);
         let mut seen = others.filter_map(|thread| {
-            let (stack, operation) = model.sightings.first(thread, piece)?;
+            let (stack, operation) = model.sightings().first(thread, piece)?;
             let ran = model.states.time(thread, piece, |doing| !matches!(doing, Doing::Blocked(_)));
             (ran.share_of(piece.duration()) > 0.5).then_some((thread, stack, operation))
         });

@@ -21,7 +21,7 @@ pub(crate) fn find(
     options: &Options,
     freezes: &[RawWindow],
 ) -> Option<Contention> {
-    let mut by_lock: FxHashMap<(ProcessId, &str), Vec<WaitId>> = FxHashMap::default();
+    let mut by_lock: FxHashMap<(ProcessId, u32), Vec<WaitId>> = FxHashMap::default();
     for (id, wait) in model.states.waits() {
         let site = model.sites.of(id);
         let process = model.capture.threads.get(wait.thread).process;
@@ -33,10 +33,11 @@ pub(crate) fn find(
             })
         };
         if for_lock && short && !in_freeze() {
-            by_lock.entry((process, model.sites.name(site))).or_default().push(id);
+            by_lock.entry((process, site.number())).or_default().push(id);
         }
     }
     let locks = by_lock.into_iter().filter_map(|((process, name), waits)| {
+        let name = &model.sites.names()[name as usize];
         let contention = contention(model, process, name, &waits)?;
         Some((contention.blocked, std::cmp::Reverse(process), contention))
     });

@@ -4,7 +4,6 @@
 use coldcase_ingest::capture::{
     Capture, ContentionFlags, ContentionPhase, Span, StackId, ThreadId, Timestamp,
 };
-use rustc_hash::FxHashMap;
 
 use crate::names;
 
@@ -22,15 +21,15 @@ pub(crate) struct Contention {
 
 /// All contentions, by thread and in order of time.
 pub(crate) struct Contentions {
-    by_thread: FxHashMap<ThreadId, Vec<Contention>>,
+    by_thread: Vec<Vec<Contention>>,
     capture: Span,
 }
 
 impl Contentions {
     pub fn new(capture: &Capture) -> Self {
-        let mut by_thread: FxHashMap<ThreadId, Vec<Contention>> = FxHashMap::default();
+        let mut by_thread: Vec<Vec<Contention>> = vec![Vec::new(); capture.threads.len()];
         for row in &capture.contention {
-            let list = by_thread.entry(row.thread).or_default();
+            let list = &mut by_thread[row.thread.index()];
             let (lock, stack) = (row.lock, row.stack);
             match row.phase {
                 ContentionPhase::Begin(flags) => {
@@ -57,14 +56,30 @@ impl Contentions {
         Self { by_thread, capture: capture.whole() }
     }
 
-    /// The contention that a thread's sleep belongs to. The begin comes before the sleep; the end, some
-    /// instructions after the switch-in.
-    pub fn of_sleep(&self, thread: ThreadId, sleep: Span) -> Option<&Contention> {
-        let list = self.by_thread.get(&thread)?;
-        let after =
-            list.partition_point(|known| known.begin.unwrap_or(self.capture.start) <= sleep.start);
-        list[..after].iter().rev().take(4).find(|known| {
-            known.end.unwrap_or(self.capture.end) >= sleep.end
+    /// To ask for the sleeps of each thread in order of time.
+    pub fn cursors(&self) -> Cursors<'_> {
+        let of_thread = self.by_thread.iter().map(|list| (&list[..], 0)).collect();
+        Cursors { of_thread, capture: self.capture }
+    }
+}
+
+/// How far each thread's contentions have been looked through.
+pub(crate) struct Cursors<'a> {
+    of_thread: Vec<(&'a [Contention], usize)>,
+    capture: Span,
+}
+
+impl<'a> Cursors<'a> {
+    /// The contention that a thread's sleep belongs to; later sleeps of a thread must be asked for later. The begin
+    /// comes before the sleep; the end, some instructions after the switch-in.
+    pub fn of_sleep(&mut self, thread: ThreadId, sleep: Span) -> Option<&'a Contention> {
+        let capture = self.capture;
+        let (list, after) = &mut self.of_thread[thread.index()];
+        let begins_before =
+            |known: &Contention| known.begin.unwrap_or(capture.start) <= sleep.start;
+        *after += list[*after..].iter().take_while(|known| begins_before(known)).count();
+        list[..*after].iter().rev().take(4).find(|known| {
+            known.end.unwrap_or(capture.end) >= sleep.end
                 && !known.flags.is_some_and(|flags| flags.spin && !flags.mutex)
         })
     }

@@ -30,14 +30,22 @@ pub(crate) struct Load {
 
 impl Load {
     pub fn new(capture: &Capture, states: &ThreadStates) -> Self {
-        let mut changes: Vec<(Timestamp, bool)> = Vec::new();
+        // A moment and, in the lowest bit, whether somebody begins: half as large, and sorted twice as fast.
+        let start = capture.whole().start;
+        let change = |time: Timestamp, begins: bool| {
+            time.since(start).0.min(u64::MAX >> 1) << 1 | u64::from(begins)
+        };
+        let mut changes: Vec<u64> = Vec::new();
         for (thread, _) in capture.threads.iter() {
             let slices = states.of(thread).iter().filter(|slice| slice.doing == Doing::Running);
             changes.extend(
-                slices.flat_map(|slice| [(slice.span.start, true), (slice.span.end, false)]),
+                slices.flat_map(|slice| {
+                    [change(slice.span.start, true), change(slice.span.end, false)]
+                }),
             );
         }
-        changes.sort_unstable();
+        // Each thread's are in order, which a stable sort makes use of.
+        changes.sort();
         let seen = capture.switches.iter().filter_map(|switch| switch.cpu).max();
         let cpus = u64::from(capture.origin.cpus.unwrap_or(0))
             .max(seen.map_or(0, |cpu| u64::from(cpu) + 1));
@@ -45,7 +53,8 @@ impl Load {
         let mut load =
             Self { times: Vec::new(), running: Vec::new(), run_before: Vec::new(), cpus, blind };
         let (mut now, mut running, mut run) = (Timestamp(0), 0_u64, 0_u64);
-        for (time, begins) in changes {
+        for change in changes {
+            let (time, begins) = (start.plus(Nanos(change >> 1)), change & 1 == 1);
             run = run.saturating_add(time.since(now).0.saturating_mul(running));
             running = if begins { running + 1 } else { running.saturating_sub(1) };
             now = time;
@@ -103,13 +112,13 @@ pub(crate) fn is_throttled(model: &Model<'_>, stack: Option<StackId>, span: Span
             .find(|name| !rules::is_scheduler(name))
             .is_some_and(|name| matches!(name, "task_work_run" | "throttle_cfs_rq_work"))
     });
-    let idle = || model.load.idle_share(span).is_some_and(|idle| idle > IDLE_SHARE);
-    by_stack || !model.load.blind && idle()
+    let idle = || model.load().idle_share(span).is_some_and(|idle| idle > IDLE_SHARE);
+    by_stack || !model.load().blind && idle()
 }
 
 /// The figure that tells a throttled process from a starved one, and who had the CPUs.
 pub(crate) fn evidence(model: &Model<'_>, raw: &RawWindow) -> Vec<Sentence> {
-    let Some(idle) = model.load.idle_share(raw.span) else { return Vec::new() };
+    let Some(idle) = model.load().idle_share(raw.span) else { return Vec::new() };
     let percent = 100.0 * idle;
     match raw.cause {
         Cause::CpuThrottle if idle > IDLE_SHARE => vec![format!(
@@ -138,7 +147,7 @@ fn who_had_them(model: &Model<'_>, raw: &RawWindow) -> Option<Sentence> {
         (row.process, model.states.time(id, raw.span, |doing| doing == Doing::Running))
     });
     let (process, time) = times.collect::<Tally<_>>().largest()?;
-    let all = Nanos(raw.span.duration().0.saturating_mul(model.load.cpus));
+    let all = Nanos(raw.span.duration().0.saturating_mul(model.load().cpus));
     let share = time.share_of(all);
     (share >= WORTH_NAMING).then(|| {
         let comm = threads.process_comm(process);

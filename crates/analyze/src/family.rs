@@ -52,8 +52,9 @@ pub(crate) fn is_part_of(window: &RawWindow, family: &RawWindow) -> bool {
 /// Several children of one master that rested for long until one of them signalled all of them: what PostgreSQL's
 /// backends look like at a lock, where their functions have no names. A notification looks the same.
 pub(crate) fn hint(model: &Model<'_>) -> Option<CannotTell> {
+    let rests = long_rests(model);
     let (family, waker, waiters) =
-        all(model).into_iter().find_map(|family| signalled(model, family))?;
+        all(model).into_iter().find_map(|family| signalled(model, &rests, family))?;
     let threads = &model.capture.threads;
     let comm = threads.process_comm(family.master);
     let longest = waiters.iter().map(|&id| model.states.wait(id).span.duration()).max()?;
@@ -69,9 +70,23 @@ pub(crate) fn hint(model: &Model<'_>) -> Option<CannotTell> {
     })
 }
 
-fn signalled(model: &Model<'_>, family: Family) -> Option<(Family, ThreadId, Vec<WaitId>)> {
+/// Rests of a length that would be a freeze if they were none, in order.
+fn long_rests(model: &Model<'_>) -> Vec<WaitId> {
     /// Shorter rest is nobody's freeze.
     const LONG: Nanos = Nanos(200_000_000);
+    let waits = model.states.waits().filter(|(id, wait)| {
+        !wait.open_start
+            && wait.span.duration() >= LONG
+            && model.sites.of(*id).kind == WaitKind::Idle
+    });
+    waits.map(|(id, _)| id).collect()
+}
+
+fn signalled(
+    model: &Model<'_>,
+    rests: &[WaitId],
+    family: Family,
+) -> Option<(Family, ThreadId, Vec<WaitId>)> {
     /// One call of the scheduler after the other.
     const TOGETHER: Nanos = Nanos(20_000_000);
     let by_signal = |id: WaitId| {
@@ -81,13 +96,9 @@ fn signalled(model: &Model<'_>, family: Family) -> Option<(Family, ThreadId, Vec
         let sender = wakeup.waker.filter(|waker| sends && family.threads.contains(waker))?;
         Some((sender, wakeup.time, id))
     };
-    let waits = model.states.waits().filter(|(id, wait)| {
-        family.threads.contains(&wait.thread)
-            && !wait.open_start
-            && wait.span.duration() >= LONG
-            && model.sites.of(*id).kind == WaitKind::Idle
-    });
-    let mut ended: Vec<_> = waits.filter_map(|(id, _)| by_signal(id)).collect();
+    let own = |id: &WaitId| family.threads.contains(&model.states.wait(*id).thread);
+    let waits = rests.iter().copied().filter(own);
+    let mut ended: Vec<_> = waits.filter_map(by_signal).collect();
     ended.sort_unstable_by_key(|&(sender, time, _)| (sender, time));
     let together = ended.chunk_by(|a, b| a.0 == b.0 && b.1.since(a.1) <= TOGETHER);
     let most = together.max_by_key(|chunk| chunk.len()).filter(|chunk| chunk.len() >= SEVERAL)?;

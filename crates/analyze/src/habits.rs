@@ -1,5 +1,7 @@
 //! How long a thread usually stays off its CPU, and whether a wait stands out against that.
 
+use std::cell::OnceCell;
+
 use coldcase_ingest::capture::{Nanos, ThreadId};
 
 use crate::findings::Cause;
@@ -8,11 +10,16 @@ use crate::rules::WaitKind;
 use crate::thread_state::{Doing, WaitId};
 
 /// How long a thread usually stays off its CPU.
-pub(crate) struct Habits {
-    /// Lengths of its waits by what they are for, each sorted; `None` holds all of them, rest included.
-    lengths: Vec<(Option<Cause>, Vec<u64>)>,
+pub(crate) struct Habits<'m, 'a> {
+    model: &'m Model<'a>,
+    thread: ThreadId,
+    /// Put together when it is first asked for, as for most threads it never is.
+    lengths: OnceCell<Lengths>,
     born_here: bool,
 }
+
+/// Lengths of a thread's waits by what they are for, each sorted; `None` holds all of them, rest included.
+type Lengths = Vec<(Option<Cause>, Vec<u64>)>;
 
 /// So many waits make a habit.
 pub(crate) const HABIT: usize = 8;
@@ -24,14 +31,21 @@ pub(crate) fn usual(lengths: &[u64]) -> u64 {
     lengths.get(lengths.len().saturating_sub(1) * 9 / 10).copied().unwrap_or(0)
 }
 
-impl Habits {
-    pub fn new(model: &Model<'_>, thread: ThreadId) -> Self {
-        let mut lengths: Vec<(Option<Cause>, Vec<u64>)> = Vec::new();
+impl<'m, 'a> Habits<'m, 'a> {
+    pub fn new(model: &'m Model<'a>, thread: ThreadId) -> Self {
+        let born = model.capture.threads.get(thread).born;
+        let born_here = born.is_some_and(|born| model.span.contains(born));
+        Self { model, thread, lengths: OnceCell::new(), born_here }
+    }
+
+    fn collect(&self) -> Lengths {
+        let model = self.model;
+        let mut lengths = Lengths::new();
         let mut add = |key, length| match lengths.iter_mut().find(|(known, _)| *known == key) {
             Some((_, list)) => list.push(length),
             None => lengths.push((key, vec![length])),
         };
-        for slice in model.states.of(thread) {
+        for slice in model.states.of(self.thread) {
             let length = slice.span.duration().0;
             match slice.doing {
                 Doing::Running => {}
@@ -52,13 +66,12 @@ impl Habits {
         for (_, list) in &mut lengths {
             list.sort_unstable();
         }
-        let born = model.capture.threads.get(thread).born;
-        let born_here = born.is_some_and(|born| model.span.contains(born));
-        Self { lengths, born_here }
+        lengths
     }
 
     fn lengths(&self, key: Option<Cause>) -> &[u64] {
         self.lengths
+            .get_or_init(|| self.collect())
             .iter()
             .find(|(known, _)| *known == key)
             .map_or(&[], |(_, list)| list.as_slice())
@@ -81,13 +94,8 @@ impl Habits {
     }
 
     /// Whether a long wait is a harm and not the thread's way of life.
-    pub fn is_unusual(
-        &self,
-        model: &Model<'_>,
-        length: Nanos,
-        cause: Cause,
-        wait: Option<WaitId>,
-    ) -> bool {
+    pub fn is_unusual(&self, length: Nanos, cause: Cause, wait: Option<WaitId>) -> bool {
+        let model = self.model;
         let site = wait.map(|id| model.sites.of(id));
         let known_lock = site.is_some_and(|site| site.known_lock);
         // What a new process does first may be to wait for its turn.

@@ -16,6 +16,7 @@ use rustc_hash::FxHashMap;
 use crate::brackets::{Bracket, Brackets};
 use crate::findings::{LockMode, Operation};
 use crate::mm::{AddressSpaces, MmapHold};
+use crate::of_stacks::OfStacks;
 use crate::operation;
 use crate::release::{self, Release};
 use crate::sites::{LockKey, Sites};
@@ -138,13 +139,15 @@ fn collect_releases(
     sites: &Sites,
 ) -> FxHashMap<LockKey, OfLock> {
     let mut locks: FxHashMap<LockKey, OfLock> = FxHashMap::default();
+    let mut kinds = OfStacks::new(capture);
     for (id, wait) in states.waits() {
         let Some(key) = sites.of(id).lock else { continue };
         let lock = locks.entry(key).or_default();
         lock.waits.push(id);
-        let Some(wakeup) = wait.wakeup.map(|index| &capture.wakeups[index]) else { continue };
+        let Some(wakeup) = wait.wakeup.map(|wakeup| wakeup.of(capture)) else { continue };
         let Some(waker) = wakeup.waker.filter(|&waker| waker != wait.thread) else { continue };
-        let kind = wakeup.stack.and_then(|stack| release::of_stack(capture, stack));
+        let kind =
+            wakeup.stack.and_then(|stack| kinds.get(stack, || release::of_stack(capture, stack)));
         // In an interrupt the current thread is a bystander; a stack without a release is a queuer's.
         if wakeup.context == Context::Task && (kind.is_some() || wakeup.stack.is_none()) {
             let (time, stack) = (wakeup.time, wakeup.stack);
@@ -178,6 +181,7 @@ fn from_releases(
 ) -> Vec<Hold> {
     let beginning = capture.span.map_or(Timestamp(0), |span| span.start);
     let mut last_of: FxHashMap<ThreadId, (Timestamp, Option<Release>)> = FxHashMap::default();
+    let mut operations = OfStacks::new(capture);
     releases
         .iter()
         .map(|release| {
@@ -194,7 +198,9 @@ fn from_releases(
             let outside = brackets.last_outside(release.waker, release.time);
             let bounds = [known(waited), known(let_go), known(entered), known(outside)];
             let start = bounds.into_iter().flatten().max();
-            let of_stack = release.stack.and_then(|stack| operation::of_stack(capture, stack));
+            let of_stack = release
+                .stack
+                .and_then(|stack| operations.get(stack, || operation::of_stack(capture, stack)));
             let operation = of_stack.or(call.map(|call| Operation::Syscall(call.syscall)));
             Hold {
                 thread: release.waker,

@@ -34,6 +34,7 @@ mod mm;
 mod model;
 mod names;
 mod network;
+mod of_stacks;
 mod operation;
 mod options;
 mod own_calls;

@@ -1,6 +1,6 @@
 //! Memory system calls: how many bytes, with which flags.
 
-use coldcase_ingest::capture::{Capture, Nanos, ProcessId, Span, Syscall};
+use coldcase_ingest::capture::{Capture, Nanos, ProcessId, Span, Syscall, ThreadId};
 use rustc_hash::FxHashMap;
 
 use crate::brackets::{Bracket, Brackets};
@@ -44,7 +44,7 @@ pub(crate) fn is_listed(syscall: Syscall) -> bool {
 }
 
 /// What `brk` moved: the call names the new end only, so the size is the step from the previous one.
-pub(crate) struct BrkSizes(FxHashMap<(u32, u64), u64>);
+pub(crate) struct BrkSizes(FxHashMap<(ThreadId, u64), u64>);
 
 impl BrkSizes {
     pub fn new(capture: &Capture, brackets: &Brackets) -> Self {
@@ -60,7 +60,7 @@ impl BrkSizes {
             // A new program begins by asking where its heap ends: that is no step from the old one's.
             let before = ends.insert(process, end).filter(|_| !asks);
             if let (Some(before), Some(enter)) = (before, call.enter) {
-                sizes.insert((call.thread.0, enter.0), end.abs_diff(before));
+                sizes.insert((call.thread, enter.0), end.abs_diff(before));
             }
         }
         Self(sizes)
@@ -82,7 +82,7 @@ pub(crate) fn bytes(bracket: &Bracket, brk: &BrkSizes) -> Option<u64> {
         | Syscall::Msync
         | Syscall::Mbind => Some(args[1]),
         Syscall::Mremap => Some(args[1].max(args[2])),
-        Syscall::Brk => brk.0.get(&(bracket.thread.0, bracket.enter?.0)).copied(),
+        Syscall::Brk => brk.0.get(&(bracket.thread, bracket.enter?.0)).copied(),
         _ => None,
     }
 }

@@ -1,5 +1,7 @@
 //! What is derived from a capture once and asked for by every later step.
 
+use std::cell::OnceCell;
+
 use coldcase_ingest::capture::{Capture, Span, Wakeup};
 
 use crate::brackets::Brackets;
@@ -27,8 +29,9 @@ pub(crate) struct Model<'a> {
     pub series: Series,
     pub holds: Holds,
     pub brk: BrkSizes,
-    pub sightings: Sightings,
-    pub load: Load,
+    /// Asked for by few captures.
+    sightings: OnceCell<Sightings>,
+    load: OnceCell<Load>,
 }
 
 impl<'a> Model<'a> {
@@ -44,15 +47,24 @@ impl<'a> Model<'a> {
         sites.retell(&thawed, Some("frozen by the cgroup freezer"), Cause::Stopped);
         let series = Series::new(capture, &states, &mut sites);
         let holds = Holds::new(capture, &states, &sites, &brackets, &spaces);
-        let load = Load::new(capture, &states);
-        let sightings = Sightings::new(capture, &states);
         let brk = BrkSizes::new(capture, &brackets);
         let span = capture.whole();
+        let (sightings, load) = (OnceCell::new(), OnceCell::new());
         Self { capture, span, states, brackets, sites, series, holds, brk, sightings, load }
+    }
+
+    /// How many CPUs were busy, and when.
+    pub fn load(&self) -> &Load {
+        self.load.get_or_init(|| Load::new(self.capture, &self.states))
+    }
+
+    /// Where threads were seen while they ran.
+    pub fn sightings(&self) -> &Sightings {
+        self.sightings.get_or_init(|| Sightings::new(self.capture, &self.states))
     }
 
     /// The wakeup that ended a wait.
     pub fn wakeup(&self, wait: WaitId) -> Option<&'a Wakeup> {
-        self.states.wait(wait).wakeup.map(|index| &self.capture.wakeups[index])
+        self.states.wait(wait).wakeup.map(|wakeup| wakeup.of(self.capture))
     }
 }

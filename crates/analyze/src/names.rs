@@ -9,6 +9,10 @@ use coldcase_ingest::capture::{Capture, Mode, StackId};
 #[must_use]
 pub fn normalise(name: &str) -> &str {
     const MARKS: &[&str] = &[".isra.", ".constprop.", ".part.", ".cold", ".llvm.", ".lto_priv."];
+    // Hardly any name has a dot.
+    if !name.contains('.') {
+        return name;
+    }
     MARKS.iter().filter_map(|mark| name.find(mark)).min().map_or(name, |at| &name[..at])
 }
 

@@ -22,15 +22,17 @@ const RECEIVE: &str = "socket receive";
 /// The receives in which a thread waited far longer than it usually does.
 pub(crate) fn late_answers(capture: &Capture, states: &ThreadStates, sites: &Sites) -> Vec<WaitId> {
     let mut late = Vec::new();
+    let Some(receive) = sites.number(RECEIVE) else { return late };
     for (thread, _) in capture.threads.iter() {
         let mut receives: Vec<(u64, WaitId)> = Vec::new();
         let mut rests = 0;
         for slice in states.of(thread) {
             let Doing::Blocked(id) = slice.doing else { continue };
             let site = sites.of(id);
-            match sites.name(site) == RECEIVE {
-                true => receives.push((slice.span.duration().0, id)),
-                false => rests += usize::from(site.kind == WaitKind::Idle),
+            if site.number() == receive {
+                receives.push((slice.span.duration().0, id));
+            } else {
+                rests += usize::from(site.kind == WaitKind::Idle);
             }
         }
         if receives.len() < HABIT || rests < HABIT {

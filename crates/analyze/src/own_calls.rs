@@ -75,7 +75,7 @@ fn was_met_in(model: &Model<'_>, call: &Bracket) -> bool {
     let span = call.span(model.span);
     let middle = Timestamp(span.start.0 + span.duration().0 / 2);
     [Span::new(span.start, middle), Span::new(middle, span.end)].into_iter().all(|half| {
-        let met = model.sightings.first(call.thread, half).map(|(_, operation)| operation);
+        let met = model.sightings().first(call.thread, half).map(|(_, operation)| operation);
         met == Some(Operation::Syscall(call.syscall))
     })
 }

@@ -150,18 +150,18 @@ impl<'a> Matcher<'a> {
     /// The first rule that fits, if any.
     pub fn rule(&mut self, stack: Option<StackId>, state: TaskState) -> Option<&'a Rule> {
         let rules = self.rules;
-        let index = match stack {
-            Some(stack) => match self.of_stack.get(&(stack, state)) {
-                Some(&index) => index,
-                None => {
-                    let index = self.first_match(Some(stack), state);
-                    self.of_stack.insert((stack, state), index);
-                    index
-                }
-            },
-            None => self.first_match(None, state),
-        };
-        index.map(|index| &rules.rules[index])
+        self.number(stack, state).map(|number| &rules.rules[number])
+    }
+
+    /// The number of the first rule that fits, if any.
+    pub fn number(&mut self, stack: Option<StackId>, state: TaskState) -> Option<usize> {
+        let Some(known) = stack else { return self.first_match(None, state) };
+        if let Some(&number) = self.of_stack.get(&(known, state)) {
+            return number;
+        }
+        let number = self.first_match(stack, state);
+        self.of_stack.insert((known, state), number);
+        number
     }
 
     fn first_match(&mut self, stack: Option<StackId>, state: TaskState) -> Option<usize> {

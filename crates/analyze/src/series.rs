@@ -42,11 +42,12 @@ impl Series {
                         && states.taken_up_again(before) == Some(id)
                 });
                 if !follows {
-                    series.add(thread, std::mem::take(&mut open), states, sites);
+                    series.add(thread, &open, states, sites);
+                    open.clear();
                 }
                 open.push(id);
             }
-            series.add(thread, open, states, sites);
+            series.add(thread, &open, states, sites);
         }
         for row in &mut series.rows {
             if !row.known_lock && interpreter::is_its_lock(capture, states, row) {
@@ -57,12 +58,12 @@ impl Series {
         series
     }
 
-    fn add(&mut self, thread: ThreadId, waits: Vec<WaitId>, states: &ThreadStates, sites: &Sites) {
+    fn add(&mut self, thread: ThreadId, waits: &[WaitId], states: &ThreadStates, sites: &Sites) {
         let [first, .., last] = *waits else { return };
         let span = Span::new(states.wait(first).span.start, states.wait(last).span.end);
         let known_lock = sites.of(first).known_lock;
         self.of_wait.extend(waits.iter().map(|&wait| (wait, self.rows.len())));
-        self.rows.push(Row { thread, waits, span, known_lock });
+        self.rows.push(Row { thread, waits: waits.to_vec(), span, known_lock });
     }
 
     /// The series that a wait is part of.
@@ -87,7 +88,7 @@ fn goes_on(capture: &Capture, states: &ThreadStates, sites: &Sites, id: WaitId) 
     let site = sites.of(id);
     // The wakings of a whole CPU can be missing: what matters is that no thread is seen to have let it on.
     let timed_out = || {
-        let wakeup = states.wait(id).wakeup.map(|index| &capture.wakeups[index]);
+        let wakeup = states.wait(id).wakeup.map(|wakeup| wakeup.of(capture));
         wakeup.is_none_or(|wakeup| wakeup.context != Context::Task)
     };
     matches!(site.kind, WaitKind::Harm(Cause::Futex, _)) && (site.known_lock || timed_out())

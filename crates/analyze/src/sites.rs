@@ -1,25 +1,45 @@
 //! Where each wait happened and, if it was for a lock, for which one.
 
-use coldcase_ingest::capture::{Capture, ContentionFlags, Context, ProcessId, StackId, Syscall};
+use coldcase_ingest::capture::{
+    Capture, ContentionFlags, Context, ProcessId, StackId, Syscall, TaskState,
+};
 use rustc_hash::FxHashMap;
 
 use crate::brackets::Brackets;
-use crate::contention::{Contention, Contentions};
+use crate::contention::{Contention, Contentions, Cursors};
 use crate::findings::{Cause, LockMode, Operation};
 use crate::mm::AddressSpaces;
+use crate::of_stacks::OfStacks;
 use crate::operation;
 use crate::release;
 use crate::rules::{Matcher, Rules, WaitKind};
 use crate::thread_state::{ThreadStates, Wait, WaitId};
 
-/// What each wait was for, by the wait's number.
+/// What each wait was for. Millions of waits are of some hundred sites, so each wait has the number of its own.
 pub(crate) struct Sites {
-    sites: Vec<Site>,
+    of_wait: Vec<u32>,
+    unique: Unique,
     names: Vec<String>,
 }
 
+/// Different sites by their numbers.
+#[derive(Default)]
+struct Unique {
+    sites: Vec<Site>,
+    numbers: FxHashMap<Site, u32>,
+}
+
+impl Unique {
+    fn number(&mut self, site: Site) -> u32 {
+        *self.numbers.entry(site).or_insert_with(|| {
+            self.sites.push(site);
+            u32::try_from(self.sites.len() - 1).unwrap_or(u32::MAX)
+        })
+    }
+}
+
 /// What one wait was for.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) struct Site {
     name: u32,
     pub kind: WaitKind,
@@ -30,6 +50,13 @@ pub(crate) struct Site {
     pub address: Option<u64>,
     /// In which call the thread stood.
     pub operation: Option<Operation>,
+}
+
+impl Site {
+    /// The number of its name.
+    pub fn number(&self) -> u32 {
+        self.name
+    }
 }
 
 /// A lock's identity, as well as the capture knows it.
@@ -54,47 +81,69 @@ impl Sites {
         contentions: &Contentions,
         spaces: &AddressSpaces,
     ) -> Self {
-        let tables = Tables { capture, brackets, contentions, spaces };
-        let mut matcher = Matcher::new(capture, rules);
-        let mut names = Names::default();
-        let sites = states.waits.iter().map(|wait| tables.site(wait, &mut matcher, &mut names));
-        let sites = sites.collect();
-        let mut sites = Self { sites, names: names.names };
+        let tables = Tables { capture, rules, brackets, spaces };
+        let mut known = Known {
+            matcher: Matcher::new(capture, rules),
+            operations: OfStacks::new(capture),
+            names: Names::default(),
+            of_rules: FxHashMap::default(),
+            of_stacks: FxHashMap::default(),
+            contentions: contentions.cursors(),
+            by_stack: FxHashMap::default(),
+        };
+        let mut unique = Unique::default();
+        let of_wait = states.waits.iter().map(|wait| tables.number(wait, &mut known, &mut unique));
+        let of_wait = of_wait.collect();
+        let mut sites = Self { of_wait, unique, names: known.names.names };
         sites.unite_by_address(states, capture);
         sites
     }
 
     pub fn of(&self, wait: WaitId) -> &Site {
-        &self.sites[wait.0 as usize]
+        &self.unique.sites[self.of_wait[wait.0 as usize] as usize]
     }
 
     /// Whether any wait could be told from others: without callchains or their names none can.
     pub fn any_named(&self) -> bool {
-        self.sites.iter().any(|site| site.kind != WaitKind::Other)
+        self.unique.sites.iter().any(|site| site.kind != WaitKind::Other)
     }
 
     pub fn name(&self, site: &Site) -> &str {
         &self.names[site.name as usize]
     }
 
+    /// The number of a site's name; `None` if no wait has it.
+    pub fn number(&self, name: &str) -> Option<u32> {
+        let known = self.names.iter().position(|other| other == name)?;
+        u32::try_from(known).ok()
+    }
+
+    /// Names by their numbers.
+    pub fn names(&self) -> &[String] {
+        &self.names
+    }
+
     /// Takes waits that look like rest for a harm, which more than their own stacks tell; a harm keeps its name if no
     /// other is given.
     pub fn retell(&mut self, waits: &[WaitId], name: Option<&str>, cause: Cause) {
         let name = name.map(|name| self.name_id(name));
-        for wait in waits {
-            let site = &mut self.sites[wait.0 as usize];
-            site.name = name.unwrap_or(site.name);
-            site.kind = WaitKind::Harm(cause, None);
+        for &wait in waits {
+            let site = *self.of(wait);
+            let (name, kind) = (name.unwrap_or(site.name), WaitKind::Harm(cause, None));
+            self.set(wait, Site { name, kind, ..site });
         }
     }
 
     /// Names waits that are known by more than their own stacks to be for a lock of the program.
     pub fn know(&mut self, waits: &[WaitId], name: &str) {
         let known = self.name_id(name);
-        for wait in waits {
-            let site = &mut self.sites[wait.0 as usize];
-            (site.name, site.known_lock) = (known, true);
+        for &wait in waits {
+            self.set(wait, Site { name: known, known_lock: true, ..*self.of(wait) });
         }
+    }
+
+    fn set(&mut self, wait: WaitId, site: Site) {
+        self.of_wait[wait.0 as usize] = self.unique.number(site);
     }
 
     fn name_id(&mut self, name: &str) -> u32 {
@@ -108,7 +157,8 @@ impl Sites {
     /// An rwsem whose caller no rule knows is the `mmap_lock` if other waits for the same address are.
     fn unite_by_address(&mut self, states: &ThreadStates, capture: &Capture) {
         let mut owners: FxHashMap<u64, FxHashMap<ProcessId, u32>> = FxHashMap::default();
-        for (site, wait) in self.sites.iter().zip(&states.waits) {
+        for (&number, wait) in self.of_wait.iter().zip(&states.waits) {
+            let site = &self.unique.sites[number as usize];
             let own = site.operation != Some(Operation::ProcRead);
             if let (WaitKind::Harm(Cause::MmapLock, _), Some(address), true) =
                 (site.kind, site.address, own)
@@ -124,7 +174,7 @@ impl Sites {
                 .max_by_key(|(process, count)| (**count, std::cmp::Reverse(**process)))
                 .map(|most| *most.0)
         };
-        for site in &mut self.sites {
+        for site in &mut self.unique.sites {
             let Some(address) = site.address else { continue };
             match site.kind {
                 WaitKind::Harm(Cause::Rwsem, mode) => {
@@ -142,6 +192,8 @@ impl Sites {
                 _ => {}
             }
         }
+        let sites = self.unique.sites.iter().zip(0..);
+        self.unique.numbers = sites.map(|(site, number)| (*site, number)).collect();
     }
 }
 
@@ -163,29 +215,76 @@ impl Names {
     }
 }
 
+/// What need not be found out again for each wait.
+struct Known<'a> {
+    matcher: Matcher<'a>,
+    operations: OfStacks<Option<Operation>>,
+    names: Names,
+    /// Names of sites by the rule and the call.
+    of_rules: FxHashMap<(usize, Option<Operation>), u32>,
+    /// And of those that no rule fits, by their stack.
+    of_stacks: FxHashMap<StackId, u32>,
+    contentions: Cursors<'a>,
+    /// Numbers of the sites of waits of which all that is known is told by their stack and state.
+    by_stack: FxHashMap<(StackId, TaskState), u32>,
+}
+
 struct Tables<'a> {
     capture: &'a Capture,
+    rules: &'a Rules,
     brackets: &'a Brackets,
-    contentions: &'a Contentions,
     spaces: &'a AddressSpaces,
 }
 
 impl Tables<'_> {
-    fn site(&self, wait: &Wait, matcher: &mut Matcher<'_>, names: &mut Names) -> Site {
-        let contention = self.contentions.of_sleep(wait.thread, wait.span);
+    fn number(&self, wait: &Wait, known: &mut Known<'_>, unique: &mut Unique) -> u32 {
+        let contention = known.contentions.of_sleep(wait.thread, wait.span);
+        let by_stack = wait.stack.filter(|_| contention.is_none()).map(|stack| (stack, wait.state));
+        if let Some(&number) = by_stack.and_then(|key| known.by_stack.get(&key)) {
+            return number;
+        }
+        let site = self.site(wait, contention, known);
+        let number = unique.number(site);
+        // A lock is one process's, and a call that the stack does not tell is one wait's.
+        if let Some((stack, state)) = by_stack
+            && site.lock.is_none()
+            && known.operations.get(stack, || operation::of_stack(self.capture, stack))
+                == site.operation
+            && (site.operation.is_some() || self.capture.syscalls.is_empty())
+        {
+            known.by_stack.insert((stack, state), number);
+        }
+        number
+    }
+
+    fn site(&self, wait: &Wait, contention: Option<&Contention>, known: &mut Known<'_>) -> Site {
         // A wait that was under way has no stack of its own; the end of its contention gives it back.
         let stack = wait.stack.or(contention.and_then(|contention| contention.stack));
-        let operation = stack.and_then(|stack| operation::of_stack(self.capture, stack));
+        let operation = stack.and_then(|stack| {
+            known.operations.get(stack, || operation::of_stack(self.capture, stack))
+        });
         let operation = operation.or_else(|| self.call(wait));
-        let rule = matcher.rule(stack, wait.state);
-        let (name, kind) = match rule {
-            Some(rule) => (rule.site.clone(), rule.kind),
-            None => self.without_rule(wait, stack, contention),
+        let number = known.matcher.number(stack, wait.state);
+        let rule = number.map(|number| &self.rules.rules()[number]);
+        let flags = contention.and_then(|contention| contention.flags).and_then(by_flags);
+        let names = &mut known.names;
+        let (name, kind) = match (number.zip(rule), flags, stack) {
+            (Some((number, rule)), ..) => {
+                let new = || names.id(&full_name(&rule.site, rule.kind, operation));
+                (*known.of_rules.entry((number, operation)).or_insert_with(new), rule.kind)
+            }
+            (None, None, Some(stack)) => {
+                let new = || names.id(&self.first_function(stack));
+                (*known.of_stacks.entry(stack).or_insert_with(new), WaitKind::Other)
+            }
+            (None, flags, _) => {
+                let (name, kind) = self.without_rule(wait, stack, flags);
+                (names.id(&full_name(name, kind, operation)), kind)
+            }
         };
-        let full_name = full_name(&name, kind, operation);
         let address = contention.map(|contention| contention.lock);
         Site {
-            name: names.id(&full_name),
+            name,
             kind,
             known_lock: rule.is_some_and(|rule| rule.known_lock),
             lock: self.lock(wait, kind, address),
@@ -194,40 +293,38 @@ impl Tables<'_> {
         }
     }
 
-    /// What can still be said of a wait that no rule fits.
+    /// What a wait is called of which nothing but its stack is known.
+    fn first_function(&self, stack: StackId) -> String {
+        crate::names::kernel(self.capture, stack)
+            .find(|name| !crate::rules::is_scheduler(name))
+            .map_or_else(|| "kernel function without a name".to_owned(), str::to_owned)
+    }
+
+    /// What can still be said of a wait that no rule fits, by the lock's flags or without a stack.
     fn without_rule(
         &self,
         wait: &Wait,
         stack: Option<StackId>,
-        contention: Option<&Contention>,
-    ) -> (String, WaitKind) {
-        if let Some(kind) = contention.and_then(|contention| contention.flags).and_then(by_flags) {
+        flags: Option<WaitKind>,
+    ) -> (&'static str, WaitKind) {
+        if let Some(kind) = flags {
             // Without a stack, the call says whose semaphore it is: a memory call waits for mmap_lock.
             let memory = self.call(wait).is_some_and(operation::is_memory);
             return match kind {
                 WaitKind::Harm(Cause::Rwsem, mode) if stack.is_none() && memory => {
-                    ("mmap_lock".to_owned(), WaitKind::Harm(Cause::MmapLock, mode))
+                    ("mmap_lock", WaitKind::Harm(Cause::MmapLock, mode))
                 }
-                kind => ("kernel lock".to_owned(), kind),
+                kind => ("kernel lock", kind),
             };
         }
         // An interrupt's stack is on top of that of a bystander.
-        let wakeup = wait.wakeup.map(|index| &self.capture.wakeups[index]);
+        let wakeup = wait.wakeup.map(|wakeup| wakeup.of(self.capture));
         let by_task = wakeup.filter(|wakeup| wakeup.context == Context::Task);
         let release = by_task.and_then(|wakeup| wakeup.stack);
-        if stack.is_none()
-            && let Some(kind) =
-                release.and_then(|waker| release::released_lock(self.capture, waker))
-        {
-            return ("mmap_lock".to_owned(), kind);
+        match release.and_then(|waker| release::released_lock(self.capture, waker)) {
+            Some(kind) => ("mmap_lock", kind),
+            None => ("not recorded", WaitKind::Other),
         }
-        let name = match stack {
-            None => "not recorded".to_owned(),
-            Some(stack) => crate::names::kernel(self.capture, stack)
-                .find(|name| !crate::rules::is_scheduler(name))
-                .map_or_else(|| "kernel function without a name".to_owned(), str::to_owned),
-        };
-        (name, WaitKind::Other)
     }
 
     fn call(&self, wait: &Wait) -> Option<Operation> {

@@ -4,11 +4,11 @@ use coldcase_ingest::capture::{
     ActivityKind, Capture, Context, Mode, Nanos, Sentence, Span, StackId, Syscall, ThreadId,
     Timestamp,
 };
-use rustc_hash::FxHashMap;
 
 use crate::findings::{Culprit, Operation};
 use crate::model::Model;
 use crate::names;
+use crate::of_stacks::OfStacks;
 use crate::thread_state::{ThreadStates, WaitId};
 use crate::view;
 use crate::windows::RawWindow;
@@ -107,13 +107,13 @@ fn stopping(name: &str) -> Option<(Operation, &'static str)> {
 /// The waits that ended when a cgroup was thawed: since Linux 6.1 a sleeping thread is frozen where it sleeps
 /// (`__set_task_frozen`, `kernel/freezer.c`), so its own stack shows what it did before.
 pub(crate) fn thawed(capture: &Capture, states: &ThreadStates) -> Vec<WaitId> {
-    let mut known: FxHashMap<StackId, bool> = FxHashMap::default();
+    let mut known = OfStacks::new(capture);
     let mut thaws = |stack: StackId| {
-        *known.entry(stack).or_insert_with(|| {
+        known.get(stack, || {
             names::kernel(capture, stack).any(|name| matches!(name, "__thaw_task" | "thaw_task"))
         })
     };
     let ends = states.waits().filter_map(|(id, wait)| Some((id, wait.wakeup?)));
-    let ends = ends.filter_map(|(id, index)| Some((id, capture.wakeups[index].stack?)));
+    let ends = ends.filter_map(|(id, wakeup)| Some((id, wakeup.of(capture).stack?)));
     ends.filter(|(_, stack)| thaws(*stack)).map(|(id, _)| id).collect()
 }

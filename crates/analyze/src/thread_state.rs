@@ -10,8 +10,10 @@
 //! since when; a wait can have begun before the recording, or not have ended at its end; a waking can come
 //! before the switch-out that it cancels (then `prev_state` already says runnable).
 
+use std::num::NonZeroU32;
+
 use coldcase_ingest::capture::{
-    Capture, Nanos, Span, StackId, Switch, TaskState, ThreadId, Timestamp, WakeupKind,
+    Capture, Nanos, Span, StackId, Switch, TaskState, ThreadId, Timestamp, Wakeup, WakeupKind,
 };
 use rustc_hash::FxHashMap;
 
@@ -64,16 +66,32 @@ pub(crate) struct Wait {
     pub open_end: bool,
     pub state: TaskState,
     pub stack: Option<StackId>,
-    /// Index of the wakeup that ended it.
-    pub wakeup: Option<usize>,
+    /// The wakeup that ended it.
+    pub wakeup: Option<WakeupId>,
+}
+
+/// Index into [`Capture::wakeups`], from 1, so that none takes no more room.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct WakeupId(NonZeroU32);
+
+impl WakeupId {
+    fn from_index(index: usize) -> Self {
+        Self(NonZeroU32::MIN.saturating_add(u32::try_from(index).unwrap_or(u32::MAX)))
+    }
+
+    /// The row.
+    pub fn of(self, capture: &Capture) -> &Wakeup {
+        &capture.wakeups[self.0.get() as usize - 1]
+    }
 }
 
 impl ThreadStates {
     /// Reconstructs what every thread did.
     pub fn new(capture: &Capture) -> Self {
         let mut machine = Machine::new(capture);
-        let mut proofs = own_events(capture).into_iter().peekable();
-        let mut wakeups = capture.wakeups.iter().enumerate().peekable();
+        let mut proofs = own_events(capture).peekable();
+        let wakeups = capture.wakeups.iter().enumerate();
+        let mut wakeups = wakeups.map(|(index, row)| (WakeupId::from_index(index), row)).peekable();
         for switch in &capture.switches {
             while let Some((index, wakeup)) = wakeups.next_if(|(_, row)| row.time <= switch.time) {
                 machine.wake(wakeup.wakee, wakeup.time, index);
@@ -171,15 +189,28 @@ fn comings_recorded(capture: &Capture) -> bool {
             || command.iter().any(all_cpus))
 }
 
+type OwnEvent = (Timestamp, ThreadId, Option<u32>);
+
 /// Events that only a running thread can cause, besides switches, in order of time.
-fn own_events(capture: &Capture) -> Vec<(Timestamp, ThreadId, Option<u32>)> {
+fn own_events(capture: &Capture) -> impl Iterator<Item = OwnEvent> {
     let samples = capture.samples.iter().map(|row| (row.time, row.thread, row.cpu));
     let syscalls = capture.syscalls.iter().map(|row| (row.time, row.thread, None));
     // Who is interrupted is on a CPU as well.
     let wakers = capture.wakeups.iter().filter_map(|row| Some((row.time, row.waker?, None)));
-    let mut events: Vec<_> = samples.chain(syscalls).chain(wakers).collect();
-    events.sort_by_key(|event| event.0);
-    events
+    merged(merged(samples, syscalls), wakers)
+}
+
+/// Two sequences in order of time as one; of two events of one time, the first one's comes first.
+fn merged(
+    first: impl Iterator<Item = OwnEvent>,
+    second: impl Iterator<Item = OwnEvent>,
+) -> impl Iterator<Item = OwnEvent> {
+    let (mut first, mut second) = (first.peekable(), second.peekable());
+    std::iter::from_fn(move || match (first.peek(), second.peek()) {
+        (Some(a), Some(b)) if b.0 < a.0 => second.next(),
+        (Some(_), _) => first.next(),
+        _ => second.next(),
+    })
 }
 
 #[derive(Clone, Copy)]
@@ -193,7 +224,7 @@ enum Now {
         since: Timestamp,
         state: TaskState,
         stack: Option<StackId>,
-        woken: Option<(Timestamp, usize)>,
+        woken: Option<(Timestamp, WakeupId)>,
     },
     Ended,
 }
@@ -208,6 +239,7 @@ struct Machine<'a> {
     /// When each CPU last changed hands, and to whom.
     last_switch_on: FxHashMap<u32, (Timestamp, Option<ThreadId>)>,
     span: Span,
+    is_idle_task: Vec<bool>,
     comings_recorded: bool,
     /// The first switch on each CPU: a ring buffer that was overwritten begins later than the recording.
     first_switch_on: FxHashMap<u32, Timestamp>,
@@ -224,6 +256,7 @@ impl<'a> Machine<'a> {
             waits: Vec::new(),
             last_switch_on: FxHashMap::default(),
             span: capture.whole(),
+            is_idle_task: capture.threads.iter().map(|(_, row)| row.is_idle_task()).collect(),
             comings_recorded: comings_recorded(capture),
             first_switch_on: first_switches(capture),
         }
@@ -334,11 +367,11 @@ impl<'a> Machine<'a> {
         first.is_some_and(|&first| since < first && switch.time <= first.plus(SOON))
     }
 
-    fn wake(&mut self, thread: ThreadId, time: Timestamp, index: usize) {
+    fn wake(&mut self, thread: ThreadId, time: Timestamp, index: WakeupId) {
         if self.is_idle_task(thread) {
             return;
         }
-        let kind = |index: usize| self.capture.wakeups[index].kind;
+        let kind = |index: WakeupId| index.of(self.capture).kind;
         match &mut self.now[thread.index()] {
             Now::Off { woken, state, .. } if !state.is_runnable() => match *woken {
                 // sched_wakeup repeats what sched_waking has already told, and knows less.
@@ -485,7 +518,7 @@ impl<'a> Machine<'a> {
     }
 
     fn is_idle_task(&self, thread: ThreadId) -> bool {
-        self.capture.threads.get(thread).is_idle_task()
+        self.is_idle_task[thread.index()]
     }
 }
 

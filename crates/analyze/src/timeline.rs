@@ -147,22 +147,28 @@ pub(crate) fn off_cpu_in(model: &Model<'_>, raw: &RawWindow, span: Span) -> Vec<
 
 /// Blocked time by stack: of the window's process in the window, or of all that does not rest.
 pub(crate) fn off_cpu(model: &Model<'_>, window: Option<&RawWindow>) -> Vec<FoldedStack> {
-    let mut times: BTreeMap<(&str, StackId), Nanos> = BTreeMap::new();
+    let mut times: FxHashMap<(ThreadId, StackId), Nanos> = FxHashMap::default();
     let threads = &model.capture.threads;
+    let crew = window.map(|window| window.crew.iter().copied().collect::<FxHashSet<ThreadId>>());
+    let outside = |thread| crew.as_ref().is_some_and(|crew| !crew.contains(&thread));
     for (id, wait) in model.states.waits() {
         let thread = threads.get(wait.thread);
         let time = match window {
-            Some(window) if !window.crew.contains(&wait.thread) => continue,
+            Some(_) if outside(wait.thread) => continue,
             Some(window) => wait.span.overlap(window.span),
             None if threads.process(thread.process).kernel => continue,
             None if model.sites.of(id).kind == WaitKind::Idle => continue,
             None => wait.span.duration(),
         };
         if let Some(stack) = wait.stack.filter(|_| time > Nanos::ZERO) {
-            *times.entry((thread.comm(), stack)).or_default() += time;
+            *times.entry((wait.thread, stack)).or_default() += time;
         }
     }
-    fold(model.capture, times)
+    let mut by_name: BTreeMap<(&str, StackId), Nanos> = BTreeMap::new();
+    for ((thread, stack), time) in times {
+        *by_name.entry((threads.get(thread).comm(), stack)).or_default() += time;
+    }
+    fold(model.capture, by_name)
 }
 
 /// Stacks with their time as frames with names.

@@ -1,21 +1,21 @@
 //! Waiting by site.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use coldcase_ingest::capture::{Nanos, ThreadId};
+
+use rustc_hash::FxHashSet;
 
 use crate::findings::{Cause, SiteTotal};
 use crate::model::Model;
 use crate::rules::WaitKind;
 use crate::windows::RawWindow;
 
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Total {
     cause: Option<Cause>,
     idle: bool,
     blocked: Nanos,
     waits: u64,
-    threads: BTreeSet<ThreadId>,
+    threads: FxHashSet<ThreadId>,
     longest: Nanos,
 }
 
@@ -23,18 +23,22 @@ struct Total {
 /// time; where they rested comes last.
 pub(crate) fn by_site(model: &Model<'_>, window: Option<&RawWindow>) -> Vec<SiteTotal> {
     let threads = &model.capture.threads;
-    let mut totals: BTreeMap<&str, Total> = BTreeMap::new();
+    let mut totals = vec![Total::default(); model.sites.names().len()];
+    let crew = window.map(|window| window.crew.iter().copied().collect::<FxHashSet<ThreadId>>());
     for (id, wait) in model.states.waits() {
         let thread = threads.get(wait.thread);
         let (inside, blocked) = match window {
-            Some(window) => (window.crew.contains(&wait.thread), wait.span.overlap(window.span)),
+            Some(window) => {
+                let inside = crew.as_ref().is_some_and(|crew| crew.contains(&wait.thread));
+                (inside, wait.span.overlap(window.span))
+            }
             None => (!threads.process(thread.process).kernel, wait.span.duration()),
         };
         if !inside || blocked == Nanos::ZERO {
             continue;
         }
         let site = model.sites.of(id);
-        let total = totals.entry(model.sites.name(site)).or_default();
+        let total = &mut totals[site.number() as usize];
         if let WaitKind::Harm(cause, _) = site.kind {
             total.cause = Some(cause);
         }
@@ -44,8 +48,12 @@ pub(crate) fn by_site(model: &Model<'_>, window: Option<&RawWindow>) -> Vec<Site
         total.threads.insert(wait.thread);
         total.longest = total.longest.max(blocked);
     }
-    let mut sites: Vec<SiteTotal> = totals
-        .into_iter()
+    let mut sites: Vec<SiteTotal> = model
+        .sites
+        .names()
+        .iter()
+        .zip(totals)
+        .filter(|(_, total)| total.waits > 0)
         .map(|(site, total)| SiteTotal {
             site: site.to_owned(),
             cause: total.cause,

@@ -15,7 +15,7 @@ use crate::options::{Options, ProcessFilter};
 use crate::rules::WaitKind;
 use crate::runtime;
 use crate::tally::Tally;
-use crate::thread_state::{Doing, WaitId};
+use crate::thread_state::{Doing, Slice, WaitId};
 
 /// One freeze of one process.
 #[derive(Clone, Debug)]
@@ -88,8 +88,13 @@ pub(crate) fn find(model: &Model<'_>, options: &Options) -> Vec<RawWindow> {
     let processes = threads.processes().filter(|(id, process)| !process.kernel && wanted(*id));
     let of_processes: Vec<RawWindow> = processes
         .flat_map(|(id, process)| {
-            let harms = harms(model, &process.threads, options);
-            of_crew(model, (id, &process.threads), harms, options)
+            let crew = &process.threads[..];
+            let harms = if any_makes_window(model, crew, options) {
+                harms(model, crew, options)
+            } else {
+                Vec::new()
+            };
+            of_crew(model, (id, crew), harms, options)
         })
         .filter(|window| !windows.iter().any(|family| family::is_part_of(window, family)))
         .collect();
@@ -290,38 +295,73 @@ fn is_working(model: &Model<'_>, thread: ThreadId) -> bool {
     runs.take(3).count() == 3
 }
 
+/// A freeze is made of waits of this length and more.
+fn long(options: &Options) -> Nanos {
+    Nanos(options.min_freeze.0 / 2)
+}
+
+/// Whether any of these threads was kept from running for so long, and so unusually, that it made a freeze. In most
+/// processes none was, and all their short waits need no second look.
+fn any_makes_window(model: &Model<'_>, threads: &[ThreadId], options: &Options) -> bool {
+    let long = long(options);
+    let in_one = |&thread: &ThreadId| {
+        let judge = Judge::new(model, thread, options);
+        let slices = model.states.of(thread).iter();
+        let slices = slices.filter(|slice| slice.span.duration() >= long);
+        slices.filter_map(|slice| judge.harm(slice)).any(|harm| harm.makes_window)
+    };
+    let series = || model.series.iter().filter(|row| row.known_lock && row.span.duration() >= long);
+    threads.iter().any(in_one) || series().any(|row| threads.contains(&row.thread))
+}
+
 /// Every time that a thread was kept from running.
 fn of_thread(model: &Model<'_>, thread: ThreadId, options: &Options) -> Vec<Harm> {
-    let habits = Habits::new(model, thread);
-    let is_helper = runtime::is_helper(model, thread);
-    let long = Nanos(options.min_freeze.0 / 2);
-    let slices = model.states.of(thread).iter();
-    slices
-        .filter_map(|slice| {
-            let (cause, wait) = match slice.doing {
-                Doing::Running => return None,
-                // Without all switches, how long it waited for a CPU is not known.
-                Doing::Runnable(_) if !model.states.comings_recorded => return None,
-                Doing::Runnable(_) if slice.span.duration() < long => return None,
-                Doing::Runnable(stack) if cpu::is_throttled(model, stack, slice.span) => {
-                    (Cause::CpuThrottle, None)
-                }
-                Doing::Runnable(_) => (Cause::CpuStarvation, None),
-                Doing::Blocked(id) => match model.sites.of(id).kind {
-                    WaitKind::Harm(Cause::Futex, _) if is_helper => return None,
-                    WaitKind::Harm(cause, _) => (cause, Some(id)),
-                    WaitKind::Idle | WaitKind::Other => return None,
-                },
-            };
-            let series = wait.and_then(|id| model.series.of_known_lock(id));
-            let length = series.map_or(slice.span, |series| series.span).duration();
-            let makes_window = length >= long && habits.is_unusual(model, length, cause, wait);
-            if !makes_window && (wait.is_none() || cause == Cause::Futex) {
-                return None;
+    let judge = Judge::new(model, thread, options);
+    model.states.of(thread).iter().filter_map(|slice| judge.harm(slice)).collect()
+}
+
+/// Judges what one thread did.
+struct Judge<'m, 'a> {
+    model: &'m Model<'a>,
+    thread: ThreadId,
+    habits: Habits<'m, 'a>,
+    is_helper: bool,
+    long: Nanos,
+}
+
+impl<'m, 'a> Judge<'m, 'a> {
+    fn new(model: &'m Model<'a>, thread: ThreadId, options: &Options) -> Self {
+        let habits = Habits::new(model, thread);
+        let is_helper = runtime::is_helper(model, thread);
+        Self { model, thread, habits, is_helper, long: long(options) }
+    }
+
+    /// The harm that a stretch of the thread's life is, if it is one.
+    fn harm(&self, slice: &Slice) -> Option<Harm> {
+        let model = self.model;
+        let (cause, wait) = match slice.doing {
+            Doing::Running => return None,
+            // Without all switches, how long it waited for a CPU is not known.
+            Doing::Runnable(_) if !model.states.comings_recorded => return None,
+            Doing::Runnable(_) if slice.span.duration() < self.long => return None,
+            Doing::Runnable(stack) if cpu::is_throttled(model, stack, slice.span) => {
+                (Cause::CpuThrottle, None)
             }
-            Some(Harm { thread, span: slice.span, cause, wait, makes_window })
-        })
-        .collect()
+            Doing::Runnable(_) => (Cause::CpuStarvation, None),
+            Doing::Blocked(id) => match model.sites.of(id).kind {
+                WaitKind::Harm(Cause::Futex, _) if self.is_helper => return None,
+                WaitKind::Harm(cause, _) => (cause, Some(id)),
+                WaitKind::Idle | WaitKind::Other => return None,
+            },
+        };
+        let series = wait.and_then(|id| model.series.of_known_lock(id));
+        let length = series.map_or(slice.span, |series| series.span).duration();
+        let makes_window = length >= self.long && self.habits.is_unusual(length, cause, wait);
+        if !makes_window && (wait.is_none() || cause == Cause::Futex) {
+            return None;
+        }
+        Some(Harm { thread: self.thread, span: slice.span, cause, wait, makes_window })
+    }
 }
 
 /// A wait that is nobody's routine is told from this length on, though others ran meanwhile.

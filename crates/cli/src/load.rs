@@ -8,7 +8,7 @@ use coldcase_analyze::records::Records;
 use coldcase_analyze::rules::Rules;
 use coldcase_analyze::{Options, ProcessFilter, analyze, analyze_with_records};
 use coldcase_ingest::capture::{Capture, Nanos, Span, Timestamp};
-use coldcase_ingest::symbols::{self, SymbolReport, SymbolSources};
+use coldcase_ingest::symbols::{self, ReadAhead, SymbolReport, SymbolSources};
 use coldcase_ingest::{InputFormat, ReadOptions, beside};
 
 use crate::args::{AnalysisArguments, ReadingArguments};
@@ -18,8 +18,9 @@ use crate::progress::Progress;
 /// Reads a capture and gives its addresses names.
 pub fn capture(path: &Path, arguments: &ReadingArguments) -> Result<(Capture, SymbolReport)> {
     let sources = sources(arguments)?;
+    let ahead = ReadAhead::start(&sources);
     let capture = read(path, arguments.format.map(Into::into), arguments.every, &sources)?;
-    Ok(named(capture, &sources))
+    Ok(named(capture, &sources, ahead))
 }
 
 /// Reads a capture and the logs of system calls beside it, in any order. A format that was insisted on is the first one's.
@@ -30,6 +31,7 @@ pub fn captures(
 ) -> Result<(Capture, SymbolReport)> {
     let offset = log_offset.map(offset).transpose()?;
     let sources = sources(arguments)?;
+    let ahead = ReadAhead::start(&sources);
     let mut format = arguments.format.map(Into::into);
     let mut read =
         paths.iter().map(|path| Ok((path, read(path, format.take(), arguments.every, &sources)?)));
@@ -52,7 +54,7 @@ pub fn captures(
         beside::add_log(&mut capture, &log, offset)
             .with_context(|| format!("cannot use {}", path.display()))?;
     }
-    Ok(named(capture, &sources))
+    Ok(named(capture, &sources, ahead))
 }
 
 fn sources(arguments: &ReadingArguments) -> Result<SymbolSources> {
@@ -82,8 +84,12 @@ fn read(
     Ok(coldcase_ingest::read(path, options, &mut |done, total| progress.set(done, total))?)
 }
 
-fn named(mut capture: Capture, sources: &SymbolSources) -> (Capture, SymbolReport) {
-    let report = symbols::resolve(&mut capture, sources);
+fn named(
+    mut capture: Capture,
+    sources: &SymbolSources,
+    ahead: ReadAhead,
+) -> (Capture, SymbolReport) {
+    let report = symbols::resolve_with(&mut capture, sources, ahead);
     capture.warnings.extend(report.warnings.iter().cloned());
     (capture, report)
 }

@@ -3,21 +3,35 @@
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
+use std::thread::{self, JoinHandle};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum;
 use coldcase_report::Input;
 use sha2::{Digest, Sha256};
 
 use crate::args::{AnalysisArguments, FormatName, ReportArguments, ScopeName};
 
-/// The files that a report was made from, the captures first. Binaries below `--symfs` are many and give names only, so
-/// they are left out.
-///
-/// They are named as in `shown`, which may be redacted.
-pub fn inputs(arguments: &ReportArguments, shown: &ReportArguments) -> Result<Vec<Input>> {
-    let names = files(shown).map(|path| path.display().to_string());
-    files(arguments).zip(names).map(|(path, name)| input(path, name)).collect()
+/// The files that a report was made from, hashed by a thread of its own while they are read for the report.
+pub struct Inputs(JoinHandle<Result<Vec<Input>>>);
+
+impl Inputs {
+    /// Begins with the captures. Binaries below `--symfs` are many and give names only, so they are left out.
+    pub fn start(arguments: &ReportArguments) -> Self {
+        let files: Vec<PathBuf> = files(arguments).cloned().collect();
+        Self(thread::spawn(move || files.iter().map(|path| input(path)).collect()))
+    }
+
+    /// The files, in that order, named as in `shown`, which may be redacted.
+    pub fn finish(self, shown: &ReportArguments) -> Result<Vec<Input>> {
+        let inputs = self.0.join();
+        let inputs = inputs.unwrap_or_else(|_| bail!("the files that were read cannot be hashed"));
+        let named = |(input, path): (Input, &PathBuf)| {
+            let name = path.display().to_string();
+            Input { name, ..input }
+        };
+        Ok(inputs?.into_iter().zip(files(shown)).map(named).collect())
+    }
 }
 
 fn files(arguments: &ReportArguments) -> impl Iterator<Item = &PathBuf> {
@@ -25,25 +39,34 @@ fn files(arguments: &ReportArguments) -> impl Iterator<Item = &PathBuf> {
     arguments.captures.iter().chain(beside.into_iter().flatten())
 }
 
-fn input(path: &Path, name: String) -> Result<Input> {
-    if path.as_os_str() == "-" || path.is_dir() {
-        return Ok(Input { name, bytes: None, sha256: None });
+/// Of larger files so many bytes are hashed: enough to tell any two captures apart, whose beginnings hold the times of
+/// their events. The hash of a whole one takes as long as its analysis.
+const HASHED: u64 = 16 << 20;
+
+fn input(path: &Path) -> Result<Input> {
+    let name = path.display().to_string();
+    if name == "-" || path.is_dir() {
+        return Ok(Input { name, bytes: None, sha256: None, hashed: 0 });
     }
     let cannot = || format!("cannot read {}", path.display());
-    let mut file = File::open(path).with_context(cannot)?;
+    let file = File::open(path).with_context(cannot)?;
+    let length = file.metadata().with_context(cannot)?.len();
+    let mut file = file.take(HASHED);
     let mut hash = Sha256::new();
-    let mut buffer = vec![0; 1 << 20];
-    let mut bytes = 0;
+    let mut buffer = vec![0; 1 << 18];
+    let mut hashed = 0;
     loop {
         let count = file.read(&mut buffer).with_context(cannot)?;
         if count == 0 {
             break;
         }
-        bytes += count as u64;
+        hashed += count as u64;
         hash.update(&buffer[..count]);
     }
     let sha256 = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(Input { name, bytes: Some(bytes), sha256: Some(sha256) })
+    // Files in /proc say that they are empty.
+    let bytes = Some(length.max(hashed));
+    Ok(Input { name, bytes, sha256: Some(sha256), hashed })
 }
 
 /// The command without what only says where results go, so that it is the same wherever they went.

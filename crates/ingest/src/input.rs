@@ -1,11 +1,15 @@
 //! A capture's bytes: from a file, from standard input or from a recording's folder, unpacked if the whole
 //! file is compressed.
+//!
+//! A perf.data that lies in a file as it is can be larger than memory, and is left there; everything else is
+//! read as a whole.
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use crate::error::{IngestError, Problem};
+use crate::perf::{self, Source};
 use crate::unpack::{Packing, Stop};
 
 /// A compressed file is unpacked to at most so many times its size: perf.data shrinks 20 to 100 times.
@@ -17,11 +21,35 @@ const MAX_BYTES: u64 = 16 << 30;
 #[derive(Default)]
 pub(crate) struct Input {
     /// The file, or a folder's main file.
-    pub main: Vec<u8>,
+    pub main: Content,
     /// Further records, one file for each of perf's threads (`perf record --threads`).
-    pub parts: Vec<Vec<u8>>,
+    pub parts: Vec<Content>,
     /// What is missing, for a person.
     pub damage: Vec<String>,
+}
+
+/// A file's bytes.
+pub(crate) enum Content {
+    /// All of them.
+    Memory(Vec<u8>),
+    /// The open file, and its length in bytes.
+    File(File, usize),
+}
+
+impl Default for Content {
+    fn default() -> Self {
+        Self::Memory(Vec::new())
+    }
+}
+
+impl Content {
+    /// To read from.
+    pub fn source(&self) -> Source<'_> {
+        match self {
+            Self::Memory(bytes) => Source::Memory(bytes),
+            Self::File(file, length) => Source::File { file, length: *length },
+        }
+    }
 }
 
 /// Reads a whole capture; `-` is standard input.
@@ -31,22 +59,23 @@ pub(crate) fn load(path: &Path) -> Result<Input, IngestError> {
         let mut bytes = Vec::new();
         let read = io::stdin().lock().read_to_end(&mut bytes);
         let unpacked = read.map_err(Problem::from).and_then(|_| input.unpack(bytes));
-        input.main = unpacked.map_err(|problem| IngestError { path: path.to_owned(), problem })?;
+        let unpacked = unpacked.map_err(|problem| IngestError { path: path.to_owned(), problem });
+        input.main = Content::Memory(unpacked?);
     } else if path.is_dir() {
         let Some((main, parts)) = recording_folder(path) else {
             return Err(IngestError { path: path.to_owned(), problem: Problem::Folder });
         };
-        input.main = input.read(&main)?;
+        input.main = input.open(&main, false)?;
         for part in parts {
-            match input.read(&part) {
-                Ok(bytes) => input.parts.push(bytes),
+            match input.open(&part, true) {
+                Ok(part) => input.parts.push(part),
                 // A thread that saw nothing leaves an empty file.
                 Err(IngestError { problem: Problem::Empty, .. }) => {}
                 Err(error) => input.damage.push(error.to_string()),
             }
         }
     } else {
-        input.main = input.read(path)?;
+        input.main = input.open(path, false)?;
     }
     Ok(input)
 }
@@ -70,6 +99,26 @@ fn recording_folder(folder: &Path) -> Option<(PathBuf, Vec<PathBuf>)> {
 }
 
 impl Input {
+    /// A file, which is left where it is if records can be read from it there; of those that perf's threads
+    /// wrote, nothing but the place tells that it is one.
+    fn open(&mut self, path: &Path, is_part: bool) -> Result<Content, IngestError> {
+        let opened = File::open(path).and_then(|file| Ok((file.metadata()?, file)));
+        let problem = |problem| IngestError { path: path.to_owned(), problem };
+        let (metadata, file) = opened.map_err(|error| problem(error.into()))?;
+        if let (true, Ok(length)) = (metadata.is_file(), usize::try_from(metadata.len()))
+            && length > 0
+        {
+            let source = Source::File { file: &file, length };
+            let front = source.front(perf::KIND_LENGTH).map_err(problem)?;
+            let is_packed = Packing::of(&front).is_some();
+            let is_file = perf::is_perf_data(&front) && !perf::is_pipe(&front);
+            if is_file || is_part && !is_packed {
+                return Ok(Content::File(file, length));
+            }
+        }
+        self.read(path).map(Content::Memory)
+    }
+
     /// A file's bytes, unpacked.
     pub fn read(&mut self, path: &Path) -> Result<Vec<u8>, IngestError> {
         let mut bytes = Vec::new();

@@ -17,6 +17,8 @@ use std::path::Path;
 
 use capture::{Capture, Nanos};
 pub use error::{IngestError, Problem};
+use input::Content;
+use perf::Source;
 use symbols::{Programs, SymbolSources};
 
 /// A format that the caller insists on.
@@ -76,7 +78,8 @@ pub fn read(
         return slices::read(path, options, progress);
     }
     let input = input::load(path)?;
-    let capture = read_input(&input.main, &input.parts, options, progress);
+    let parts: Vec<Source<'_>> = input.parts.iter().map(Content::source).collect();
+    let capture = read_input(input.main.source(), &parts, options, progress);
     let mut capture = capture.map_err(|problem| IngestError { path: path.to_owned(), problem })?;
     capture.warnings.extend(input.damage.into_iter().map(Into::into));
     Ok(capture)
@@ -92,22 +95,26 @@ pub fn read_bytes(
     options: ReadOptions<'_>,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Capture, Problem> {
-    read_input(bytes, &[], options, progress)
+    read_input(Source::Memory(bytes), &[], options, progress)
 }
 
 fn read_input(
-    bytes: &[u8],
-    parts: &[Vec<u8>],
+    source: Source<'_>,
+    parts: &[Source<'_>],
     options: ReadOptions<'_>,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Capture, Problem> {
+    let is_perf_data = perf::is_perf_data(&source.front(perf::MAGIC_LENGTH)?);
     match options.format {
-        Some(InputFormat::Perf) if !perf::is_perf_data(bytes) => {
+        Some(InputFormat::Perf) if !is_perf_data => {
             Err(Problem::at(0, "the file does not begin as a perf.data does"))
         }
-        None | Some(InputFormat::Perf) if perf::is_perf_data(bytes) => {
-            perf::read(bytes, parts, options.programs.map(Programs::open), progress)
+        None | Some(InputFormat::Perf) if is_perf_data => {
+            perf::read(source, parts, options.programs.map(Programs::open), progress)
         }
-        format => text::read(bytes, format, progress),
+        format => {
+            let bytes = source.get(0..source.len())?.unwrap_or_default();
+            text::read(&bytes, format, progress)
+        }
     }
 }

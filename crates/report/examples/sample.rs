@@ -35,6 +35,7 @@ fn write(folder: &Path, findings: &Findings) -> io::Result<()> {
             name: "freeze-2026-03-14.perf.data".to_owned(),
             bytes: Some(18_201_944),
             sha256: None,
+            hashed: 0,
         }],
         command: ["coldcase", "report", "freeze-2026-03-14.perf.data"].map(str::to_owned).to_vec(),
         version: "0.1.0".to_owned(),

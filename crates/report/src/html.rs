@@ -66,6 +66,8 @@ pub struct Input {
     pub bytes: Option<u64>,
     /// SHA-256 of the file as it is stored, in hexadecimal; `None` for standard input.
     pub sha256: Option<String>,
+    /// How many bytes from the file's beginning it is the SHA-256 of.
+    pub hashed: u64,
 }
 
 /// The report as one self-contained HTML page.

@@ -13,6 +13,7 @@ fn page(findings: &Findings) -> String {
             name: sample::hostile::LINK.to_owned(),
             bytes: Some(4_096),
             sha256: Some("ab".repeat(32)),
+            hashed: 4_096,
         }],
         command: ["coldcase", "report", sample::hostile::LINK].map(str::to_owned).to_vec(),
         version: "0.1.0".to_owned(),

@@ -41,7 +41,7 @@ fn ready_time_missing(model: &Model<'_>) -> Option<&'static str> {
 
 fn cpus_were_free(case: &Case<'_, '_>) -> Option<String> {
     let (waited, share) = case.negligible(Cause::CpuStarvation)?;
-    let idle = case.model.load.idle_share(case.raw.span).map_or(String::new(), |idle| {
+    let idle = case.model.load().idle_share(case.raw.span).map_or(String::new(), |idle| {
         format!("; the CPUs were idle for {:.0} % of the window", 100.0 * idle)
     });
     Some(format!(

@@ -9,11 +9,20 @@ use coldcase_report::HtmlContext;
 
 use crate::args::ReportArguments;
 use crate::exit_code::Exit;
+use crate::provenance::Inputs;
 use crate::redact::Redact;
 use crate::{load, output, provenance};
 
 /// Reads a capture, finds the cause, writes what was asked for.
 pub fn run(arguments: &ReportArguments) -> Result<Exit> {
+    let nothing_asked = arguments.output.is_none()
+        && arguments.json.is_none()
+        && arguments.png.is_none()
+        && arguments.markdown.is_none()
+        && !arguments.summary;
+    let page =
+        if nothing_asked { Some(Path::new("report.html")) } else { arguments.output.as_deref() };
+    let page = page.map(|path| (path, Inputs::start(arguments)));
     let mut redact = Redact::open(&arguments.redaction)?;
     let (capture, _) =
         load::captures(&arguments.captures, arguments.log_offset.as_deref(), &arguments.reading)?;
@@ -24,21 +33,13 @@ pub fn run(arguments: &ReportArguments) -> Result<Exit> {
     for warning in &findings.capture.warnings {
         output::warning(warning);
     }
-    let nothing_asked = arguments.output.is_none()
-        && arguments.json.is_none()
-        && arguments.png.is_none()
-        && arguments.markdown.is_none()
-        && !arguments.summary;
-    if nothing_asked {
-        let path = Path::new("report.html");
-        write_html(path, &findings, arguments, &shown)?;
-        let color = output::wants_color();
-        output::print(coldcase_report::terminal(&findings, color).as_bytes())?;
-        output::say(&format!("wrote {}", path.display()));
-        return Ok(Exit::Success);
-    }
-    if let Some(path) = &arguments.output {
-        write_html(path, &findings, arguments, &shown)?;
+    if let Some((path, inputs)) = page {
+        write_html(path, inputs, &findings, &shown)?;
+        if nothing_asked {
+            let color = output::wants_color();
+            output::print(coldcase_report::terminal(&findings, color).as_bytes())?;
+            output::say(&format!("wrote {}", path.display()));
+        }
     }
     if let Some(path) = &arguments.json {
         output::write(path, coldcase_report::json(&findings).as_bytes())?;
@@ -67,13 +68,13 @@ fn shown(arguments: &ReportArguments, redact: &mut Redact<'_>) -> ReportArgument
 
 fn write_html(
     path: &Path,
+    inputs: Inputs,
     findings: &Findings,
-    arguments: &ReportArguments,
     shown: &ReportArguments,
 ) -> Result<()> {
     let context = HtmlContext {
         title: shown.captures.first().map_or_else(String::new, |path| path.display().to_string()),
-        inputs: provenance::inputs(arguments, shown)?,
+        inputs: inputs.finish(shown)?,
         command: provenance::command(shown),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     };

@@ -54,15 +54,53 @@ pub struct Process {
 pub struct ThreadTable {
     threads: Vec<Thread>,
     processes: Vec<Process>,
-    by_tid: FxHashMap<i32, ThreadId>,
+    by_tid: ByTid,
     by_pid: FxHashMap<i32, ProcessId>,
+}
+
+/// Living threads by the kernel's number. It is asked for with every event, and as numbers are small, a place for each
+/// takes little room.
+#[derive(Clone, Debug, Default)]
+struct ByTid {
+    low: Vec<Option<ThreadId>>,
+    high: FxHashMap<i32, ThreadId>,
+}
+
+impl ByTid {
+    /// `PID_MAX_LIMIT` of 64-bit kernels (`include/linux/threads.h`).
+    const LIMIT: usize = 4 << 20;
+
+    fn low(tid: i32) -> Option<usize> {
+        usize::try_from(tid).ok().filter(|&tid| tid < Self::LIMIT)
+    }
+
+    fn get(&self, tid: i32) -> Option<ThreadId> {
+        match Self::low(tid) {
+            Some(low) => self.low.get(low).copied().flatten(),
+            None => self.high.get(&tid).copied(),
+        }
+    }
+
+    fn insert(&mut self, tid: i32, thread: ThreadId) {
+        match Self::low(tid) {
+            Some(low) => {
+                if self.low.len() <= low {
+                    self.low.resize(low + 1, None);
+                }
+                self.low[low] = Some(thread);
+            }
+            None => {
+                self.high.insert(tid, thread);
+            }
+        }
+    }
 }
 
 impl ThreadTable {
     /// The living thread of this tid; a new one of a yet unknown process if there is none.
     pub fn of_tid(&mut self, tid: i32) -> ThreadId {
-        match self.by_tid.get(&tid) {
-            Some(&thread) => thread,
+        match self.by_tid.get(tid) {
+            Some(thread) => thread,
             None => {
                 let process = self.new_process(None);
                 self.new_thread(tid, process, None)
@@ -84,7 +122,7 @@ impl ThreadTable {
     pub fn fork(&mut self, pid: i32, tid: i32, parent: Option<i32>, time: Timestamp) -> ThreadId {
         // perf announces the threads that it finds with a fork of their own; sched_process_fork and
         // PERF_RECORD_FORK both tell of one birth.
-        if let Some(&known) = self.by_tid.get(&tid)
+        if let Some(known) = self.by_tid.get(tid)
             && self.threads[known.index()].born.is_some_and(|born| time.since(born).0 < 10_000_000)
         {
             return known;
@@ -114,8 +152,8 @@ impl ThreadTable {
 
     /// `sched_process_fork` tells of a birth, but not into which process.
     pub fn note_birth(&mut self, tid: i32, time: Timestamp) -> ThreadId {
-        match self.by_tid.get(&tid) {
-            Some(&known) if self.threads[known.index()].ended.is_none() => known,
+        match self.by_tid.get(tid) {
+            Some(known) if self.threads[known.index()].ended.is_none() => known,
             _ => {
                 let process = self.new_process(None);
                 self.new_thread(tid, process, Some(time))

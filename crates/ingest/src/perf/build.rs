@@ -1,6 +1,6 @@
 //! From records in order of time to the tables of a [`Capture`].
 
-use super::chains::{ChainId, ChainTable};
+use super::chains::Chains;
 use super::dump::StackDump;
 use super::event::{Body, Event, MmapRecord, NameId, RawStack, SideRecord, Task};
 use super::space::{MARKER_USER, Spaces};
@@ -14,7 +14,7 @@ use crate::capture::{
 /// What events refer to, filled while decoding.
 #[derive(Default)]
 pub(super) struct SideTables {
-    pub chains: ChainTable,
+    pub chains: Chains,
     /// Taken out when their turn comes, so that their bytes are not kept.
     pub dumps: Vec<Option<StackDump>>,
     pub names: Vec<String>,
@@ -23,6 +23,18 @@ pub(super) struct SideTables {
     /// Build ids by path that came as records: of pipes, and added by `perf inject -b`. They have no time, and
     /// come behind the mappings that they belong to.
     pub build_ids: Vec<(String, BuildId)>,
+}
+
+impl SideTables {
+    /// Adds rows that have the next numbers.
+    pub fn append(&mut self, news: Self) {
+        self.chains.append(&news.chains);
+        self.dumps.extend(news.dumps);
+        self.names.extend(news.names);
+        self.args.extend(news.args);
+        self.records.extend(news.records);
+        self.build_ids.extend(news.build_ids);
+    }
 }
 
 /// Takes events in order of time and fills a capture.
@@ -57,7 +69,11 @@ impl Builder {
         match event.body {
             Body::Switch { out, into, state } => {
                 // An ending thread's own number is already gone from the sample; the event still has it.
-                let out = self.task(out, time, side);
+                // Who leaves is current, as a rule.
+                let out = match thread {
+                    Some(thread) if out.tid == event.tid => self.named(thread, out, time, side),
+                    _ => self.task(out, time, side),
+                };
                 let into = self.task(into, time, side);
                 let (out, into) = (Some(out), Some(into));
                 self.capture.switches.push(Switch {
@@ -218,6 +234,16 @@ impl Builder {
     /// A thread that an event names; its name counts if no better one is known.
     fn task(&mut self, task: Task, time: Timestamp, side: &SideTables) -> ThreadId {
         let thread = self.capture.threads.of_tid(task.tid);
+        self.named(thread, task, time, side)
+    }
+
+    fn named(
+        &mut self,
+        thread: ThreadId,
+        task: Task,
+        time: Timestamp,
+        side: &SideTables,
+    ) -> ThreadId {
         if let Some(NameId(name)) = task.name {
             let name = &side.names[name as usize];
             self.capture.threads.name_if_unknown(thread, name, time);
@@ -226,27 +252,29 @@ impl Builder {
     }
 
     fn stack(&mut self, stack: RawStack, pid: i32, side: &mut SideTables) -> Option<StackId> {
-        let chain = match stack {
-            RawStack::None => return None,
-            RawStack::Chain(chain) => chain,
+        match stack {
+            RawStack::None => None,
+            RawStack::Chain(chain) => {
+                self.spaces.stack(chain, pid, &side.chains, &mut self.capture)
+            }
             RawStack::Dump(dump) => {
                 let dump = side.dumps.get_mut(dump as usize)?.take()?;
-                self.unwind(&dump, pid, &mut side.chains)
+                let words = self.unwind(&dump, pid, &side.chains);
+                self.spaces.resolve(&words, pid, &mut self.capture)
             }
-        };
-        self.spaces.stack(chain, pid, &side.chains, &mut self.capture)
+        }
     }
 
     /// The callchain that the kernel would have written, could it unwind user space.
-    fn unwind(&mut self, dump: &StackDump, pid: i32, chains: &mut ChainTable) -> ChainId {
+    fn unwind(&mut self, dump: &StackDump, pid: i32, chains: &Chains) -> Vec<u64> {
         let user = match &mut self.unwinder {
             Some(unwinder) => unwinder.unwind(dump, pid, &self.spaces, &self.capture),
             None => vec![dump.ip()],
         };
-        let kernel = dump.chain.map_or(&[][..], |chain| chains.chain(chain));
+        let kernel = dump.chain.map_or(&[][..], |chain| chains.words(chain));
         let mut words = kernel.to_vec();
         words.push(MARKER_USER);
         words.extend(user);
-        chains.intern_words(&words)
+        words
     }
 }

@@ -1,5 +1,6 @@
 //! From one record's bytes to an [`Event`], and the count of everything by name.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use linux_perf_event_reader::RecordType;
@@ -8,14 +9,17 @@ use rustc_hash::FxHashMap;
 use super::attrs::{Decoder, EventPlans};
 use super::build::SideTables;
 use super::bytes::Bytes;
+use super::chains::Interner;
 use super::event::{Body, Event, MmapRecord, NameId, RawStack, SideRecord};
 use super::header::{Attribute, Header, read_build_id};
 use super::records::{Record, walk};
 use super::sample::Sample;
+use super::source::Source;
 use super::tracepoint::Sink;
 use crate::capture::{
     ActivityKind, BuildId, EventCount, MadeCode, Meaning, NameKind, Phase, Sentence,
 };
+use crate::error::Problem;
 
 /// `PERF_RECORD_*` of perf's own (`tools/lib/perf/include/perf/event.h`, Linux 6.1).
 pub(super) const FINISHED_ROUND: u32 = 68;
@@ -38,8 +42,11 @@ const KSYMBOL_UNREGISTER: u16 = 1;
 pub(super) struct Decode {
     plans: EventPlans,
     big_endian: bool,
-    pub side: SideTables,
-    names: FxHashMap<Box<[u8]>, NameId>,
+    chains: Interner,
+    names: NameTable,
+    /// What events refer to that was not handed on yet, and how much of it there has been.
+    news: SideTables,
+    counts: Counts,
     other: BTreeMap<u32, u64>,
     unknown_ids: u64,
     unreadable: u64,
@@ -50,12 +57,24 @@ impl Decode {
         Self {
             plans,
             big_endian,
-            side: SideTables::default(),
-            names: FxHashMap::default(),
+            chains: Interner::default(),
+            names: NameTable::default(),
+            news: SideTables::default(),
+            counts: Counts::default(),
             other: BTreeMap::new(),
             unknown_ids: 0,
             unreadable: 0,
         }
+    }
+
+    /// The byte order of the file.
+    pub fn big_endian(&self) -> bool {
+        self.big_endian
+    }
+
+    /// What events refer to that is new since this was last asked.
+    pub fn news(&mut self) -> SideTables {
+        SideTables { chains: self.chains.news(), ..std::mem::take(&mut self.news) }
     }
 
     /// Decodes a record; `None` if it is only counted.
@@ -68,7 +87,7 @@ impl Decode {
             && let Some((path, id)) = read_build_id(record.misc, record.body)
         {
             let path = String::from_utf8_lossy(path).into_owned();
-            self.side.build_ids.push((path, BuildId(id.into())));
+            self.news.build_ids.push((path, BuildId(id.into())));
         }
         if record.kind >= HEADER_ATTR {
             return None;
@@ -94,7 +113,8 @@ impl Decode {
             plan.unreadable += 1;
             return None;
         };
-        let mut sink = SideSink { side: &mut self.side, names: &mut self.names };
+        let mut sink =
+            SideSink { news: &mut self.news, counts: &mut self.counts, names: &mut self.names };
         let mut tid = sample.tid;
         let body = match &plan.decoder {
             Decoder::Tracepoint(tracepoint) => {
@@ -119,12 +139,11 @@ impl Decode {
     }
 
     fn stack(&mut self, sample: &Sample<'_>, is_interrupted: bool) -> RawStack {
-        let chains = &mut self.side.chains;
+        let chains = &mut self.chains;
         let chain = sample.callchain.map(|chain| chains.intern(chain, self.big_endian));
         if let Some(dump) = sample.dump.and_then(|dump| dump.keep(chain)) {
-            let index = u32::try_from(self.side.dumps.len()).unwrap_or(u32::MAX);
-            self.side.dumps.push(Some(dump));
-            return RawStack::Dump(index);
+            self.news.dumps.push(Some(dump));
+            return RawStack::Dump(next(&mut self.counts.dumps));
         }
         // Without callchains the interrupted address is all there is; a tracepoint's own tells nothing.
         let single = |ip| chains.intern_words(&[ip]);
@@ -183,9 +202,8 @@ impl Decode {
             }
             _ => return None,
         };
-        let index = u32::try_from(self.side.records.len()).ok()?;
-        self.side.records.push(side);
-        let body = Body::Record(index);
+        self.news.records.push(side);
+        let body = Body::Record(next(&mut self.counts.records));
         Some(Event { time, pid: 0, tid: -1, cpu: None, stack: RawStack::None, body })
     }
 
@@ -225,29 +243,36 @@ impl Decode {
 
 /// Reads what a pipe sends ahead of its events: attributes, features, and the tracepoints' descriptions,
 /// which stand behind their record.
-pub(super) fn read_pipe_front<'a>(file: &'a [u8], header: &mut Header<'a>) -> Option<&'a [u8]> {
+pub(super) fn read_pipe_front<'a>(
+    file: Source<'a>,
+    header: &mut Header<'a>,
+) -> Result<Option<Cow<'a, [u8]>>, Problem> {
     let mut tracing = None;
     let (mut attributes, mut features) = (Vec::new(), Vec::new());
     let big_endian = header.big_endian;
     walk(file, header.data.clone(), big_endian, |record| match record.kind {
         HEADER_ATTR => attributes.extend(pipe_attribute(record.body, big_endian)),
-        HEADER_FEATURE => features.push((record.offset, record.body.len())),
+        HEADER_FEATURE => {
+            let mut bytes = Bytes::new(record.body, big_endian);
+            if let Some(number) = bytes.u64() {
+                let number = u32::try_from(number).unwrap_or(u32::MAX);
+                features.push((number, bytes.rest().to_vec()));
+            }
+        }
         HEADER_TRACING_DATA => {
             let size = Bytes::new(record.body, big_endian).u32().unwrap_or(0) as usize;
             let start = record.offset + 8 + record.body.len();
-            tracing = tracing.or(file.get(start..start.saturating_add(size)));
+            let behind = start..start.saturating_add(size);
+            tracing = tracing.take().or((behind.end <= file.len()).then_some(behind));
         }
         _ => {}
-    });
-    for (offset, length) in features {
-        let mut bytes = Bytes::new(&file[offset + 8..offset + 8 + length], big_endian);
-        if let Some(number) = bytes.u64() {
-            header.features.push(u32::try_from(number).unwrap_or(u32::MAX), bytes.rest());
-        }
+    })?;
+    for (number, bytes) in features {
+        header.features.push(number, Cow::Owned(bytes));
     }
     header.attributes = attributes;
     header.features.name_events(&mut header.attributes);
-    tracing
+    tracing.map_or(Ok(None), |behind| file.get(behind))
 }
 
 /// An attribute, whose own size stands in its second word, and its ids.
@@ -321,25 +346,64 @@ fn record_name(kind: u32) -> String {
     format!("PERF_RECORD_{name}")
 }
 
+/// How many rows each of the side tables has had.
+#[derive(Default)]
+struct Counts {
+    dumps: u32,
+    names: u32,
+    args: u32,
+    records: u32,
+}
+
+/// The number of the next row.
+fn next(count: &mut u32) -> u32 {
+    let number = *count;
+    *count = number.saturating_add(1);
+    number
+}
+
+/// Names of threads by their bytes; the kernel's have 16 at most, which are as good as a number.
+#[derive(Default)]
+struct NameTable {
+    short: FxHashMap<u128, NameId>,
+    long: FxHashMap<Box<[u8]>, NameId>,
+}
+
 struct SideSink<'a> {
-    side: &'a mut SideTables,
-    names: &'a mut FxHashMap<Box<[u8]>, NameId>,
+    news: &'a mut SideTables,
+    counts: &'a mut Counts,
+    names: &'a mut NameTable,
+}
+
+impl SideSink<'_> {
+    fn new_name(&mut self, name: &[u8]) -> NameId {
+        self.news.names.push(String::from_utf8_lossy(name).into_owned());
+        NameId(next(&mut self.counts.names))
+    }
 }
 
 impl Sink for SideSink<'_> {
     fn name(&mut self, name: &[u8]) -> NameId {
-        if let Some(&id) = self.names.get(name) {
+        if let Some(&id) = self.names.long.get(name) {
             return id;
         }
-        let id = NameId(u32::try_from(self.side.names.len()).unwrap_or(u32::MAX));
-        self.side.names.push(String::from_utf8_lossy(name).into_owned());
-        self.names.insert(name.into(), id);
+        let id = self.new_name(name);
+        self.names.long.insert(name.into(), id);
+        id
+    }
+
+    fn short_name(&mut self, name: u128) -> NameId {
+        if let Some(&id) = self.names.short.get(&name) {
+            return id;
+        }
+        let bytes = name.to_le_bytes();
+        let id = self.new_name(bytes.split(|&byte| byte == 0).next().unwrap_or_default());
+        self.names.short.insert(name, id);
         id
     }
 
     fn args(&mut self, args: [u64; 6]) -> u32 {
-        let id = u32::try_from(self.side.args.len()).unwrap_or(u32::MAX);
-        self.side.args.push(args);
-        id
+        self.news.args.push(args);
+        next(&mut self.counts.args)
     }
 }

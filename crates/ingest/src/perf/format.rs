@@ -3,6 +3,7 @@
 //! Field offsets, sizes and flag tables differ between kernels, so nothing of them is written into the
 //! code; they are taken from here. (`Documentation/trace/events.rst`, Linux 6.1, describes the text.)
 
+use super::bytes::Bytes;
 use super::expression::evaluate;
 
 /// One tracepoint's description.
@@ -121,17 +122,32 @@ impl Field {
 
     /// The number in this field of a raw record.
     pub fn number(&self, raw: &[u8], big_endian: bool) -> Option<u64> {
-        let bytes = raw.get(self.offset..self.offset.checked_add(self.size)?)?;
-        let mut wide = [0; 8];
-        match self.size {
-            1 | 2 | 4 | 8 if big_endian => wide[8 - self.size..].copy_from_slice(bytes),
-            1 | 2 | 4 | 8 => wide[..self.size].copy_from_slice(bytes),
+        let mut bytes = Bytes::new(raw.get(self.offset..)?, big_endian);
+        let number: u64 = match self.size {
+            8 => return bytes.u64(),
+            4 => bytes.u32()?.into(),
+            2 => bytes.u16()?.into(),
+            1 => bytes.u8()?.into(),
             _ => return None,
-        }
-        let number = if big_endian { u64::from_be_bytes(wide) } else { u64::from_le_bytes(wide) };
+        };
         let unused = 64 - 8 * u32::try_from(self.size).ok()?;
         let extended = ((number << unused).cast_signed() >> unused).cast_unsigned();
         Some(if self.signed { extended } else { number })
+    }
+
+    /// A string of at most 16 bytes, such as a thread's name, as a number: what follows its first zero byte is left
+    /// out. `None` for other fields.
+    pub fn short_text(&self, raw: &[u8]) -> Option<u128> {
+        const LOWS: u128 = u128::MAX / 0xff;
+        const HIGHS: u128 = LOWS << 7;
+        if self.size != 16 || self.place != Place::Inline {
+            return None;
+        }
+        let text = u128::from_le_bytes(*raw.get(self.offset..)?.first_chunk()?);
+        // The lowest of the bits that are set is the highest of the first zero byte.
+        let zeros = text.wrapping_sub(LOWS) & !text & HIGHS;
+        let ends = zeros.trailing_zeros() / 8 * 8;
+        Some(if zeros == 0 { text } else { text & !(u128::MAX << ends) })
     }
 
     /// The bytes of a string or array, up to the first zero byte.
@@ -148,7 +164,7 @@ impl Field {
             }
         };
         let bytes = raw.get(start..start.checked_add(length)?)?;
-        Some(bytes.split(|&byte| byte == 0).next().unwrap_or_default())
+        Some(&bytes[..memchr::memchr(0, bytes).unwrap_or(bytes.len())])
     }
 }
 
@@ -248,6 +264,26 @@ print fmt: "prev_state=%s%s", (REC->prev_state & ((((0x00000000 | 0x00000001 | 0
         assert_eq!(at("__rel_loc char[]").text(&raw, false), Some(&b"sda"[..]));
         raw[8..12].copy_from_slice(&((400_u32 << 16) | 16).to_le_bytes());
         assert_eq!(at("__data_loc char[]").text(&raw, false), None);
+    }
+
+    #[test]
+    fn a_short_text_is_the_number_of_its_bytes() {
+        let format = EventFormat::parse(SWITCH).unwrap();
+        let comm = format.field("prev_comm").unwrap();
+        for name in ["", "a", "swapper/0", "fifteen bytes..", "sixteen bytes..."] {
+            let mut raw = vec![0x80; 40];
+            raw[8..8 + name.len()].copy_from_slice(name.as_bytes());
+            if name.len() < 16 {
+                raw[8 + name.len()] = 0;
+            }
+            let number = comm.short_text(&raw).unwrap().to_le_bytes();
+            let text = comm.text(&raw, false).unwrap();
+            assert_eq!(text, name.as_bytes());
+            assert_eq!(&number[..text.len()], text);
+            assert!(number[text.len()..].iter().all(|&byte| byte == 0), "{name}");
+        }
+        assert_eq!(comm.short_text(&[0; 20]), None);
+        assert_eq!(format.field("prev_pid").unwrap().short_text(&[0; 40]), None);
     }
 
     #[test]

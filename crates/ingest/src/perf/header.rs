@@ -5,12 +5,14 @@
 //! file was cut on its way; then attributes and event ids still stand at the front.
 //! (`tools/perf/Documentation/perf.data-file-format.txt`, Linux 6.1.)
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use linux_perf_data::Feature;
 
 use super::attr::EventAttr;
 use super::bytes::Bytes;
+use super::source::Source;
 use crate::error::Problem;
 
 /// What the header says, as far as the file bears it out.
@@ -43,7 +45,7 @@ pub(super) struct Attribute {
 /// Sections of the index by number.
 #[derive(Default)]
 pub(super) struct Features<'a> {
-    sections: Vec<(Feature, &'a [u8])>,
+    sections: Vec<(Feature, Cow<'a, [u8]>)>,
     big_endian: bool,
 }
 
@@ -62,6 +64,11 @@ const FEATURE_BITS: usize = 72;
 /// Offset and size of a section.
 const SECTION: usize = 16;
 
+/// So many bytes tell whether a file is a perf.data.
+pub(crate) const MAGIC_LENGTH: usize = 8;
+/// And so many, whether it was written to a pipe.
+pub(crate) const KIND_LENGTH: usize = 24;
+
 /// Whether these bytes begin a perf.data.
 pub(crate) fn is_perf_data(bytes: &[u8]) -> bool {
     [LITTLE, BIG, FIRST_VERSION].iter().any(|magic| bytes.starts_with(magic))
@@ -79,29 +86,30 @@ fn is_big_endian(file: &[u8]) -> bool {
 
 impl<'a> Header<'a> {
     /// Reads the header of a whole file.
-    pub fn parse(file: &'a [u8]) -> Result<Self, Problem> {
-        let big_endian = is_big_endian(file);
-        let mut bytes = Bytes::new(&file[8..], big_endian);
-        if bytes.u64().ok_or_else(|| cut_header(file))? == PIPE_HEADER {
+    pub fn parse(file: Source<'a>) -> Result<Self, Problem> {
+        let front = file.front(FILE_HEADER)?;
+        let big_endian = is_big_endian(&front);
+        let mut bytes = Bytes::new(front.get(8..).unwrap_or_default(), big_endian);
+        if bytes.u64().ok_or_else(|| cut_header(&front))? == PIPE_HEADER {
             return Ok(Self::of_pipe(file, big_endian));
         }
-        if file.len() < FILE_HEADER {
-            return Err(cut_header(file));
+        if front.len() < FILE_HEADER {
+            return Err(cut_header(&front));
         }
-        let data = section(file, DATA_SECTION, big_endian);
+        let data = section(&front, DATA_SECTION, big_endian);
         if data.start < FILE_HEADER || data.start > file.len() {
             let reason =
                 format!("the records are said to begin at byte {}, outside the file", data.start);
             return Err(Problem::at(DATA_SECTION, reason));
         }
-        let (features, damage) = read_index(file, &data, big_endian);
-        let mut attributes = read_attributes(file, big_endian)?;
+        let (features, damage) = read_index(file, &front, &data, big_endian)?;
+        let mut attributes = read_attributes(file, &front, big_endian)?;
         features.name_events(&mut attributes);
         let end = if data.is_empty() { file.len() } else { data.end.min(file.len()) };
         Ok(Self { big_endian, pipe: false, data: data.start..end, attributes, features, damage })
     }
 
-    fn of_pipe(file: &'a [u8], big_endian: bool) -> Self {
+    fn of_pipe(file: Source<'a>, big_endian: bool) -> Self {
         Self {
             big_endian,
             pipe: true,
@@ -113,15 +121,21 @@ impl<'a> Header<'a> {
     }
 }
 
+/// Whether a file that begins like this was written to a pipe.
+pub(crate) fn is_pipe(front: &[u8]) -> bool {
+    let size = Bytes::new(front.get(8..).unwrap_or_default(), is_big_endian(front)).u64();
+    is_perf_data(front) && size == Some(PIPE_HEADER)
+}
+
 impl<'a> Features<'a> {
     /// Adds a section that came as a record of a pipe.
-    pub fn push(&mut self, number: u32, bytes: &'a [u8]) {
+    pub fn push(&mut self, number: u32, bytes: Cow<'a, [u8]>) {
         self.sections.push((Feature(number), bytes));
     }
 
     /// A section's bytes.
-    pub fn get(&self, feature: Feature) -> Option<&'a [u8]> {
-        self.sections.iter().find(|(number, _)| *number == feature).map(|(_, bytes)| *bytes)
+    pub fn get(&self, feature: Feature) -> Option<&[u8]> {
+        self.sections.iter().find(|(number, _)| *number == feature).map(|(_, bytes)| &**bytes)
     }
 
     /// A section that holds one string.
@@ -146,7 +160,7 @@ impl<'a> Features<'a> {
 
     /// Build ids: kernel or user (`misc`), path, and the id, as `build_id_event`
     /// (`tools/perf/util/build-id.h`) lays them out.
-    pub fn build_ids(&self) -> Vec<(u16, &'a [u8], Vec<u8>)> {
+    pub fn build_ids(&self) -> Vec<(u16, &[u8], Vec<u8>)> {
         let Some(section) = self.get(Feature::BUILD_ID) else { return Vec::new() };
         let mut bytes = Bytes::new(section, self.big_endian);
         std::iter::from_fn(|| {
@@ -216,62 +230,79 @@ fn section(file: &[u8], at: usize, big_endian: bool) -> Range<usize> {
 
 /// The sections behind the records, and why some cannot be read, if so.
 fn read_index<'a>(
-    file: &'a [u8],
+    file: Source<'a>,
+    front: &[u8],
     data: &Range<usize>,
     big_endian: bool,
-) -> (Features<'a>, Option<String>) {
+) -> Result<(Features<'a>, Option<String>), Problem> {
     let mut features = Features { big_endian, ..Features::default() };
     if data.is_empty() {
         let damage =
             "the recording was not finished: its header does not say where the records end";
-        return (features, Some(damage.into()));
+        return Ok((features, Some(damage.into())));
     }
     if data.end > file.len() {
         let (length, end) = (file.len(), data.end);
         let damage =
             format!("the file is cut at byte {length}; its records should reach byte {end}");
-        return (features, Some(damage));
+        return Ok((features, Some(damage)));
     }
-    let mut bits = Bytes::new(&file[FEATURE_BITS..FILE_HEADER], big_endian);
+    let mut bits = Bytes::new(&front[FEATURE_BITS..FILE_HEADER], big_endian);
     let words: Vec<u64> = std::iter::from_fn(|| bits.u64()).collect();
     let numbers = (0..256_u32).filter(|bit| words[*bit as usize / 64] >> (bit % 64) & 1 == 1);
     for (position, number) in numbers.enumerate() {
-        match file.get(section(file, data.end + position * SECTION, big_endian)) {
+        let entry = data.end.saturating_add(position * SECTION);
+        match section_at(file, entry, big_endian)? {
             Some(bytes) => features.push(number, bytes),
             None => {
                 let length = file.len();
                 let damage = format!(
                     "the file is cut at byte {length}: the index behind the records is not whole"
                 );
-                return (features, Some(damage));
+                return Ok((features, Some(damage)));
             }
         }
     }
-    (features, None)
+    Ok((features, None))
+}
+
+/// The bytes of the section whose offset and size stand at `entry`; `None` if they are not there.
+fn section_at(
+    file: Source<'_>,
+    entry: usize,
+    big_endian: bool,
+) -> Result<Option<Cow<'_, [u8]>>, Problem> {
+    match file.get(entry..entry.saturating_add(SECTION))? {
+        Some(place) => file.get(section(&place, 0, big_endian)),
+        None => Ok(None),
+    }
 }
 
 /// The events, with their ids, from the section at the file's front.
-fn read_attributes(file: &[u8], big_endian: bool) -> Result<Vec<Attribute>, Problem> {
+fn read_attributes(
+    file: Source<'_>,
+    front: &[u8],
+    big_endian: bool,
+) -> Result<Vec<Attribute>, Problem> {
     let bad = |at: usize, reason: &str| Problem::at(at, reason);
-    let entry_size = Bytes::new(&file[ATTR_SIZE..], big_endian).u64().unwrap_or(0);
+    let entry_size = Bytes::new(&front[ATTR_SIZE..], big_endian).u64().unwrap_or(0);
     let entry_size = usize::try_from(entry_size).unwrap_or(usize::MAX);
-    let place = section(file, ATTR_SECTION, big_endian);
+    let place = section(front, ATTR_SECTION, big_endian);
     let entries = file
-        .get(place.clone())
+        .get(place.clone())?
         .ok_or_else(|| bad(ATTR_SECTION, "the descriptions of the events lie outside the file"))?;
     if entry_size <= SECTION {
         return Err(bad(ATTR_SIZE, "an event's description is said to be too short"));
     }
-    let attributes: Vec<_> = entries
-        .chunks_exact(entry_size)
-        .map_while(|entry| {
-            let (attr, ids) = entry.split_at(entry_size - SECTION);
-            let ids = file.get(section(ids, 0, big_endian)).unwrap_or_default();
-            let mut ids = Bytes::new(ids, big_endian);
-            let ids = std::iter::from_fn(|| ids.u64()).collect();
-            Attribute::parse(attr, ids, big_endian)
-        })
-        .collect();
+    let mut attributes = Vec::new();
+    for entry in entries.chunks_exact(entry_size) {
+        let (attr, ids) = entry.split_at(entry_size - SECTION);
+        let ids = file.get(section(ids, 0, big_endian))?.unwrap_or_default();
+        let mut ids = Bytes::new(&ids, big_endian);
+        let ids = std::iter::from_fn(|| ids.u64()).collect();
+        let Some(attribute) = Attribute::parse(attr, ids, big_endian) else { break };
+        attributes.push(attribute);
+    }
     if attributes.is_empty() {
         return Err(bad(place.start, "no event's description can be read"));
     }

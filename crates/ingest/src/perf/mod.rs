@@ -4,12 +4,15 @@
 //! bytes --records--> one record --decode--> Event --order--> in order of time --build--> Capture
 //! ```
 //!
+//! `stages` runs the first two and the last two at the same time.
+//!
 //! One pass over the file: a record is decoded where it lies into a few words, its callchain is interned,
 //! and only these words are sorted (see `order`). Which thread a number means, and which file an
 //! address lies in, depends on the moment, and is looked up afterwards, in order of time.
 
 mod attr;
 mod attrs;
+mod blocks;
 mod build;
 mod bytes;
 mod chains;
@@ -25,7 +28,9 @@ mod order;
 mod records;
 mod sample;
 mod shape;
+mod source;
 mod space;
+mod stages;
 mod tracepoint;
 mod tracing_data;
 mod unwind;
@@ -42,29 +47,27 @@ use crate::symbols::Programs;
 use attrs::EventPlans;
 use build::Builder;
 use decode::Decode;
-pub(crate) use header::is_perf_data;
 use header::{Features, Header};
-use order::Sorter;
+pub(crate) use header::{KIND_LENGTH, MAGIC_LENGTH, is_perf_data, is_pipe};
 use shape::Shapes;
+pub(crate) use source::Source;
 use space::Spaces;
+use stages::Read;
 use tracing_data::TracingData;
 use unwind::Unwinder;
 
 /// Reads a whole perf.data. `parts` are the further files of a recording by several threads, records
 /// from their first byte on. `programs` are what stacks are unwound with. `progress` is told how many bytes of how many have been read.
 pub(crate) fn read(
-    file: &[u8],
-    parts: &[Vec<u8>],
+    file: Source<'_>,
+    parts: &[Source<'_>],
     programs: Option<Programs>,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Capture, Problem> {
     let mut header = Header::parse(file)?;
     let mut notes: Vec<Sentence> = header.damage.take().map(Sentence::from).into_iter().collect();
-    let tracing_section = if header.pipe {
-        decode::read_pipe_front(file, &mut header)
-    } else {
-        header.features.get(Feature::TRACING_DATA)
-    };
+    let of_pipe = if header.pipe { decode::read_pipe_front(file, &mut header)? } else { None };
+    let tracing_section = of_pipe.as_deref().or(header.features.get(Feature::TRACING_DATA));
     let mut tracing = tracing_section.map(TracingData::parse).unwrap_or_default();
     notes.extend(tracing.damage.clone().map(Sentence::from));
     if header.attributes.is_empty() {
@@ -73,7 +76,7 @@ pub(crate) fn read(
     let mut plans = EventPlans::new(&header.attributes, &tracing, header.big_endian);
     if plans.lacks_descriptions() {
         let stretches = stretches(file, &header, parts);
-        notes.push(recognise_by_shape(&stretches, &plans, &header, &mut tracing).into());
+        notes.push(recognise_by_shape(&stretches, &plans, &header, &mut tracing)?.into());
         plans = EventPlans::new(&header.attributes, &tracing, header.big_endian);
     }
     let mut builder = Builder {
@@ -85,39 +88,12 @@ pub(crate) fn read(
             .iter()
             .any(|plan| plan.count.meaning == Some(Meaning::Switches)),
     };
-    let mut decode = Decode::new(plans, header.big_endian);
-    let mut sorter = Sorter::default();
+    let decode = Decode::new(plans, header.big_endian);
     let stretches = stretches(file, &header, parts);
-    let total = stretches.iter().map(|(_, range)| range.len() as u64).sum();
-    let mut done = 0;
-    let mut damage = Vec::new();
-    for (bytes, range) in stretches {
-        let mut reported = range.start;
-        damage.extend(records::walk(bytes, range.clone(), header.big_endian, |record| {
-            const REPORT_EVERY: usize = 1 << 22;
-            if record.offset > reported + REPORT_EVERY {
-                reported = record.offset;
-                progress(done + (record.offset - range.start) as u64, total);
-            }
-            // Each of several threads has rounds of its own, which say nothing of the others'.
-            if record.kind == decode::FINISHED_ROUND {
-                if parts.is_empty() {
-                    sorter.finish_round(|event| builder.add(event, &mut decode.side));
-                }
-            } else if let Some(event) = decode.record(&record) {
-                sorter.push(event);
-            }
-        }));
-        done += range.len() as u64;
-    }
-    sorter.finish(|event| builder.add(event, &mut decode.side));
-    progress(total, total);
+    let Read { decode, damage, late } = stages::read(&stretches, decode, &mut builder, progress)?;
     notes.extend(builder.unwinder.iter().flat_map(Unwinder::complaints));
 
     let mut capture = builder.capture;
-    for (path, id) in &decode.side.build_ids {
-        capture.modules.identify(path, id);
-    }
     for stretch in damage {
         let note =
             format!("at byte {}: {} ({} bytes)", stretch.offset, stretch.reason, stretch.bytes);
@@ -125,8 +101,8 @@ pub(crate) fn read(
         let (kind, count) = (LossKind::Damaged, stretch.bytes as u64);
         capture.losses.push(Loss { time: None, kind, count, note });
     }
-    if sorter.late > 0 {
-        notes.push(format!("{} records came out of order", sorter.late).into());
+    if late > 0 {
+        notes.push(format!("{late} records came out of order").into());
         capture.sort();
     }
     notes.extend(decode.complaints());
@@ -138,39 +114,39 @@ pub(crate) fn read(
 
 /// Where records are: behind the header, and in further files all over.
 fn stretches<'a>(
-    file: &'a [u8],
+    file: Source<'a>,
     header: &Header<'_>,
-    parts: &'a [Vec<u8>],
-) -> Vec<(&'a [u8], Range<usize>)> {
-    let parts = parts.iter().map(|part| (&part[..], 0..part.len()));
+    parts: &[Source<'a>],
+) -> Vec<(Source<'a>, Range<usize>)> {
+    let parts = parts.iter().map(|&part| (part, 0..part.len()));
     std::iter::once((file, header.data.clone())).chain(parts).collect()
 }
 
 /// Adds descriptions of tracepoints that lack one and that their records reveal, and says what was found.
 fn recognise_by_shape(
-    stretches: &[(&[u8], Range<usize>)],
+    stretches: &[(Source<'_>, Range<usize>)],
     plans: &EventPlans,
     header: &Header<'_>,
     tracing: &mut TracingData,
-) -> String {
+) -> Result<String, Problem> {
     let mut shapes = Shapes::default();
-    for (bytes, range) in stretches {
-        records::walk(bytes, range.clone(), header.big_endian, |record| {
+    for (source, range) in stretches {
+        records::walk(*source, range.clone(), header.big_endian, |record| {
             shapes.look_at(&record, plans, header.big_endian);
-        });
+        })?;
     }
     let found = shapes.recognised();
     let missing = "the file does not hold the descriptions of its tracepoints";
     if found.is_empty() {
-        return format!("{missing}: none of them can be read");
+        return Ok(format!("{missing}: none of them can be read"));
     }
     let names: Vec<String> =
         found.iter().map(|(format, records)| format!("{} ({records})", format.name)).collect();
     tracing.formats.extend(found.into_iter().map(|(format, _)| ("sched".to_owned(), format)));
-    format!(
+    Ok(format!(
         "{missing}: {} were recognised by the shape of all their records, the others are only counted",
         names.join(", ")
-    )
+    ))
 }
 
 fn origin(header: &Header<'_>) -> Origin {

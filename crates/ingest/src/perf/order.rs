@@ -16,6 +16,9 @@ use super::event::Event;
 #[derive(Default)]
 pub(super) struct Sorter {
     pending: Vec<Event>,
+    /// Time and place of each pending event: what is sorted, since events themselves are several times as large.
+    order: Vec<(u64, u32)>,
+    kept: Vec<Event>,
     latest: u64,
     safe: u64,
     delivered: u64,
@@ -24,33 +27,41 @@ pub(super) struct Sorter {
 }
 
 impl Sorter {
-    pub fn push(&mut self, event: Event) {
-        self.latest = self.latest.max(event.time);
-        self.pending.push(event);
+    /// Takes the next events of the file.
+    pub fn extend(&mut self, events: &[Event]) {
+        self.latest = events.iter().fold(self.latest, |latest, event| latest.max(event.time));
+        self.pending.extend_from_slice(events);
     }
 
     /// A round ended: hands on what is certainly complete.
     pub fn finish_round(&mut self, deliver: impl FnMut(Event)) {
         let safe = std::mem::replace(&mut self.safe, self.latest);
-        self.pending.sort_by_key(|event| event.time);
-        let count = self.pending.partition_point(|event| event.time <= safe);
-        self.hand_on(count, deliver);
+        self.hand_on(safe, deliver);
     }
 
     /// The file ended: hands on the rest.
     pub fn finish(&mut self, deliver: impl FnMut(Event)) {
-        self.pending.sort_by_key(|event| event.time);
-        self.hand_on(self.pending.len(), deliver);
+        self.hand_on(u64::MAX, deliver);
     }
 
-    fn hand_on(&mut self, count: usize, mut deliver: impl FnMut(Event)) {
-        for event in self.pending.drain(..count) {
-            if event.time < self.delivered {
+    /// Hands on everything up to a time.
+    fn hand_on(&mut self, safe: u64, mut deliver: impl FnMut(Event)) {
+        self.order.clear();
+        self.order.extend((0..).zip(&self.pending).map(|(place, event)| (event.time, place)));
+        // Places tell equal times apart, so the order is the same as that of a stable sort by time.
+        self.order.sort();
+        let count = self.order.partition_point(|&(time, _)| time <= safe);
+        for &(time, place) in &self.order[..count] {
+            if time < self.delivered {
                 self.late += 1;
             }
-            self.delivered = self.delivered.max(event.time);
-            deliver(event);
+            self.delivered = self.delivered.max(time);
+            deliver(self.pending[place as usize]);
         }
+        let kept = self.order[count..].iter().map(|&(_, place)| self.pending[place as usize]);
+        self.kept.clear();
+        self.kept.extend(kept);
+        std::mem::swap(&mut self.pending, &mut self.kept);
     }
 }
 
@@ -67,7 +78,7 @@ mod tests {
         let mut sorter = Sorter::default();
         let mut out = Vec::new();
         for (index, &(time, tid)) in input.iter().enumerate() {
-            sorter.push(event(time, tid));
+            sorter.extend(&[event(time, tid)]);
             if rounds_at.contains(&index) {
                 sorter.finish_round(|event| out.push((event.time, event.tid)));
             }

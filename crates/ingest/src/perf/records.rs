@@ -4,10 +4,14 @@
 //! byte it is, and goes on behind a damaged stretch. Sizes are checked against what is there.
 
 use std::ops::Range;
+use std::thread;
 
 use zstd::stream::raw::{Decoder, InBuffer, Operation, OutBuffer};
 
+use super::blocks::{Blocks, REST};
 use super::bytes::Bytes;
+use super::source::Source;
+use crate::error::Problem;
 
 /// One record.
 #[derive(Clone, Copy)]
@@ -34,6 +38,8 @@ pub(super) struct Damage {
 }
 
 const HEADER: usize = 8;
+/// No record is longer, since its size stands in two bytes.
+const LARGEST: usize = 1 << 16;
 /// `PERF_RECORD_HEADER_TRACING_DATA` and `PERF_RECORD_AUXTRACE`: their data stand behind the record, outside
 /// its size, the former padded to eight bytes.
 const TRACING_DATA: u32 = 66;
@@ -43,71 +49,162 @@ const COMPRESSED: u32 = 81;
 const COMPRESSED2: u32 = 83;
 /// So many headers in a row must fit each other before reading goes on behind damage.
 const HEADERS_TO_RESUME: usize = 8;
+const _: () = assert!(HEADERS_TO_RESUME * LARGEST <= REST);
 /// No `PERF_RECORD_*` of any kernel or perf has a larger number.
 const LARGEST_KIND: u32 = 128;
 /// A compressed record holds at most 64 KiB; perf never packs more than its ring buffer into one.
 const MAX_DECOMPRESSED: usize = 1 << 30;
 
-/// Calls `visit` with every record of `file[range]`, in the order of the file, and says what could
-/// not be read.
+/// Calls `visit` with every record of a stretch, in the order of the file, and says what could not be read.
 pub(super) fn walk(
-    file: &[u8],
+    source: Source<'_>,
     range: Range<usize>,
     big_endian: bool,
     mut visit: impl FnMut(Record<'_>),
-) -> Vec<Damage> {
-    let mut damage = Vec::new();
-    let mut inflater = Inflater::default();
-    let Range { start: mut at, end } = range;
-    while at < end {
-        let Some((record, next)) = read(file, at, end, big_endian) else {
-            let resume = find_records(file, at + HEADER, end, big_endian).unwrap_or(end);
-            let reason =
-                if resume == end { "the last record is cut off" } else { "no record begins here" };
-            damage.push(Damage { offset: at, bytes: resume - at, reason });
-            at = resume;
-            continue;
-        };
-        at = next;
+) -> Result<Vec<Damage>, Problem> {
+    let mut walk = Walk::new(range.start, big_endian);
+    match source {
+        Source::Memory(bytes) => {
+            walk.take(&bytes[range], true, &mut visit);
+        }
+        Source::File { file, .. } => thread::scope(|scope| {
+            let mut blocks = Blocks::start(scope, file, range);
+            while let Some((bytes, is_last)) = blocks.next()? {
+                let used = walk.take(bytes, is_last, &mut visit);
+                blocks.used(used);
+            }
+            Ok::<(), Problem>(())
+        })?,
+    }
+    Ok(walk.damage)
+}
+
+/// How far a walk has come.
+struct Walk {
+    /// In bytes from the file's start.
+    at: usize,
+    big_endian: bool,
+    inflater: Inflater,
+    damage: Vec<Damage>,
+    /// Where the stretch began that cannot be read, while its end is looked for.
+    lost_since: Option<usize>,
+    /// Bytes of a record's data outside its size that are still to come.
+    skip: usize,
+}
+
+impl Walk {
+    fn new(at: usize, big_endian: bool) -> Self {
+        let (inflater, damage) = (Inflater::default(), Vec::new());
+        Self { at, big_endian, inflater, damage, lost_since: None, skip: 0 }
+    }
+
+    /// Goes on with these bytes, and says how many of them it used: all if they are the last, else all but
+    /// the beginning of something that may go on.
+    fn take(&mut self, bytes: &[u8], is_last: bool, visit: &mut impl FnMut(Record<'_>)) -> usize {
+        let base = self.at;
+        let mut at = 0;
+        while at < bytes.len() {
+            if self.skip > 0 {
+                let skipped = self.skip.min(bytes.len() - at);
+                self.skip -= skipped;
+                at += skipped;
+            } else if let Some(since) = self.lost_since {
+                at = match find_records(bytes, at, is_last, self.big_endian) {
+                    Search::Found(resume) => {
+                        self.lose(since, base + resume, "no record begins here");
+                        resume
+                    }
+                    Search::Undecided(at) => {
+                        self.at = base + at;
+                        return at;
+                    }
+                    Search::None => {
+                        self.lose(since, base + bytes.len(), "the last record is cut off");
+                        bytes.len()
+                    }
+                };
+            } else if let Some((record, next)) = read(bytes, at, self.big_endian) {
+                at = next;
+                self.visit(Record { offset: base + record.offset, ..record }, visit);
+            } else if !is_last && bytes.len() - at < LARGEST {
+                break;
+            } else {
+                self.lost_since = Some(base + at);
+                at = (at + HEADER).min(bytes.len());
+                if is_last && at == bytes.len() {
+                    self.lose_to_the_end(base + at);
+                }
+            }
+        }
+        self.at = base + at;
+        at
+    }
+
+    fn visit(&mut self, record: Record<'_>, visit: &mut impl FnMut(Record<'_>)) {
         match record.kind {
             COMPRESSED | COMPRESSED2 => {
                 visit(record);
-                if let Err(reason) = inflater.feed(&record, big_endian, &mut visit) {
-                    damage.push(Damage { offset: record.offset, bytes: record.body.len(), reason });
+                if let Err(reason) = self.inflater.feed(&record, self.big_endian, visit) {
+                    let bytes = record.body.len();
+                    self.damage.push(Damage { offset: record.offset, bytes, reason });
                 }
             }
             TRACING_DATA | AUXTRACE => {
-                let mut body = Bytes::new(record.body, big_endian);
+                let mut body = Bytes::new(record.body, self.big_endian);
                 let size = match record.kind {
                     TRACING_DATA => body.u32().map(|size| u64::from(size).next_multiple_of(8)),
                     _ => body.u64(),
                 };
-                let size = usize::try_from(size.unwrap_or(0)).unwrap_or(usize::MAX);
-                at = at.saturating_add(size).min(end);
+                self.skip = usize::try_from(size.unwrap_or(0)).unwrap_or(usize::MAX);
                 visit(record);
             }
             _ => visit(record),
         }
     }
-    damage
+
+    fn lose(&mut self, since: usize, until: usize, reason: &'static str) {
+        self.lost_since = None;
+        self.damage.push(Damage { offset: since, bytes: until - since, reason });
+    }
+
+    fn lose_to_the_end(&mut self, end: usize) {
+        if let Some(since) = self.lost_since {
+            self.lose(since, end, "the last record is cut off");
+        }
+    }
 }
 
-/// The record at `at`, and where the next one begins; `None` if none can begin there.
-fn read(bytes: &[u8], at: usize, end: usize, big_endian: bool) -> Option<(Record<'_>, usize)> {
-    let mut header = Bytes::new(bytes.get(at..end)?, big_endian);
-    let (kind, misc, size) = (header.u32()?, header.u16()?, usize::from(header.u16()?));
-    if size < HEADER {
-        return None;
-    }
-    let body = header.take(size - HEADER)?;
-    Some((Record { offset: at, kind, misc, body }, at + size))
+/// The record at `at`, and where the next one begins; `None` if none can begin there, or if not all of it is there.
+#[inline]
+fn read(bytes: &[u8], at: usize, big_endian: bool) -> Option<(Record<'_>, usize)> {
+    let header: &[u8; HEADER] = bytes.get(at..)?.first_chunk()?;
+    let [a, b, c, d, e, f, g, h] = *header;
+    let (kind, misc, size) = if big_endian {
+        (u32::from_be_bytes([a, b, c, d]), u16::from_be_bytes([e, f]), u16::from_be_bytes([g, h]))
+    } else {
+        (u32::from_le_bytes([a, b, c, d]), u16::from_le_bytes([e, f]), u16::from_le_bytes([g, h]))
+    };
+    let next = at + usize::from(size);
+    let body = bytes.get(at + HEADER..next)?;
+    Some((Record { offset: at, kind, misc, body }, next))
+}
+
+/// Where a damaged stretch ends.
+enum Search {
+    Found(usize),
+    /// From here on, what comes behind these bytes decides.
+    Undecided(usize),
+    None,
 }
 
 /// Where, behind a damaged stretch, a believable run of records begins. Records lie at multiples of eight.
-fn find_records(file: &[u8], from: usize, end: usize, big_endian: bool) -> Option<usize> {
-    (from..end).step_by(8).find(|&start| {
+fn find_records(bytes: &[u8], from: usize, is_last: bool, big_endian: bool) -> Search {
+    for start in (from..bytes.len()).step_by(8) {
+        if !is_last && bytes.len() - start < HEADERS_TO_RESUME * LARGEST {
+            return Search::Undecided(start);
+        }
         let mut at = start;
-        (0..HEADERS_TO_RESUME).all(|_| match read(file, at, end, big_endian) {
+        let believable = (0..HEADERS_TO_RESUME).all(|_| match read(bytes, at, big_endian) {
             Some((record, next))
                 if (1..LARGEST_KIND).contains(&record.kind) && next % 8 == start % 8 =>
             {
@@ -115,8 +212,12 @@ fn find_records(file: &[u8], from: usize, end: usize, big_endian: bool) -> Optio
                 true
             }
             _ => false,
-        })
-    })
+        });
+        if believable {
+            return Search::Found(start);
+        }
+    }
+    Search::None
 }
 
 /// One zstd stream runs through all compressed records of a file, and a record can be split between two.
@@ -136,7 +237,7 @@ impl Inflater {
         let packed = packed_bytes(record, big_endian).ok_or("a compressed record is cut off")?;
         self.inflate(packed)?;
         let mut at = 0;
-        while let Some((inner, next)) = read(&self.plain, at, self.plain.len(), big_endian) {
+        while let Some((inner, next)) = read(&self.plain, at, big_endian) {
             visit(Record { offset: record.offset, ..inner });
             at = next;
         }
@@ -187,8 +288,38 @@ mod tests {
 
     fn kinds(file: &[u8]) -> (Vec<u32>, Vec<Damage>) {
         let mut kinds = Vec::new();
-        let damage = walk(file, 0..file.len(), false, |record| kinds.push(record.kind));
+        let visit = |record: Record<'_>| kinds.push(record.kind);
+        let damage = walk(Source::Memory(file), 0..file.len(), false, visit).unwrap();
         (kinds, damage)
+    }
+
+    /// Whatever is read in pieces gives what it gives in one piece, damage and its places included.
+    #[test]
+    fn a_walk_in_pieces_finds_what_a_walk_over_all_finds() {
+        let mut file: Vec<u8> = Vec::new();
+        for number in 0..3_u16 {
+            file.extend((0..200).flat_map(|_| record(9, &[5; 24])));
+            file.extend(record(9, &vec![6; 60_000 + 8 * usize::from(number)]));
+            file.extend([0; 40]);
+        }
+        let auxtrace = record(AUXTRACE, &1000_u64.to_le_bytes());
+        file.extend([auxtrace, vec![1; 1000], record(9, &[0; 8])].concat());
+        file.extend((0..20_000).flat_map(|_| record(9, &[7; 40])));
+        for end in [file.len(), file.len() - 20, 70_000] {
+            let file = &file[..end];
+            let whole = kinds(file);
+            for piece in [600_000, 700_001] {
+                let mut found = Vec::new();
+                let mut walk = Walk::new(0, false);
+                let (mut from, mut to) = (0, 0);
+                while to < file.len() {
+                    to = (to + piece).min(file.len());
+                    let bytes = &file[from..to];
+                    from += walk.take(bytes, to == file.len(), &mut |it| found.push(it.kind));
+                }
+                assert_eq!((found, walk.damage), whole, "{end} bytes in pieces of {piece}");
+            }
+        }
     }
 
     #[test]

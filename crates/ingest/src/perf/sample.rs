@@ -19,6 +19,42 @@ pub(super) struct SampleLayout {
     user_registers: u64,
     identifies_all: bool,
     big_endian: bool,
+    front: Front,
+}
+
+/// Where the leading fields lie in a sample, in bytes; those whose size is always the same.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+struct Front {
+    id: Option<usize>,
+    ip: Option<usize>,
+    tid: Option<usize>,
+    time: Option<usize>,
+    addr: Option<usize>,
+    cpu: Option<usize>,
+    length: usize,
+}
+
+impl Front {
+    fn of(format: SampleFormat) -> Self {
+        let mut front = Self::default();
+        let mut place = |field| {
+            let at = front.length;
+            format.contains(field).then(|| {
+                front.length += 8;
+                at
+            })
+        };
+        let identifier = place(SampleFormat::IDENTIFIER);
+        let ip = place(SampleFormat::IP);
+        let tid = place(SampleFormat::TID);
+        let time = place(SampleFormat::TIME);
+        let addr = place(SampleFormat::ADDR);
+        let id = place(SampleFormat::ID);
+        place(SampleFormat::STREAM_ID);
+        let cpu = place(SampleFormat::CPU);
+        place(SampleFormat::PERIOD);
+        Self { id: identifier.or(id), ip, tid, time, addr, cpu, ..front }
+    }
 }
 
 /// The fields of a sample; 0 or `None` where it has none.
@@ -47,6 +83,7 @@ impl SampleLayout {
             user_registers: attr.user_registers,
             identifies_all: attr.identifies_all(),
             big_endian,
+            front: Front::of(attr.sample),
         }
     }
 
@@ -56,53 +93,25 @@ impl SampleLayout {
 
     /// The id that says which event a sample belongs to, if it can be found without knowing the event.
     pub fn id(&self, body: &[u8]) -> Option<u64> {
-        let mut bytes = Bytes::new(body, self.big_endian);
-        if self.has(SampleFormat::IDENTIFIER) {
-            return bytes.u64();
-        }
-        if !self.has(SampleFormat::ID) {
-            return None;
-        }
-        for field in [SampleFormat::IP, SampleFormat::TID, SampleFormat::TIME, SampleFormat::ADDR] {
-            if self.has(field) {
-                bytes.u64()?;
-            }
-        }
-        bytes.u64()
+        Bytes::new(body.get(self.front.id?..)?, self.big_endian).u64()
     }
 
     /// Reads a sample; `None` if it is shorter than its fields.
     pub fn read<'a>(&self, body: &'a [u8]) -> Option<Sample<'a>> {
-        let mut bytes = Bytes::new(body, self.big_endian);
-        let mut sample = Sample::default();
-        if self.has(SampleFormat::IDENTIFIER) {
-            bytes.u64()?;
+        let (front, rest) = body.split_at_checked(self.front.length)?;
+        let at = |place: usize| Bytes::new(&front[place..], self.big_endian);
+        let mut sample = Sample {
+            ip: self.front.ip.and_then(|place| at(place).u64()),
+            time: self.front.time.and_then(|place| at(place).u64()),
+            addr: self.front.addr.and_then(|place| at(place).u64()),
+            cpu: self.front.cpu.and_then(|place| at(place).u32()),
+            ..Sample::default()
+        };
+        if let Some(place) = self.front.tid {
+            sample.pid = at(place).i32()?;
+            sample.tid = at(place + 4).i32();
         }
-        if self.has(SampleFormat::IP) {
-            sample.ip = Some(bytes.u64()?);
-        }
-        if self.has(SampleFormat::TID) {
-            sample.pid = bytes.i32()?;
-            sample.tid = Some(bytes.i32()?);
-        }
-        if self.has(SampleFormat::TIME) {
-            sample.time = Some(bytes.u64()?);
-        }
-        if self.has(SampleFormat::ADDR) {
-            sample.addr = Some(bytes.u64()?);
-        }
-        for field in [SampleFormat::ID, SampleFormat::STREAM_ID] {
-            if self.has(field) {
-                bytes.u64()?;
-            }
-        }
-        if self.has(SampleFormat::CPU) {
-            sample.cpu = Some(bytes.u32()?);
-            bytes.u32()?;
-        }
-        if self.has(SampleFormat::PERIOD) {
-            bytes.u64()?;
-        }
+        let mut bytes = Bytes::new(rest, self.big_endian);
         if self.has(SampleFormat::READ) {
             self.skip_read(&mut bytes)?;
         }

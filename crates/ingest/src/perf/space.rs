@@ -2,7 +2,7 @@
 
 use rustc_hash::FxHashMap;
 
-use super::chains::{ChainId, ChainTable};
+use super::chains::{ChainId, Chains};
 use super::event::MmapRecord;
 use crate::capture::{
     BuildId, Capture, FrameId, Location, Mode, Module, ModuleId, ModuleKind, StackId,
@@ -15,6 +15,8 @@ pub(super) struct Spaces {
     epochs: u32,
     revisions: u32,
     stacks: FxHashMap<(ChainId, u32), Option<StackId>>,
+    /// By chain, what it was when it was last asked for: hardly any chain is more than one stack.
+    latest: Vec<Option<(u32, Option<StackId>)>>,
     build_ids: FxHashMap<String, BuildId>,
     frames: Vec<FrameId>,
 }
@@ -104,25 +106,38 @@ impl Spaces {
         &mut self,
         chain: ChainId,
         pid: i32,
-        chains: &ChainTable,
+        chains: &Chains,
         capture: &mut Capture,
     ) -> Option<StackId> {
-        let words = chains.chain(chain);
-        let has_user = words.iter().any(|&word| mode_of_address(word) == Mode::User);
+        let has_user = chains.has_user(chain);
         let epoch = match self.spaces.get(&pid) {
             Some(space) if has_user => space.epoch,
             _ if has_user => 0,
             _ => KERNEL_EPOCH,
         };
-        if let Some(&stack) = self.stacks.get(&(chain, epoch)) {
+        let index = chain.0 as usize;
+        if let Some(&Some((known, stack))) = self.latest.get(index)
+            && known == epoch
+        {
             return stack;
         }
-        let stack = self.resolve(words, pid, capture);
-        self.stacks.insert((chain, epoch), stack);
+        let stack = match self.stacks.get(&(chain, epoch)) {
+            Some(&stack) => stack,
+            None => {
+                let stack = self.resolve(chains.words(chain), pid, capture);
+                self.stacks.insert((chain, epoch), stack);
+                stack
+            }
+        };
+        if self.latest.len() <= index {
+            self.latest.resize(index + 1, None);
+        }
+        self.latest[index] = Some((epoch, stack));
         stack
     }
 
-    fn resolve(&mut self, words: &[u64], pid: i32, capture: &mut Capture) -> Option<StackId> {
+    /// The stack of a callchain that is seen once.
+    pub fn resolve(&mut self, words: &[u64], pid: i32, capture: &mut Capture) -> Option<StackId> {
         let space = self.spaces.get(&pid);
         let mut mode = None;
         self.frames.clear();
@@ -168,7 +183,12 @@ impl Space {
 
 /// Kernel addresses have the highest bit set, on x86-64 as on arm64.
 fn mode_of_address(address: u64) -> Mode {
-    if address >> 63 == 1 { Mode::Kernel } else { Mode::User }
+    if is_user(address) { Mode::User } else { Mode::Kernel }
+}
+
+/// Whether an address, or what stands in its place, is one of user space.
+pub(super) fn is_user(address: u64) -> bool {
+    address >> 63 == 0
 }
 
 /// Whether a mapping has no file, by the name that the kernel gives it (`is_anon_memory`,

@@ -43,6 +43,8 @@ enum MmapStep {
 pub(super) trait Sink {
     /// The number of a thread's name.
     fn name(&mut self, name: &[u8]) -> NameId;
+    /// The number of a thread's name of at most 16 bytes.
+    fn short_name(&mut self, name: u128) -> NameId;
     /// The number of a call's arguments.
     fn args(&mut self, args: [u64; 6]) -> u32;
 }
@@ -125,8 +127,12 @@ impl Tracepoint {
     /// The thread whose number is field `index`, with the name in the field after it.
     fn task(&self, raw: &[u8], index: usize, sink: &mut impl Sink) -> Option<Task> {
         let tid = as_tid(self.number(raw, index)?);
-        let name = self.fields.get(index + 1).and_then(|field| field.text(raw, self.big_endian));
-        Some(Task { tid, name: name.map(|name| sink.name(name)) })
+        let Some(field) = self.fields.get(index + 1) else { return Some(Task { tid, name: None }) };
+        let name = match field.short_text(raw) {
+            Some(name) => Some(sink.short_name(name)),
+            None => field.text(raw, self.big_endian).map(|name| sink.name(name)),
+        };
+        Some(Task { tid, name })
     }
 
     fn number(&self, raw: &[u8], index: usize) -> Option<u64> {
@@ -177,7 +183,7 @@ fn plan(system: &str, format: &EventFormat) -> Option<Plan> {
         }
         ("sched", "sched_process_exit") => of(Kind::Exit, &[], Meaning::ProcessLife),
         ("lock", "contention_begin") => of(
-            Kind::ContentionBegin(ContentionTable(format.table("flags"))),
+            Kind::ContentionBegin(ContentionTable::new(&format.table("flags"))),
             &["lock_addr", "flags"],
             Meaning::Contention,
         ),
@@ -297,20 +303,40 @@ impl StateTable {
     }
 }
 
-/// `flags` of `contention_begin` as this kernel writes them.
+/// `flags` of `contention_begin` as this kernel writes them: the bits of each.
 #[derive(Debug)]
-struct ContentionTable(Vec<(u64, String)>);
+struct ContentionTable {
+    spin: u64,
+    read: u64,
+    write: u64,
+    mutex: u64,
+    percpu: u64,
+    rt: u64,
+}
 
 impl ContentionTable {
+    fn new(table: &[(u64, String)]) -> Self {
+        let bits = |name: &str| {
+            table.iter().filter(|(_, known)| known == name).fold(0, |all, (bits, _)| all | bits)
+        };
+        Self {
+            spin: bits("SPIN"),
+            read: bits("READ"),
+            write: bits("WRITE"),
+            mutex: bits("MUTEX"),
+            percpu: bits("PERCPU"),
+            rt: bits("RT"),
+        }
+    }
+
     fn decode(&self, flags: u64) -> ContentionFlags {
-        let has = |name: &str| self.0.iter().any(|(bit, known)| known == name && flags & bit != 0);
         ContentionFlags {
-            spin: has("SPIN"),
-            read: has("READ"),
-            write: has("WRITE"),
-            mutex: has("MUTEX"),
-            percpu: has("PERCPU"),
-            rt: has("RT"),
+            spin: flags & self.spin != 0,
+            read: flags & self.read != 0,
+            write: flags & self.write != 0,
+            mutex: flags & self.mutex != 0,
+            percpu: flags & self.percpu != 0,
+            rt: flags & self.rt != 0,
         }
     }
 }

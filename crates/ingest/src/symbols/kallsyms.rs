@@ -80,8 +80,10 @@ impl Kallsyms {
     /// Reads the list; lines that are none are passed over.
     pub fn parse(bytes: &[u8]) -> Result<Self, KallsymsError> {
         let mut symbols = Self::default();
-        for line in bytes.split(|&byte| byte == b'\n') {
-            symbols.push(line);
+        let mut start = 0;
+        for end in memchr::memchr_iter(b'\n', bytes).chain([bytes.len()]) {
+            symbols.push(&bytes[start..end]);
+            start = end + 1;
         }
         if symbols.text_symbols() == 0 {
             return Err(KallsymsError::NoSymbols);
@@ -134,16 +136,25 @@ impl Kallsyms {
 
     /// For lookups.
     pub fn into_table(self) -> KernelTable {
-        let Self { lines, names, modules, .. } = self;
-        let entries = lines.iter().filter(|line| line.address != 0).map(|line| {
-            let text = &names[line.name.start..line.name.end];
-            let is_code = line.is_text() && !is_padding(text);
-            Entry {
-                start: line.address,
-                size: None,
-                rank: rank(line.kind, text),
-                name: is_code.then_some(line.name),
-            }
+        let Self { mut lines, names, modules, .. } = self;
+        lines.retain(|line| line.address != 0);
+        lines.sort_by_key(|line| line.address);
+        let entries = lines.chunk_by(|a, b| a.address == b.address).flat_map(|same| {
+            let several = same.len() > 1;
+            same.iter().map({
+                let names = &names;
+                move |line| {
+                    let text = &names[line.name.start..line.name.end];
+                    let is_code = line.is_text() && !is_padding(text);
+                    Entry {
+                        start: line.address,
+                        size: None,
+                        // Asked for only where there is a choice, for there is seldom one.
+                        rank: if several { rank(line.kind, text) } else { 0 },
+                        name: is_code.then_some(line.name),
+                    }
+                }
+            })
         });
         let table = AddressTable::new(entries.collect(), LONGEST_FUNCTION);
         KernelTable { table, names, modules }

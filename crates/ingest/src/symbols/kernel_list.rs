@@ -2,6 +2,7 @@
 
 use std::fmt::Display;
 use std::path::Path;
+use std::thread::{self, JoinHandle};
 
 use super::folder::{Entry, Folder};
 use super::kallsyms::{Kallsyms, KernelTable};
@@ -38,22 +39,48 @@ enum Check {
 pub(super) fn choose(
     capture: &Capture,
     sources: &SymbolSources,
+    ahead: ReadAhead,
     warnings: &mut Vec<Sentence>,
 ) -> Option<Names> {
-    let given = sources.kallsyms.as_deref();
+    let given = sources.kallsyms.as_deref().zip(ahead.0);
     given
-        .and_then(|path| {
-            from_file(
-                capture,
-                path,
-                Sentence::default().path(path.display()),
-                Check::Named,
-                warnings,
-            )
+        .and_then(|(path, list)| {
+            // A thread that panicked has read nothing.
+            let list = list.join().unwrap_or_else(|_| Err("cannot be read".to_owned()));
+            let shown = Sentence::default().path(path.display());
+            from_list(capture, list, shown, Check::Named, warnings)
         })
         .or_else(|| from_folders(capture, sources, warnings))
         .or_else(|| from_cache(capture, sources, warnings))
         .or_else(|| sources.running_kernel.then(|| from_running_kernel(capture, warnings))?)
+}
+
+/// The list that a person named, read by a thread of its own while the capture is.
+pub struct ReadAhead(Option<JoinHandle<Result<List, String>>>);
+
+impl ReadAhead {
+    /// Begins to read.
+    #[must_use]
+    pub fn start(sources: &SymbolSources) -> Self {
+        let path = sources.kallsyms.clone();
+        Self(path.map(|path| thread::spawn(move || List::read(&path))))
+    }
+}
+
+/// A list as it is read, before it is known where the captured kernel lay.
+enum List {
+    Symbols(Kallsyms),
+    Image(Vec<u8>),
+}
+
+impl List {
+    fn read(path: &Path) -> Result<Self, String> {
+        let bytes = read::read_file(path).map_err(|error| error.to_string())?;
+        if kernel_image::is_image(&bytes) {
+            return Ok(Self::Image(bytes));
+        }
+        Kallsyms::parse(&bytes).map(Self::Symbols).map_err(|error| error.to_string())
+    }
 }
 
 /// Where a folder that stands for the captured machine's root, or a kernel's debug package, may have it. Not
@@ -146,7 +173,7 @@ fn from_running_kernel(capture: &Capture, warnings: &mut Vec<Sentence>) -> Optio
     from_file(capture, path, "the running kernel".into(), Check::Known, warnings)
 }
 
-/// Reads one list. Whatever is wrong with it becomes a warning, and the next source is asked.
+/// Reads one list.
 fn from_file(
     capture: &Capture,
     path: &Path,
@@ -154,8 +181,19 @@ fn from_file(
     check: Check,
     warnings: &mut Vec<Sentence>,
 ) -> Option<Names> {
+    from_list(capture, List::read(path), shown, check, warnings)
+}
+
+/// Whatever is wrong with a list becomes a warning, and the next source is asked.
+fn from_list(
+    capture: &Capture,
+    list: Result<List, String>,
+    shown: Sentence,
+    check: Check,
+    warnings: &mut Vec<Sentence>,
+) -> Option<Names> {
     let about = Sentence::from("kernel symbols: ").sentence(&shown);
-    match read_list(capture, path, check) {
+    match list.and_then(|list| fit(capture, list, check)) {
         Ok((table, what, image)) => {
             if let Some(lost) = what.lost_modules() {
                 warnings.push(about.words(&format!(" {lost}")));
@@ -170,26 +208,26 @@ fn from_file(
     }
 }
 
-fn read_list(
+fn fit(
     capture: &Capture,
-    path: &Path,
+    list: List,
     check: Check,
 ) -> Result<(KernelTable, Content, Option<Vec<u8>>), String> {
-    let bytes = read::read_file(path).map_err(|error| error.to_string())?;
-    let is_image = kernel_image::is_image(&bytes);
-    let (mut symbols, check) = if is_image {
-        let same = same_build(&bytes, capture)?;
-        // An image says where it was linked for, not where it lay.
-        let moved_unseen = capture.origin.kernel_reference.is_none();
-        let check = match (same, moved_unseen) {
-            (true, false) => Check::Known,
-            (_, true) => Check::Found,
-            (false, false) => check,
-        };
-        (kernel_image::symbols(&bytes)?, check)
-    } else {
-        (Kallsyms::parse(&bytes).map_err(|error| error.to_string())?, check)
+    let (mut symbols, check, image) = match list {
+        List::Image(bytes) => {
+            let same = same_build(&bytes, capture)?;
+            // An image says where it was linked for, not where it lay.
+            let moved_unseen = capture.origin.kernel_reference.is_none();
+            let check = match (same, moved_unseen) {
+                (true, false) => Check::Known,
+                (_, true) => Check::Found,
+                (false, false) => check,
+            };
+            (kernel_image::symbols(&bytes)?, check, Some(bytes))
+        }
+        List::Symbols(symbols) => (symbols, check, None),
     };
+    let is_image = image.is_some();
     let before = symbols.text_symbols();
     let mut slide = 0;
     if let Some((symbol, recorded)) = &capture.origin.kernel_reference {
@@ -204,7 +242,7 @@ fn read_list(
         Check::Named => Plausibility::of(capture, &table).objection(),
         Check::Found => Plausibility::of(capture, &table).doubt(),
     };
-    objection.map_or(Ok((table, content, is_image.then_some(bytes))), Err)
+    objection.map_or(Ok((table, content, image)), Err)
 }
 
 /// Whether an image has the captured kernel's build id; another one is an error.

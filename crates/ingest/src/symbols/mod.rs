@@ -41,6 +41,7 @@ use std::path::PathBuf;
 
 use crate::capture::{Capture, Mode, Symbol};
 
+pub use kernel_list::ReadAhead;
 pub(crate) use programs::{Program, Programs, Section};
 pub use report::{Count, KernelReport, ModuleReport, SymbolReport};
 
@@ -65,8 +66,17 @@ pub struct SymbolSources {
 ///
 /// Changes nothing but the frames' symbols; the report's warnings are the caller's to pass on.
 pub fn resolve(capture: &mut Capture, sources: &SymbolSources) -> SymbolReport {
+    resolve_with(capture, sources, ReadAhead::start(sources))
+}
+
+/// The same, with what was read ahead of these sources.
+pub fn resolve_with(
+    capture: &mut Capture,
+    sources: &SymbolSources,
+    ahead: ReadAhead,
+) -> SymbolReport {
     let mut report = SymbolReport::default();
-    report.kernel = kernel::resolve(capture, sources, &mut report.warnings);
+    report.kernel = kernel::resolve(capture, sources, ahead, &mut report.warnings);
     report.modules = user::resolve(capture, sources, &mut report.warnings);
     report.user = count(capture, Mode::User);
     report

@@ -109,10 +109,11 @@ fn input(input: &Input) -> InputRow {
     InputRow {
         name: names::function(&input.name),
         bytes: input.bytes.map_or_else(|| "–".to_owned(), units::count),
-        sha256: input
-            .sha256
-            .as_deref()
-            .map_or_else(|| "standard input".to_owned(), names::function),
+        sha256: match input.sha256.as_deref().map(names::function) {
+            None => "standard input".to_owned(),
+            Some(hash) if input.bytes == Some(input.hashed) => hash,
+            Some(hash) => format!("{hash} (its first {} bytes)", units::count(input.hashed)),
+        },
     }
 }
 
