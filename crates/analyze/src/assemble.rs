@@ -14,6 +14,7 @@ use crate::options::Options;
 use crate::profile;
 use crate::records::{self, Records};
 use crate::remedies;
+use crate::resident::ResidentSizes;
 use crate::suspects::{self, Suspects};
 use crate::windows::{self, RawWindow};
 use crate::{
@@ -116,7 +117,7 @@ fn of_events(model: &Model<'_>, options: &Options) -> (Findings, Vec<RawWindow>)
         }),
         wait_sites,
         contention: chronic::find(model, options, &raws),
-        memory_events: memory::events(capture, &model.brackets, &spans),
+        memory_events: memory::events(capture, &model.brackets, &model.resident, &spans),
         off_cpu: timeline::off_cpu(model, raw),
         windows,
     };
@@ -148,6 +149,7 @@ fn details(
             off_cpu: timeline::off_cpu_in(model, raw, before),
         }),
         proofs: proofs::of(model, raw, window),
+        resident: model.resident.lines(raw.process),
     }
 }
 
@@ -205,7 +207,12 @@ fn of_profile(capture: &Capture, options: &Options) -> Findings {
         windows,
         wait_sites: profile.sites,
         contention: None,
-        memory_events: memory::events(capture, &Brackets::new(capture), &[]),
+        memory_events: memory::events(
+            capture,
+            &Brackets::new(capture),
+            &ResidentSizes::new(capture),
+            &[],
+        ),
         timeline: None,
         off_cpu: profile.off_cpu,
         details: Details::default(),

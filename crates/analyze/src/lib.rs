@@ -42,6 +42,7 @@ mod proofs;
 pub mod records;
 mod release;
 mod remedies;
+mod resident;
 mod rhythm;
 pub mod rules;
 mod runtime;

@@ -10,6 +10,7 @@ use crate::holds::Holds;
 use crate::memory::BrkSizes;
 use crate::mm::AddressSpaces;
 use crate::network;
+use crate::resident::ResidentSizes;
 use crate::rules::Rules;
 use crate::series::Series;
 use crate::sightings::Sightings;
@@ -29,6 +30,7 @@ pub(crate) struct Model<'a> {
     pub brk: BrkSizes,
     pub sightings: Sightings,
     pub load: Load,
+    pub resident: ResidentSizes,
 }
 
 impl<'a> Model<'a> {
@@ -47,8 +49,21 @@ impl<'a> Model<'a> {
         let load = Load::new(capture, &states);
         let sightings = Sightings::new(capture, &states);
         let brk = BrkSizes::new(capture, &brackets);
+        let resident = ResidentSizes::new(capture);
         let span = capture.whole();
-        Self { capture, span, states, brackets, sites, series, holds, brk, sightings, load }
+        Self {
+            capture,
+            span,
+            states,
+            brackets,
+            sites,
+            series,
+            holds,
+            brk,
+            sightings,
+            load,
+            resident,
+        }
     }
 
     /// The wakeup that ended a wait.
