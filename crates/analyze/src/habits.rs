@@ -2,15 +2,18 @@
 
 use coldcase_ingest::capture::{Nanos, ThreadId};
 
-use crate::findings::Cause;
+use crate::findings::{Cause, Operation};
 use crate::model::Model;
+use crate::operation::is_memory;
 use crate::rules::WaitKind;
-use crate::thread_state::{Doing, WaitId};
+use crate::thread_state::{Doing, Wait, WaitId};
 
 /// How long a thread usually stays off its CPU.
 pub(crate) struct Habits {
     /// Lengths of its waits by what they are for, each sorted; `None` holds all of them, rest included.
     lengths: Vec<(Option<Cause>, Vec<u64>)>,
+    /// Where its comings were not recorded: from one leaving to the next, sorted. It was away for that long at most.
+    rounds: Vec<u64>,
     born_here: bool,
 }
 
@@ -27,6 +30,7 @@ pub(crate) fn usual(lengths: &[u64]) -> u64 {
 impl Habits {
     pub fn new(model: &Model<'_>, thread: ThreadId) -> Self {
         let mut lengths: Vec<(Option<Cause>, Vec<u64>)> = Vec::new();
+        let mut rounds = Vec::new();
         let mut add = |key, length| match lengths.iter_mut().find(|(known, _)| *known == key) {
             Some((_, list)) => list.push(length),
             None => lengths.push((key, vec![length])),
@@ -34,7 +38,7 @@ impl Habits {
         for slice in model.states.of(thread) {
             let length = slice.span.duration().0;
             match slice.doing {
-                Doing::Running => {}
+                Doing::Running => rounds.push(length),
                 Doing::Runnable(_) => add(Some(Cause::CpuStarvation), length),
                 Doing::Blocked(id) => {
                     let length = match model.series.of_known_lock(id) {
@@ -52,9 +56,13 @@ impl Habits {
         for (_, list) in &mut lengths {
             list.sort_unstable();
         }
+        if model.states.comings_recorded {
+            rounds.clear();
+        }
+        rounds.sort_unstable();
         let born = model.capture.threads.get(thread).born;
         let born_here = born.is_some_and(|born| model.span.contains(born));
-        Self { lengths, born_here }
+        Self { lengths, rounds, born_here }
     }
 
     fn lengths(&self, key: Option<Cause>) -> &[u64] {
@@ -115,7 +123,15 @@ impl Habits {
                 !self.born_here && self.stands_out(length, Some(cause)) != Some(false)
             }
             Cause::Futex if known_lock => self.stands_out(length, Some(cause)) != Some(false),
-            Cause::Futex => !self.born_here && self.stands_out(length, None) == Some(true),
+            Cause::Futex => {
+                let behind_a_call = || {
+                    let unheard_of = length.0 >= usual(&self.rounds).saturating_mul(FACTOR);
+                    self.rounds.len() >= HABIT
+                        && unheard_of
+                        && wait.is_some_and(|wait| is_behind_a_call(model, wait))
+                };
+                !self.born_here && (self.stands_out(length, None) == Some(true) || behind_a_call())
+            }
             Cause::CpuStarvation => {
                 !self.born_here
                     && length >= LONG_FOR_A_CPU
@@ -124,6 +140,18 @@ impl Habits {
             Cause::MemorySyscall | Cause::Unknown => false,
         }
     }
+}
+
+/// Whether a thread of the same process stood in a memory call of its own for most of a wait.
+fn is_behind_a_call(model: &Model<'_>, wait: &Wait) -> bool {
+    let process = model.capture.threads.get(wait.thread).process;
+    let others = model.capture.threads.process(process).threads.iter();
+    let mut calls = others.flat_map(|&other| model.brackets.of(other));
+    calls.any(|call| {
+        is_memory(Operation::Syscall(call.syscall))
+            && call.duration().is_some()
+            && call.span(model.span).overlap(wait.span).share_of(wait.span.duration()) > 0.5
+    })
 }
 
 /// On a busy machine a thread waits tens of milliseconds for a CPU as a matter of course.

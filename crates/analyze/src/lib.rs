@@ -58,6 +58,7 @@ mod tally;
 mod thread_state;
 mod timeline;
 mod totals;
+mod unseen;
 mod verdict;
 mod view;
 mod waits;
