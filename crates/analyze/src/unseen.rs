@@ -5,7 +5,7 @@
 //! wakings does not tell a sleep that took long from a thread that was frozen in it. Where most threads that usually
 //! come and go have such a gap at once, the capture cannot say that nothing froze.
 
-use coldcase_ingest::capture::{Nanos, ProcessId, Span, ThreadId, Timestamp};
+use coldcase_ingest::capture::{Nanos, ProcessId, Sentence, Span, ThreadId, Timestamp};
 
 use crate::findings::{CannotTell, Cause};
 use crate::habits::{FACTOR, HABIT, usual};
@@ -35,13 +35,15 @@ pub(crate) fn hint(model: &Model<'_>, options: &Options) -> Option<CannotTell> {
     };
     Some(CannotTell {
         cause: Cause::Unknown,
-        missing: format!(
-            "{event}: {away} threads of {}, which usually come and go, were away at once for {:.0} ms from {:.3} s on; \
-             what ended that was not recorded",
-            threads.process_comm(process),
-            span.duration().as_millis_f64(),
-            span.start.as_secs_f64(),
-        ),
+        missing: Sentence::from(event)
+            .words(&format!(": {away} threads of "))
+            .task(threads.process_comm(process))
+            .words(&format!(
+                ", which usually come and go, were away at once for {:.0} ms from {:.3} s on; what ended that was not \
+                 recorded",
+                span.duration().as_millis_f64(),
+                span.start.as_secs_f64(),
+            )),
     })
 }
 
@@ -135,7 +137,7 @@ mod tests {
 
     fn told(command: &[&str], long: u64) -> Option<String> {
         let capture = capture(command, long);
-        hint(&script::model(&capture), &options()).map(|hint| hint.missing)
+        hint(&script::model(&capture), &options()).map(|hint| hint.missing.to_string())
     }
 
     #[test]
