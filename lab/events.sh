@@ -10,6 +10,8 @@ cpu_events=(-e cpu-clock/freq=99/)
 # stay.
 contention_events=(-e lock:contention_begin --filter 'flags != 1' -e lock:contention_end)
 mmap_lock_events=(-e mmap_lock:mmap_lock_acquire_returned -e mmap_lock:mmap_lock_released)
+# Without callchains: one for each page fault of the machine.
+resident_events=(-e kmem:rss_stat/call-graph=no/)
 signal_events=(-e signal:signal_generate -e signal:signal_deliver)
 vmscan_events=(-e 'vmscan:mm_vmscan_direct_reclaim_*' -e 'vmscan:mm_vmscan_memcg_reclaim_*')
 journal_events=(-e jbd2:jbd2_start_commit -e jbd2:jbd2_end_commit)

@@ -34,6 +34,9 @@ all_build_ids=(--buildid-all)
 mmap_build_ids=(--buildid-mmap)
 
 record_hashmap_resize() { record_whole strong_events hashmap-resize; }
+events_with_resident=("${strong_events[@]}" "${resident_events[@]}")
+
+record_resident_step() { record_whole events_with_resident resident-step 3; }
 record_populate() { record_whole proven_events populate 3; }
 record_futex_convoy() { record_whole strong_events futex-convoy; }
 record_munmap_large() { record_whole strong_events munmap-large 12; }

@@ -38,6 +38,16 @@ pub fn rename(name: &CStr) {
     note!("renamed {}", name.to_string_lossy());
 }
 
+/// This process's `/proc/self/smaps_rollup`, in bytes, of the lines that begin so.
+pub fn resident<const LINES: usize>(names: [&str; LINES]) -> [u64; LINES] {
+    let text = std::fs::read_to_string("/proc/self/smaps_rollup").expect("the kernel has it");
+    names.map(|name| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name)).expect("a known line");
+        let kilobytes = line.trim().trim_end_matches(" kB");
+        kilobytes.parse::<u64>().expect("a number") << 10
+    })
+}
+
 /// A main thread has nothing to do while the other threads work. It waits for the whole of the
 /// capture: to wait for the freeze only would make it look like one more victim.
 pub fn rest_forever() -> ! {

@@ -14,11 +14,12 @@ use crate::options::Options;
 use crate::profile;
 use crate::records::{self, Records};
 use crate::remedies;
+use crate::resident::ResidentSizes;
 use crate::suspects::{self, Suspects};
 use crate::windows::{self, RawWindow};
 use crate::{
     chronic, family, fingerprint, heat, logged, lone, own_calls, proofs, rhythm, timeline, totals,
-    verdict, waits,
+    unseen, verdict, waits,
 };
 
 /// Analyses a capture.
@@ -76,12 +77,18 @@ fn of_events(model: &Model<'_>, options: &Options) -> (Findings, Vec<RawWindow>)
         .map(|(index, _)| index);
     let raw = worst.map(|index| &raws[index]);
     let spans: Vec<Span> = raws.iter().map(|raw| raw.span).collect();
+    let unseen = match worst {
+        None if can_deny(capture) => family::hint(model).or_else(|| unseen::hint(model, options)),
+        _ => None,
+    };
+    let can_deny = can_deny(capture) && unseen.is_none();
     let suspects = match worst {
         Some(index) => suspects::examine(model, &raws[index], &windows[index]),
         None if no_scheduler => suspects::nothing_to_judge_by(capture),
         None => Suspects {
-            cannot_tell: family::hint(model)
-                .into_iter()
+            cannot_tell: unseen
+                .iter()
+                .cloned()
                 .chain(lone::hint(model))
                 .chain(suspects::not_judged(model))
                 .collect(),
@@ -94,7 +101,7 @@ fn of_events(model: &Model<'_>, options: &Options) -> (Findings, Vec<RawWindow>)
     let findings = Findings {
         capture: summary(capture),
         verdict: Verdict {
-            outcome: outcome(worst.map(|index| &windows[index]), can_deny(capture)),
+            outcome: outcome(worst.map(|index| &windows[index]), can_deny),
             window: worst,
             fingerprint: worst.map(|index| fingerprint::of(&windows[index], &wait_sites)),
             remedies: worst
@@ -116,7 +123,7 @@ fn of_events(model: &Model<'_>, options: &Options) -> (Findings, Vec<RawWindow>)
         }),
         wait_sites,
         contention: chronic::find(model, options, &raws),
-        memory_events: memory::events(capture, &model.brackets, &spans),
+        memory_events: memory::events(capture, &model.brackets, &model.resident, &spans),
         off_cpu: timeline::off_cpu(model, raw),
         windows,
     };
@@ -148,6 +155,7 @@ fn details(
             off_cpu: timeline::off_cpu_in(model, raw, before),
         }),
         proofs: proofs::of(model, raw, window),
+        resident: model.resident.lines(raw.process),
     }
 }
 
@@ -205,7 +213,12 @@ fn of_profile(capture: &Capture, options: &Options) -> Findings {
         windows,
         wait_sites: profile.sites,
         contention: None,
-        memory_events: memory::events(capture, &Brackets::new(capture), &[]),
+        memory_events: memory::events(
+            capture,
+            &Brackets::new(capture),
+            &ResidentSizes::new(capture),
+            &[],
+        ),
         timeline: None,
         off_cpu: profile.off_cpu,
         details: Details::default(),

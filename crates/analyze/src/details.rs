@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use coldcase_ingest::capture::{Nanos, Sentence, Span, Timestamp};
+use coldcase_ingest::capture::{Nanos, ResidentPart, Sentence, Span, Timestamp};
 
 use crate::findings::{FoldedStack, FrameView, ThreadName};
 
@@ -23,6 +23,8 @@ pub struct Details {
     pub off_cpu_before: Option<Before>,
     /// The events that the worst window's figures come from, in order of time.
     pub proofs: Vec<Proof>,
+    /// The process's resident size over all of the capture, a line for each part that is known.
+    pub resident: Vec<ResidentLine>,
 }
 
 /// One wait that can be looked into.
@@ -68,6 +70,16 @@ pub struct Heat {
     pub column: usize,
     /// Per bin, blocked time summed over threads: divided by [`bin`](Self::bin) it is a number of threads.
     pub blocked: Vec<Nanos>,
+}
+
+/// One part of a resident size over time.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ResidentLine {
+    /// Which part.
+    pub part: ResidentPart,
+    /// From when on it had how many bytes, in order of time; changes below a thousandth of the largest are left
+    /// out. Before the first, it is not known.
+    pub steps: Vec<(Timestamp, u64)>,
 }
 
 /// What came before a freeze, to compare it with.

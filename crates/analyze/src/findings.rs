@@ -350,6 +350,8 @@ pub struct MemoryEvent {
     pub flags: Vec<String>,
     /// How much of it lies inside freeze windows.
     pub overlap: Nanos,
+    /// By how many bytes it changed what is resident of its process; `None` if unknown.
+    pub resident_step: Option<i64>,
 }
 
 /// Waited time that ended at one activity.

@@ -4,22 +4,28 @@ use std::cell::OnceCell;
 
 use coldcase_ingest::capture::{Nanos, ThreadId};
 
-use crate::findings::Cause;
+use crate::findings::{Cause, Operation};
 use crate::model::Model;
+use crate::operation::is_memory;
 use crate::rules::WaitKind;
-use crate::thread_state::{Doing, WaitId};
+use crate::thread_state::{Doing, Wait, WaitId};
 
 /// How long a thread usually stays off its CPU.
 pub(crate) struct Habits<'m, 'a> {
     model: &'m Model<'a>,
     thread: ThreadId,
     /// Put together when it is first asked for, as for most threads it never is.
-    lengths: OnceCell<Lengths>,
+    times: OnceCell<Times>,
     born_here: bool,
 }
 
-/// Lengths of a thread's waits by what they are for, each sorted; `None` holds all of them, rest included.
-type Lengths = Vec<(Option<Cause>, Vec<u64>)>;
+/// How long a thread was away.
+struct Times {
+    /// Lengths of its waits by what they are for, each sorted; `None` holds all of them, rest included.
+    lengths: Vec<(Option<Cause>, Vec<u64>)>,
+    /// Where its comings were not recorded: from one leaving to the next, sorted. It was away for that long at most.
+    rounds: Vec<u64>,
+}
 
 /// So many waits make a habit.
 pub(crate) const HABIT: usize = 8;
@@ -35,12 +41,13 @@ impl<'m, 'a> Habits<'m, 'a> {
     pub fn new(model: &'m Model<'a>, thread: ThreadId) -> Self {
         let born = model.capture.threads.get(thread).born;
         let born_here = born.is_some_and(|born| model.span.contains(born));
-        Self { model, thread, lengths: OnceCell::new(), born_here }
+        Self { model, thread, times: OnceCell::new(), born_here }
     }
 
-    fn collect(&self) -> Lengths {
+    fn collect(&self) -> Times {
         let model = self.model;
-        let mut lengths = Lengths::new();
+        let mut lengths: Vec<(Option<Cause>, Vec<u64>)> = Vec::new();
+        let mut rounds = Vec::new();
         let mut add = |key, length| match lengths.iter_mut().find(|(known, _)| *known == key) {
             Some((_, list)) => list.push(length),
             None => lengths.push((key, vec![length])),
@@ -48,7 +55,7 @@ impl<'m, 'a> Habits<'m, 'a> {
         for slice in model.states.of(self.thread) {
             let length = slice.span.duration().0;
             match slice.doing {
-                Doing::Running => {}
+                Doing::Running => rounds.push(length),
                 Doing::Runnable(_) => add(Some(Cause::CpuStarvation), length),
                 Doing::Blocked(id) => {
                     let length = match model.series.of_known_lock(id) {
@@ -66,12 +73,20 @@ impl<'m, 'a> Habits<'m, 'a> {
         for (_, list) in &mut lengths {
             list.sort_unstable();
         }
-        lengths
+        if model.states.comings_recorded {
+            rounds.clear();
+        }
+        rounds.sort_unstable();
+        Times { lengths, rounds }
+    }
+
+    fn times(&self) -> &Times {
+        self.times.get_or_init(|| self.collect())
     }
 
     fn lengths(&self, key: Option<Cause>) -> &[u64] {
-        self.lengths
-            .get_or_init(|| self.collect())
+        self.times()
+            .lengths
             .iter()
             .find(|(known, _)| *known == key)
             .map_or(&[], |(_, list)| list.as_slice())
@@ -123,7 +138,16 @@ impl<'m, 'a> Habits<'m, 'a> {
                 !self.born_here && self.stands_out(length, Some(cause)) != Some(false)
             }
             Cause::Futex if known_lock => self.stands_out(length, Some(cause)) != Some(false),
-            Cause::Futex => !self.born_here && self.stands_out(length, None) == Some(true),
+            Cause::Futex => {
+                let behind_a_call = || {
+                    let rounds = &self.times().rounds;
+                    let unheard_of = length.0 >= usual(rounds).saturating_mul(FACTOR);
+                    rounds.len() >= HABIT
+                        && unheard_of
+                        && wait.is_some_and(|wait| is_behind_a_call(model, wait))
+                };
+                !self.born_here && (self.stands_out(length, None) == Some(true) || behind_a_call())
+            }
             Cause::CpuStarvation => {
                 !self.born_here
                     && length >= LONG_FOR_A_CPU
@@ -132,6 +156,18 @@ impl<'m, 'a> Habits<'m, 'a> {
             Cause::MemorySyscall | Cause::Unknown => false,
         }
     }
+}
+
+/// Whether a thread of the same process stood in a memory call of its own for most of a wait.
+fn is_behind_a_call(model: &Model<'_>, wait: &Wait) -> bool {
+    let process = model.capture.threads.get(wait.thread).process;
+    let others = model.capture.threads.process(process).threads.iter();
+    let mut calls = others.flat_map(|&other| model.brackets.of(other));
+    calls.any(|call| {
+        is_memory(Operation::Syscall(call.syscall))
+            && call.duration().is_some()
+            && call.span(model.span).overlap(wait.span).share_of(wait.span.duration()) > 0.5
+    })
 }
 
 /// On a busy machine a thread waits tens of milliseconds for a CPU as a matter of course.

@@ -24,7 +24,7 @@ fn count(capture: &Capture, span: Span) -> u64 {
     losses.fold(0, |sum, loss| sum.saturating_add(loss.count))
 }
 
-/// Scheduler events, calls and samples in a span.
+/// Events in a span.
 fn recorded(capture: &Capture, span: Span) -> usize {
     fn inside<T>(rows: &[T], span: Span, time: impl Fn(&T) -> Timestamp) -> usize {
         let before = |end| rows.partition_point(|row| time(row) < end);
@@ -37,6 +37,7 @@ fn recorded(capture: &Capture, span: Span) -> usize {
         + inside(&capture.syscalls, span, |row| row.time)
         + inside(&capture.samples, span, |row| row.time)
         + inside(&capture.activities, span, |row| row.time)
+        + inside(&capture.resident, span, |row| row.time)
 }
 
 #[cfg(test)]

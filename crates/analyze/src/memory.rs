@@ -6,13 +6,19 @@ use rustc_hash::FxHashMap;
 use crate::brackets::{Bracket, Brackets};
 use crate::findings::{MemoryEvent, Operation};
 use crate::operation::is_memory;
+use crate::resident::ResidentSizes;
 use crate::view::thread_name;
 
 /// So many are kept, the largest first: the rest is the daily bread of an allocator.
 const KEPT: usize = 200;
 
 /// The memory calls of a capture, the largest first; `windows` are the freezes that they may overlap.
-pub(crate) fn events(capture: &Capture, brackets: &Brackets, windows: &[Span]) -> Vec<MemoryEvent> {
+pub(crate) fn events(
+    capture: &Capture,
+    brackets: &Brackets,
+    resident: &ResidentSizes,
+    windows: &[Span],
+) -> Vec<MemoryEvent> {
     let whole = capture.whole();
     let sizes = BrkSizes::new(capture, brackets);
     let memory = brackets.iter().filter(|bracket| is_listed(bracket.syscall));
@@ -27,6 +33,7 @@ pub(crate) fn events(capture: &Capture, brackets: &Brackets, windows: &[Span]) -
                 bytes: bytes(bracket, &sizes),
                 flags: flags(bracket),
                 overlap: windows.iter().map(|window| window.overlap(span)).sum::<Nanos>(),
+                resident_step: resident.step(capture, bracket),
             }
         })
         .collect();

@@ -12,6 +12,7 @@ use crate::holds::Holds;
 use crate::memory::BrkSizes;
 use crate::mm::AddressSpaces;
 use crate::network;
+use crate::resident::ResidentSizes;
 use crate::rules::Rules;
 use crate::series::Series;
 use crate::sightings::Sightings;
@@ -29,6 +30,7 @@ pub(crate) struct Model<'a> {
     pub series: Series,
     pub holds: Holds,
     pub brk: BrkSizes,
+    pub resident: ResidentSizes,
     /// Asked for by few captures.
     sightings: OnceCell<Sightings>,
     load: OnceCell<Load>,
@@ -48,9 +50,22 @@ impl<'a> Model<'a> {
         let series = Series::new(capture, &states, &mut sites);
         let holds = Holds::new(capture, &states, &sites, &brackets, &spaces);
         let brk = BrkSizes::new(capture, &brackets);
+        let resident = ResidentSizes::new(capture);
         let span = capture.whole();
         let (sightings, load) = (OnceCell::new(), OnceCell::new());
-        Self { capture, span, states, brackets, sites, series, holds, brk, sightings, load }
+        Self {
+            capture,
+            span,
+            states,
+            brackets,
+            sites,
+            series,
+            holds,
+            brk,
+            resident,
+            sightings,
+            load,
+        }
     }
 
     /// How many CPUs were busy, and when.

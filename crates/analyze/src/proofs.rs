@@ -88,7 +88,12 @@ fn call(model: &Model<'_>, window: &Window) -> Vec<Proof> {
     let began = proof("enter", start, format!("it enters {}{size}", syscall.name()));
     let ended = entered.exit.and_then(|time| {
         let result = entered.result.map_or(String::new(), |result| format!(", result {result:#x}"));
-        proof("exit", time, format!("it comes back{result}"))
+        let step = model.resident.step(model.capture, entered);
+        let step = step.filter(|&step| step != 0).map_or_else(String::new, |step| {
+            let way = if step > 0 { "more" } else { "fewer" };
+            format!("; {} bytes {way} are resident than before", step.unsigned_abs())
+        });
+        proof("exit", time, format!("it comes back{result}{step}"))
     });
     began.into_iter().chain(ended).collect()
 }

@@ -102,7 +102,8 @@ impl Redaction {
     }
 
     fn details(&mut self, details: &mut Details) {
-        let Details { waits, stacks, heat: _, off_cpu_all, off_cpu_before, proofs } = details;
+        let Details { waits, stacks, heat: _, off_cpu_all, off_cpu_before, proofs, resident: _ } =
+            details;
         for wait in waits {
             let WaitView {
                 waker,

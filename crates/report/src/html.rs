@@ -35,7 +35,7 @@ const SCRIPT: &str = concat!(
     "})();\n",
 );
 /// Of the script; a test says the right one after a change.
-const SCRIPT_HASH: &str = "sha256-Z6m3Xo+eyFJJ2KFzH5ft1f5IiSPlgIPOSKxswZFC/FQ=";
+const SCRIPT_HASH: &str = "sha256-K+EOmgmWwS6offU65qIHLFxMMqRAgDNWsbRjsBgEUkc=";
 
 /// As wide as the page's column, so that a text of 12 is 12 pixels high there.
 const TIMELINE: timeline::Size =

@@ -156,10 +156,13 @@ fn memory_title(document: &Document) -> &'static str {
 }
 
 fn memory(page: &mut String, document: &Document) {
-    let columns = ["Call", "Who", "Size", "Bytes", "Began", "Took", "In a freeze"];
-    let align = ["---", "---", "---:", "---:", "---:", "---:", "---:"];
-    table(page, None, &columns, &align, &document.memory, |line: &MemoryLine| {
-        vec![
+    let columns = ["Call", "Who", "Size", "Bytes", "Began", "Took", "In a freeze", "Resident"];
+    let align = ["---", "---", "---:", "---:", "---:", "---:", "---:", "---:"];
+    // What is known of no call is no column.
+    let count = if document.memory_steps { columns.len() } else { columns.len() - 1 };
+    let (columns, align) = (&columns[..count], &align[..count]);
+    table(page, None, columns, align, &document.memory, |line: &MemoryLine| {
+        let mut cells = vec![
             escape(&format!("{} {}", line.operation, line.flags)).trim_end().to_owned(),
             escape(&line.who),
             line.size.clone(),
@@ -167,7 +170,10 @@ fn memory(page: &mut String, document: &Document) {
             line.when.clone(),
             line.duration.clone(),
             line.overlap.clone(),
-        ]
+            line.resident.clone(),
+        ];
+        cells.truncate(count);
+        cells
     });
 }
 

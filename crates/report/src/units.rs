@@ -52,6 +52,23 @@ pub(crate) fn size(bytes: u64) -> String {
     scaled(bytes, &units).unwrap_or_else(|| format!("{bytes} bytes"))
 }
 
+/// A round size on a scale: `5 GB`, `500 MB`, `2.5 GB`.
+pub(crate) fn round_size(bytes: u64) -> String {
+    let units = [(1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB"), (1.0, "bytes")];
+    let unit = units.into_iter().find(|(size, _)| bytes as f64 >= *size).unwrap_or((1.0, "bytes"));
+    format!("{} {}", bytes as f64 / unit.0, unit.1)
+}
+
+/// `+3.36 GB`, `−200 MB`, `0`: how a size changed.
+pub(crate) fn change(bytes: i64) -> String {
+    let sign = match bytes {
+        0 => return "0".to_owned(),
+        1.. => "+",
+        _ => "−",
+    };
+    format!("{sign}{}", size(bytes.unsigned_abs()))
+}
+
 /// `3.13 GiB`: binary units, as kernels and `free -h` count.
 pub(crate) fn binary_size(bytes: u64) -> String {
     let kib = 1024_f64;

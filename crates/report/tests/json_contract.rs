@@ -80,6 +80,7 @@ fn every_promised_key_is_there_whatever_was_found() {
             "bytes",
             "flags",
             "overlap_ms",
+            "rss_step_bytes",
         ];
         for row in report["memory_events"].as_array().unwrap() {
             assert_keys(row, &event);

@@ -22,6 +22,7 @@ mod page_fault_io;
 mod populate;
 mod position_lock;
 mod ptrace_stop;
+mod resident_step;
 mod sigstop;
 mod slow_backend;
 mod smaps_reader;
@@ -62,6 +63,7 @@ const ALL: &[Scenario] = &[
     Scenario { name: "page-fault-io", arguments: "FOLDER MAJOR:MINOR CGROUP", what: "page faults wait for a throttled disk", run: page_fault_io::run },
     Scenario { name: "position-lock", arguments: "FOLDER [GIB]", what: "a long read() of a shared open file", run: position_lock::run },
     Scenario { name: "ptrace-stop", arguments: "", what: "a debugger attaches, later detaches", run: ptrace_stop::run },
+    Scenario { name: "resident-step", arguments: "[GIB]", what: "madvise(MADV_POPULATE_WRITE), later munmap", run: resident_step::run },
     Scenario { name: "slow-backend", arguments: "", what: "a backend process answers late", run: slow_backend::run },
     Scenario { name: "swap-in", arguments: "MAJOR:MINOR CGROUP MEMORY-CGROUP", what: "page faults wait for a throttled swap device", run: swap_in::run },
     Scenario { name: "two-freezes", arguments: "[GIB]", what: "munmap, later a std Mutex is kept", run: two_freezes::run },

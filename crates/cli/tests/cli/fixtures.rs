@@ -48,6 +48,7 @@ fixtures! {
     postgresql_table_lock
     ptrace_stop
     python_interpreter_lock
+    resident_step
     sigstop
     slow_backend
     smaps_reader

@@ -306,6 +306,27 @@ fn a_format_that_is_insisted_on_is_used() {
     assert_eq!(code(&run("folded")), 0);
 }
 
+/// The program mapped 256 MiB with MAP_POPULATE (fixtures/formats/strace/program.c); the counts are those of grep.
+#[test]
+fn a_log_with_times_of_day_is_read_and_one_with_steps_refused() {
+    let found = report(&["strace/tt.log.zst"], &[]);
+    let largest = &found["memory_events"][0];
+    assert_eq!(
+        (largest["operation"].as_str(), largest["bytes"].as_u64()),
+        (Some("mmap"), Some(256 << 20))
+    );
+    assert_eq!(largest["duration_ms"], 116.896);
+    assert_eq!(
+        (&found["capture"]["events"]["strace:mmap"], &found["capture"]["events"]["strace:munmap"]),
+        (&51.into(), &42.into())
+    );
+    let folder = folder();
+    let path = fixture("formats/strace/r.log.zst");
+    let output = coldcase(folder.path()).arg("report").arg(path).output().unwrap();
+    assert_eq!(code(&output), 3);
+    assert!(stderr(&output).contains("the times are those of strace -r"), "{}", stderr(&output));
+}
+
 #[test]
 fn a_trace_dat_is_named_with_the_command_that_converts_it() {
     let folder = folder();

@@ -55,7 +55,7 @@ pub(super) fn holds(rows: &[HoldRow]) -> Table<'_> {
         .integer("duration_ns", |row| Some(length(row.span.duration())))
         .flag("open_begin", |row| row.open_start)
         .text("lock", |row| row.lock.map(Cause::word))
-        .integer("lock_process_id", |row| row.process.map(|process| process.0))
+        .integer("lock_process_id", |row| row.process.map(|process| process.index() as u64))
         .text("lock_address", |row| row.address.map(address))
         .text("lock_mode", |row| row.mode.map(LockMode::word))
         .text("evidence", |row| Some(row.evidence))

@@ -43,8 +43,8 @@ fn length(time: Nanos) -> u64 {
     time.0
 }
 
-fn thread(id: ThreadId) -> u32 {
-    id.0
+fn thread(id: ThreadId) -> u64 {
+    id.index() as u64
 }
 
 /// Addresses are text: no tool shows a number of this size as an address.

@@ -10,7 +10,7 @@ pub(super) fn threads(rows: &[ThreadRow]) -> Table<'_> {
         .numbered("thread_id")
         .integer("tid", |row| row.tid)
         .text("comm", |row| Some(&row.comm))
-        .integer("process_id", |row| Some(row.process.0))
+        .integer("process_id", |row| Some(row.process.index() as u64))
         .integer("pid", |row| row.pid)
         .text("process_comm", |row| Some(&row.process_comm))
         .flag("kernel", |row| row.kernel)

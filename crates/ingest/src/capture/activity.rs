@@ -48,8 +48,6 @@ pub enum ActivityKind {
     SignalGenerate,
     /// `signal:signal_deliver`; value: the signal's number.
     SignalDeliver,
-    /// `kmem:rss_stat`; value: bytes.
-    RssStat,
     /// `oom:*`.
     Oom,
 }

@@ -14,6 +14,7 @@ mod losses;
 mod modules;
 mod origin;
 mod profile;
+mod resident;
 mod sched;
 mod sentence;
 mod stacks;
@@ -30,6 +31,7 @@ pub use losses::{Loss, LossKind};
 pub use modules::{BuildId, MadeCode, Module, ModuleKind, ModuleTable};
 pub use origin::{Clock, Format, Origin, WallClock};
 pub use profile::{ProfileRow, ProfileWaker};
+pub use resident::{ResidentPart, ResidentSize};
 pub use sched::{Context, Sample, Switch, TaskState, Wakeup, WakeupKind};
 pub use sentence::{NameKind, Sentence};
 pub use stacks::StackTable;
@@ -70,6 +72,8 @@ pub struct Capture {
     pub samples: Vec<Sample>,
     /// Everything else that a suspect looks at: reclaim, compaction, block I/O, signals, faults.
     pub activities: Vec<Activity>,
+    /// Changes of resident sizes.
+    pub resident: Vec<ResidentSize>,
     /// Sums of off-CPU time by stack, from formats that know no times of single waits.
     pub profile: Vec<ProfileRow>,
     /// The stretches of time that the profile's rows are sums of, in order and without overlaps, also those without rows;
@@ -113,6 +117,7 @@ impl Capture {
         self.syscalls.sort_by_key(|row| row.time);
         self.samples.sort_by_key(|row| row.time);
         self.activities.sort_by_key(|row| row.time);
+        self.resident.sort_by_key(|row| row.time);
     }
 
     /// From the first to the last event; empty for a profile without times.

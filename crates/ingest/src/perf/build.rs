@@ -7,8 +7,8 @@ use super::space::{MARKER_USER, Spaces};
 use super::unwind::Unwinder;
 use crate::capture::{
     Activity, BuildId, Capture, LockContention, Loss, LossKind, MmapLock, Module, ModuleKind,
-    Sample, Span, StackId, Switch, SyscallEvent, SyscallPhase, TaskState, ThreadId, Timestamp,
-    Wakeup,
+    ResidentSize, Sample, Span, StackId, Switch, SyscallEvent, SyscallPhase, TaskState, ThreadId,
+    Timestamp, Wakeup,
 };
 
 /// What events refer to, filled while decoding.
@@ -137,6 +137,10 @@ impl Builder {
                 capture.syscalls.push(SyscallEvent { time, thread, syscall, phase, stack });
             }
             Body::Sample => capture.samples.push(Sample { time, cpu, thread, stack }),
+            Body::Resident { space, own, part, bytes } => {
+                let size = ResidentSize { time, thread, space, own, part, bytes };
+                capture.resident.push(size);
+            }
             Body::Activity { kind, phase, value } => {
                 capture.activities.push(Activity { time, thread, kind, phase, value, stack });
             }

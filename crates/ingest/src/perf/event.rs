@@ -2,8 +2,8 @@
 
 use super::chains::ChainId;
 use crate::capture::{
-    ActivityKind, ContentionPhase, Context, MadeCode, MmapLockPhase, Phase, Syscall, TaskState,
-    WakeupKind,
+    ActivityKind, ContentionPhase, Context, MadeCode, MmapLockPhase, Phase, ResidentPart, Syscall,
+    TaskState, WakeupKind,
 };
 
 /// A decoded record.
@@ -78,6 +78,12 @@ pub(super) enum Body {
         kind: ActivityKind,
         phase: Phase,
         value: u64,
+    },
+    Resident {
+        space: u32,
+        own: bool,
+        part: ResidentPart,
+        bytes: u64,
     },
     /// Forked by `sched_process_fork`, which does not say into which process.
     Forked {

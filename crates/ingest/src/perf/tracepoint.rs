@@ -4,7 +4,7 @@ use super::event::{Body, NameId, Task};
 use super::format::{EventFormat, Field};
 use crate::capture::{
     ActivityKind, ContentionFlags, ContentionPhase, Context, Meaning, MmapLockPhase, Phase,
-    Syscall, TaskState, WakeupKind,
+    ResidentPart, Syscall, TaskState, WakeupKind,
 };
 
 /// How one tracepoint is decoded: the fields that it needs, found once.
@@ -28,6 +28,7 @@ enum Kind {
     SyscallExit(Syscall),
     Activity(ActivityKind, Phase),
     Signal,
+    Resident,
     Fork,
     Exit,
 }
@@ -110,6 +111,12 @@ impl Tracepoint {
                 let value = target << 32 | signal & 0xffff_ffff;
                 Body::Activity { kind: ActivityKind::SignalGenerate, phase: Phase::Moment, value }
             }
+            Kind::Resident => Body::Resident {
+                space: u32::try_from(self.number(raw, 0)?).ok()?,
+                own: self.number(raw, 1)? != 0,
+                part: ResidentPart::from_number(self.number(raw, 2)?)?,
+                bytes: u64::try_from(self.number(raw, 3)?.cast_signed()).unwrap_or(0),
+            },
             Kind::Fork => Body::Forked { child: self.task(raw, 0, sink)? },
             Kind::Exit => Body::Ended,
         })
@@ -231,7 +238,7 @@ fn plan(system: &str, format: &EventFormat) -> Option<Plan> {
             activity(ActivityKind::SignalDeliver, Phase::Moment, &["sig"], Meaning::Signals)
         }
         ("kmem", "rss_stat") => {
-            activity(ActivityKind::RssStat, Phase::Moment, &["size"], Meaning::RssStat)
+            of(Kind::Resident, &["mm_id", "curr", "member", "size"], Meaning::RssStat)
         }
         ("oom", _) => activity(ActivityKind::Oom, Phase::Moment, &[], Meaning::Oom),
         ("syscalls", name) => syscall_plan(name, format),

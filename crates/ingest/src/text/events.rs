@@ -5,8 +5,8 @@ use super::fields;
 use super::number;
 use crate::capture::{
     Activity, ActivityKind, ContentionFlags, ContentionPhase, LockContention, Meaning, MmapLock,
-    MmapLockPhase, Phase, Sample, Switch, Syscall, SyscallEvent, SyscallPhase, TaskState, Wakeup,
-    WakeupKind,
+    MmapLockPhase, Phase, ResidentPart, ResidentSize, Sample, Switch, Syscall, SyscallEvent,
+    SyscallPhase, TaskState, Wakeup, WakeupKind,
 };
 
 /// What an event is to the analysis, by its name without its system; `None` if it is only counted.
@@ -52,6 +52,7 @@ pub(super) fn add(out: &mut Builder<'_>, name: &[u8], text: &[u8], at: Moment) -
         }
         b"sched_process_exit" => out.capture.threads.exit(at.thread, at.time),
         b"contention_begin" | b"contention_end" => contention(out, name, text, at)?,
+        b"rss_stat" => resident(out, text, at)?,
         _ if name.starts_with(b"mmap_lock_") => mmap_lock(out, name, text, at)?,
         _ => match syscall(name) {
             Some((syscall, enters)) => call(out, syscall, enters, text, at)?,
@@ -229,10 +230,6 @@ fn other(out: &mut Builder<'_>, name: &[u8], text: &[u8], at: Moment) -> Option<
             let signal = number::decimal(fields::value(text, b"sig=")?)?;
             (ActivityKind::SignalDeliver, Phase::Moment, signal)
         }
-        b"rss_stat" => {
-            let size = fields::value(text, b"size=")?;
-            (ActivityKind::RssStat, Phase::Moment, number::decimal(size.strip_suffix(b"B")?)?)
-        }
         _ => {
             let (kind, phase, key) = activity(name)?;
             let value = match kind {
@@ -245,6 +242,24 @@ fn other(out: &mut Builder<'_>, name: &[u8], text: &[u8], at: Moment) -> Option<
     };
     let Moment { time, thread, stack, .. } = at;
     out.capture.activities.push(Activity { time, thread, kind, phase, value, stack });
+    Some(())
+}
+
+/// `mm_id=1 curr=1 type=MM_ANONPAGES size=4096B`; `member=1` before Linux 5.12.
+fn resident(out: &mut Builder<'_>, text: &[u8], at: Moment) -> Option<()> {
+    let space = number::decimal(fields::value(text, b"mm_id=")?)?;
+    let part = fields::value(text, b"type=").or_else(|| fields::value(text, b"member="))?;
+    let bytes = fields::value(text, b"size=")?.strip_suffix(b"B")?;
+    // The sum of counters that are kept for each CPU can be negative for a moment.
+    let bytes = if bytes.starts_with(b"-") { 0 } else { number::decimal(bytes)? };
+    out.capture.resident.push(ResidentSize {
+        time: at.time,
+        thread: at.thread,
+        space: u32::try_from(space).ok()?,
+        own: fields::value(text, b"curr=")? != b"0",
+        part: ResidentPart::from_text(part)?,
+        bytes,
+    });
     Some(())
 }
 
@@ -301,6 +316,24 @@ mod tests {
             matches!(phases[0], ContentionPhase::Begin(flags) if flags.spin && flags.write && !flags.read)
         );
         assert!(out.capture.mmap_locks[0].write);
+    }
+
+    #[test]
+    fn resident_sizes_are_read_as_old_and_new_kernels_print_them() {
+        let mut out = Builder::new(Format::PerfScript);
+        for text in [
+            &b"mm_id=4066846168 curr=1 type=MM_SHMEMPAGES size=4096B"[..],
+            b"mm_id=4066846168 curr=0 member=1 size=-8192B",
+        ] {
+            add_one(&mut out, b"rss_stat", text).unwrap();
+        }
+        let told = |row: &ResidentSize| (row.space, row.own, row.part, row.bytes);
+        let rows: Vec<_> = out.capture.resident.iter().map(told).collect();
+        let space = 4_066_846_168;
+        assert_eq!(rows[0], (space, true, ResidentPart::Shared, 4096));
+        assert_eq!(rows[1], (space, false, ResidentPart::Anonymous, 0));
+        let cut = b"mm_id=1 curr=1 type=MM_SHMEMPAGES size=40";
+        assert!(add_one(&mut out, b"rss_stat", cut).is_none());
     }
 
     #[test]

@@ -6,7 +6,7 @@ use coldcase_ingest::capture::{Nanos, Span};
 
 use super::scene::{Anchor, Area, Ink};
 use super::timeline::{self, Canvas, Size};
-use super::timeline_events;
+use super::{resident, timeline_events};
 use crate::words::{self, Kind};
 
 /// Height of the curve, in sizes of the text.
@@ -20,9 +20,12 @@ pub(crate) fn blocked(findings: &Findings, size: Size) -> Option<super::scene::S
     let mut canvas = Canvas::new(findings, timeline, size, timeline.whole);
     timeline_events::draw(&mut canvas);
     let top = canvas.y;
-    let (first, bottom) = (top + size.text * 1.9, top + size.text * (1.9 + TALL));
+    let first = top + resident::height(findings, size) + size.text * 2.6;
+    let bottom = first + size.text * TALL;
     timeline::shade(&mut canvas, timeline, top, bottom);
     timeline::grid(&mut canvas, first, bottom);
+    canvas.y = top + size.text * 1.4;
+    resident::draw(&mut canvas);
     let ceiling = Nanos(nice(most.share_of(heat.bin)) * heat.bin.0);
     threads(&mut canvas, first, bottom, ceiling.share_of(heat.bin));
     let ink = Ink::State(kind(findings));

@@ -8,6 +8,7 @@ pub(crate) mod font;
 pub(crate) mod heat;
 pub(crate) mod lanes;
 pub(crate) mod raster;
+pub(crate) mod resident;
 pub(crate) mod scene;
 pub(crate) mod sites;
 pub(crate) mod slide;

@@ -20,7 +20,7 @@ use super::axis::ticks;
 use super::font::{fit, width};
 use super::lanes::{Block, blocks};
 use super::scene::{Anchor, Area, Dust, Ink, Label, Scene};
-use super::timeline_events;
+use super::{resident, timeline_events};
 use crate::words::{self, Kind};
 use crate::{names, units};
 
@@ -87,12 +87,14 @@ pub(crate) fn origin(findings: &Findings, timeline: &Timeline) -> Timestamp {
 fn draw(canvas: &mut Canvas<'_>, timeline: &Timeline) {
     timeline_events::draw(canvas);
     let top = canvas.y;
-    canvas.y += canvas.size.text * 1.7;
-    let lanes_top = canvas.y;
+    let resident_top = top + canvas.size.text * 1.7;
+    let lanes_top = resident_top + resident::height(canvas.findings, canvas.size);
     let lanes = &timeline.lanes[..timeline.lanes.len().min(canvas.size.lanes)];
     let bottom = lanes_top + lanes_height(lanes, canvas.size);
     shade(canvas, timeline, top, bottom);
     grid(canvas, lanes_top, bottom);
+    canvas.y = resident_top;
+    resident::draw(canvas);
     draw_lanes(canvas, lanes, &timeline.lanes);
     windows(canvas, timeline, top, bottom);
     notes(canvas, timeline, &timeline.lanes[lanes.len()..]);

@@ -46,6 +46,8 @@ pub(crate) struct Document {
     pub of_the_freeze: bool,
     pub memory: Vec<MemoryLine>,
     pub memory_left: usize,
+    /// Whether it is known of some memory calls what they changed.
+    pub memory_steps: bool,
     pub ruled_out: Vec<Pair>,
     pub cannot_tell: Vec<Pair>,
     pub remedies: Vec<Pair>,
@@ -93,6 +95,7 @@ impl Document {
             of_the_freeze: worst.is_some(),
             memory,
             memory_left,
+            memory_steps: findings.memory_events.iter().any(|event| event.resident_step.is_some()),
             ruled_out: joined(pairs(&verdict.ruled_out, |row| {
                 (words::cause_label(row.cause), &row.finding)
             })),

@@ -67,6 +67,7 @@ pub(crate) struct MemoryLine {
     pub flags: String,
     pub duration: String,
     pub overlap: String,
+    pub resident: String,
     pub percent: f64,
 }
 
@@ -221,6 +222,7 @@ fn memory_line(
         } else {
             units::duration(event.overlap)
         },
+        resident: event.resident_step.map_or_else(unknown, units::change),
         percent: percent(Nanos(event.bytes.unwrap_or(0)), Nanos(largest.unwrap_or(0))),
     }
 }

@@ -11,17 +11,17 @@
 use std::collections::BTreeMap;
 use std::fmt::Write;
 
-use coldcase_analyze::details::{Details, WaitView};
+use coldcase_analyze::details::{Details, ResidentLine, WaitView};
 use coldcase_analyze::findings::{Findings, FrameView, Lane, Timeline};
 use coldcase_ingest::capture::{Nanos, Span, Timestamp};
 use serde::Serialize;
 
 use crate::chart::lanes::{Block, blocks};
 use crate::chart::svg::kind_class;
-use crate::chart::timeline_events;
+use crate::chart::{resident, timeline_events};
 use crate::document::frame_row;
-use crate::names;
 use crate::words::{self, Kind};
+use crate::{names, units};
 
 /// Most blocks, each some six bytes: that many show 200 threads over ten seconds in detail.
 const BLOCKS: usize = 80_000;
@@ -43,6 +43,7 @@ struct Data {
     windows: Vec<(u64, u64, String)>,
     operation: Option<(u64, u64, String)>,
     memory: Vec<(u64, u64, String)>,
+    resident: Option<Resident>,
     /// Classes of the kinds, and what a legend calls them.
     kinds: Vec<(&'static str, &'static str)>,
     groups: Vec<String>,
@@ -54,6 +55,25 @@ struct Data {
     /// User frames, kernel frames.
     stacks: Vec<(Vec<usize>, Vec<usize>)>,
     waits: Vec<Wait>,
+}
+
+/// Resident sizes over time.
+#[derive(Serialize)]
+struct Resident {
+    title: &'static str,
+    /// The size at the top of the scale, and what is written there.
+    top: u64,
+    label: String,
+    lines: Vec<ResidentPart>,
+}
+
+#[derive(Serialize)]
+struct ResidentPart {
+    name: &'static str,
+    /// The colour's name in the style sheet.
+    color: &'static str,
+    /// Each a moment and the size from then on.
+    steps: Vec<(u64, u64)>,
 }
 
 /// Lane, begin, end, site, stack, waker, its lane, its stack, how it ended.
@@ -96,6 +116,7 @@ pub(super) fn timeline(findings: &Findings) -> Option<String> {
         memory: timeline_events::memory_of(findings, timeline.whole)
             .map(|(span, label)| (micros(span.start), micros(span.end), label))
             .collect(),
+        resident: resident_sizes(findings, micros),
         kinds: Kind::ALL.map(|kind| (kind_class(kind), words::kind_label(kind))).to_vec(),
         groups,
         lanes: timeline
@@ -139,6 +160,21 @@ fn windows(
             (start, end, crate::chart::timeline::freeze_label(findings, window))
         })
         .collect()
+}
+
+fn resident_sizes(findings: &Findings, micros: impl Fn(Timestamp) -> u64) -> Option<Resident> {
+    let (lines, top) = resident::lines(findings)?;
+    let part = |line: &ResidentLine| ResidentPart {
+        name: words::resident_part(line.part),
+        color: resident::color_name(line.part),
+        steps: line.steps.iter().map(|&(time, bytes)| (micros(time), bytes)).collect(),
+    };
+    Some(Resident {
+        title: words::RESIDENT_ROW,
+        top,
+        label: units::round_size(top),
+        lines: lines.into_iter().map(part).collect(),
+    })
 }
 
 /// The headings of the lanes, one for each process and part in the freeze, and to which each lane belongs.

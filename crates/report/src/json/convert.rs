@@ -246,6 +246,7 @@ impl<'a> From<&'a from::MemoryEvent> for dto::MemoryEvent<'a> {
             bytes: event.bytes,
             flags: &event.flags,
             overlap_ms: millis(event.overlap),
+            rss_step_bytes: event.resident_step,
         }
     }
 }

@@ -218,4 +218,5 @@ pub(super) struct MemoryEvent<'a> {
     pub bytes: Option<u64>,
     pub flags: &'a [String],
     pub overlap_ms: f64,
+    pub rss_step_bytes: Option<i64>,
 }

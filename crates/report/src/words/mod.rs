@@ -19,9 +19,9 @@ pub(crate) use explain::{
     why_no_symbol,
 };
 pub(crate) use picture::{
-    FLAME_NOTE, HEAT_NOTE, HEAT_UNIT, KERNEL_FRAMES, MEMORY_ROW, OPERATION_ROW, SITES_NOTE,
-    THREADS_AXIS, USER_FRAMES, axis_caption, blocked_title, figure, flame_title, freeze_label,
-    heat_caption, heat_cell, heat_title, lanes_left_out, provenance, role_heading, sites_title,
-    timeline_title,
+    FLAME_NOTE, HEAT_NOTE, HEAT_UNIT, KERNEL_FRAMES, MEMORY_ROW, OPERATION_ROW, RESIDENT_ROW,
+    SITES_NOTE, THREADS_AXIS, USER_FRAMES, axis_caption, blocked_title, figure, flame_title,
+    freeze_label, heat_caption, heat_cell, heat_title, lanes_left_out, provenance, resident_part,
+    role_heading, sites_title, timeline_title,
 };
 pub(crate) use summary::{at_least, findings_summary, paragraph, process, when, window_summary};

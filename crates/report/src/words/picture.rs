@@ -2,13 +2,24 @@
 
 use coldcase_analyze::details::Figure;
 use coldcase_analyze::findings::{Findings, Freeze, Role};
-use coldcase_ingest::capture::{Nanos, Timestamp};
+use coldcase_ingest::capture::{Nanos, ResidentPart, Timestamp};
 
 use super::headline;
 use crate::{names, units};
 
 pub(crate) const OPERATION_ROW: &str = "Operation";
 pub(crate) const MEMORY_ROW: &str = "Memory calls";
+pub(crate) const RESIDENT_ROW: &str = "Resident size";
+
+/// A part of a resident size.
+pub(crate) fn resident_part(part: ResidentPart) -> &'static str {
+    match part {
+        ResidentPart::File => "files",
+        ResidentPart::Anonymous => "anonymous",
+        ResidentPart::Shared => "shared",
+        ResidentPart::Swap => "swapped out",
+    }
+}
 
 /// Above the lanes of a part in the freeze.
 pub(crate) fn role_heading(role: Role, grade_is_sure: bool, count: usize) -> String {
@@ -117,7 +128,12 @@ pub(crate) fn heat_caption(start: Timestamp) -> String {
 
 /// Above the curve of blocked threads.
 pub(crate) fn blocked_title(findings: &Findings) -> String {
-    format!("{}: blocked threads and memory calls", headline(findings))
+    let what = if findings.details.resident.is_empty() {
+        "blocked threads and memory calls"
+    } else {
+        "blocked threads, memory calls and resident size"
+    };
+    format!("{}: {what}", headline(findings))
 }
 
 /// To what an event belongs.

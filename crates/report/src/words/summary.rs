@@ -55,10 +55,11 @@ pub(crate) fn at_least(freeze: &Freeze) -> &'static str {
 
 fn no_freeze(findings: &Findings) -> String {
     if findings.verdict.outcome == Outcome::FreezeUnexplained {
-        return "This capture cannot tell whether anything froze: it does not show every switch of its threads, \
-                with the stack in which they left. Record sched:sched_switch and sched:sched_waking with \
-                callchains (perf record -a -g) next time."
-            .to_owned();
+        let missing = findings.verdict.cannot_tell.first();
+        let missing = missing.map_or_else(String::new, |row| {
+            format!(" It would take {}.", names::text(&row.missing))
+        });
+        return format!("This capture cannot tell whether anything froze.{missing}");
     }
     let covered = findings.capture.span.map_or_else(String::new, |span| {
         format!(" in the {} that this capture covers", units::duration(span.duration()))

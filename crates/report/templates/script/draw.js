@@ -1,6 +1,6 @@
 // Draws what a view of the timeline shows: only lanes on the screen, only blocks in the view.
 
-const ROW = 18, HEADING = 22, EVENT_ROW = 16, MEMORY = 2 * EVENT_ROW + 10, AXIS = 38;
+const ROW = 18, HEADING = 22, EVENT_ROW = 16, MEMORY = 2 * EVENT_ROW + 10, RESIDENT = 74, AXIS = 38;
 // Left of the lanes, for names; narrower on a phone.
 const gutterOf = (width) => clamp(width * 0.28, 84, 150);
 
@@ -21,9 +21,14 @@ function layOut(data, shown) {
   return { rows, height: top, rowOf: new Map(rows.filter((row) => row.lane).map((row) => [row.lane.index, row])) };
 }
 
-// The head above the lanes: the culprit's call, memory calls, the freezes' names and the axis.
+// The head above the lanes: the culprit's call, memory calls, resident sizes, the freezes' names and the axis.
 function headHeight(data) {
-  return (data.operation ? 24 : 0) + (data.memory.length ? MEMORY : 0) + AXIS;
+  return (data.operation ? 24 : 0) + (data.memory.length ? MEMORY : 0) + shadedHeight(data);
+}
+
+// The part of the head that the shade of a freeze covers.
+function shadedHeight(data) {
+  return (data.resident ? RESIDENT : 0) + AXIS;
 }
 
 // Heights differ too, for whoever cannot tell the colours.
@@ -46,7 +51,7 @@ function draw(pen, data, view, layout, colors, state) {
   pen.rect(gutter, 0, width - gutter, height);
   pen.clip();
   pen.fillStyle = colors.freeze;
-  for (const [start, end] of data.windows) pen.fillRect(x(start), head - AXIS, Math.max(1, (end - start) * scale), height);
+  for (const [start, end] of data.windows) pen.fillRect(x(start), head - shadedHeight(data), Math.max(1, (end - start) * scale), height);
   pen.restore();
   const step = roundStep((view.end - view.start) / Math.max(2, (width - gutter) / 110));
   const ticks = [];
@@ -111,8 +116,9 @@ function laneName(pen, name, room) {
 
 function drawHead(pen, data, view, { x, colors, width, height, head, gutter }) {
   pen.fillStyle = colors.paper;
-  pen.fillRect(0, 0, width, head - AXIS);
-  pen.fillRect(0, head - AXIS, gutter, AXIS);
+  const shaded = shadedHeight(data);
+  pen.fillRect(0, 0, width, head - shaded);
+  pen.fillRect(0, head - shaded, gutter, shaded);
   let top = 0;
   const bar = (start, end, y, tall, color) => {
     const left = Math.max(gutter, x(start));
@@ -161,6 +167,42 @@ function drawHead(pen, data, view, { x, colors, width, height, head, gutter }) {
     text(pen, label, (left + right) / 2, top + 9, right - left, colors.edge);
     pen.textAlign = "left";
   }
+  if (data.resident) drawResident(pen, data.resident, view, { x, colors, width, gutter }, top + 22, RESIDENT - 28);
+}
+
+// A step line for each part of the resident size, on one scale from 0.
+function drawResident(pen, { title, top: most, label, lines }, view, { x, colors, width, gutter }, top, tall) {
+  const y = (bytes) => top + tall * (1 - bytes / most);
+  text(pen, title, 0, top + 2, gutter - 60, colors.faint);
+  pen.textAlign = "right";
+  text(pen, label, gutter - 6, top + 2, 54, colors.faint);
+  text(pen, "0", gutter - 6, top + tall, 54, colors.faint);
+  pen.textAlign = "left";
+  pen.strokeStyle = colors.grid;
+  for (const at of [0, most]) {
+    pen.beginPath();
+    pen.moveTo(gutter, Math.round(y(at)) + 0.5);
+    pen.lineTo(width, Math.round(y(at)) + 0.5);
+    pen.stroke();
+  }
+  lines.forEach(({ name, color, steps }, index) => {
+    text(pen, name, 8, top + 16 + 13 * index, gutter - 62, colors.faint);
+    pen.fillStyle = pen.strokeStyle = colors[color];
+    pen.fillRect(0, top + 13 + 13 * index, 6, 6);
+    pen.lineWidth = 1.5;
+    pen.beginPath();
+    let drawn = false;
+    for (const [at, [start, bytes]] of steps.entries()) {
+      const end = at + 1 < steps.length ? steps[at + 1][0] : view.end;
+      if (end < view.start || start > view.end) continue;
+      const [left, right] = [Math.max(gutter, x(start)), Math.min(width, x(end))];
+      if (drawn) pen.lineTo(left, y(bytes)); else pen.moveTo(left, y(bytes));
+      pen.lineTo(right, y(bytes));
+      drawn = true;
+    }
+    pen.stroke();
+    pen.lineWidth = 1;
+  });
 }
 
 function text(pen, words, x, y, room, color) {

@@ -1,7 +1,7 @@
 //! What lies behind the incident: its waits, its events, blocked threads over time.
 
 use coldcase_analyze::details::*;
-use coldcase_ingest::capture::Nanos;
+use coldcase_ingest::capture::{Nanos, ResidentPart};
 
 use super::incident::{BYTES, culprit_thread, off_cpu, serve};
 use super::{at, kernel, ms, span, user};
@@ -17,7 +17,25 @@ pub fn details() -> Details {
         off_cpu_all: off_cpu(),
         off_cpu_before: Some(Before { length: ms(1_108), off_cpu: off_cpu().split_off(4) }),
         proofs: proofs(),
+        resident: resident(),
     }
+}
+
+/// Anonymous memory that steps up by the table's size, and files that hardly change.
+fn resident() -> Vec<ResidentLine> {
+    const BEFORE: u64 = 1_700_000_000;
+    vec![
+        ResidentLine { part: ResidentPart::File, steps: vec![(at(0), 9_000_000)] },
+        ResidentLine {
+            part: ResidentPart::Anonymous,
+            steps: vec![
+                (at(40), BEFORE),
+                (at(1_500), BEFORE + BYTES / 2),
+                (at(2_280), BEFORE + BYTES),
+                (at(2_771), BYTES),
+            ],
+        },
+    ]
 }
 
 fn wait(lane: usize, number: i32) -> WaitView {

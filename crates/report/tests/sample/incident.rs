@@ -296,10 +296,12 @@ fn memory_events() -> Vec<MemoryEvent> {
             bytes: Some(bytes),
             flags: Vec::new(),
             overlap: ms(overlap),
+            resident_step: None,
         };
     let mut first =
         event(culprit_thread(), Syscall::Mmap, BYTES, HOLD.0, HOLD.1 - HOLD.0, HOLD.1 - 1_108);
     first.flags = culprit().flags;
+    first.resident_step = i64::try_from(BYTES).ok();
     let mut last = event(thread(PID, 4711, "vaultdb"), Syscall::Brk, 135_168, 40, 0, 0);
     last.duration = None;
     vec![
