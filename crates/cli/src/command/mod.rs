@@ -6,3 +6,4 @@ pub mod inspect;
 mod inspect_names;
 pub mod report;
 pub mod unredact;
+pub mod trap;

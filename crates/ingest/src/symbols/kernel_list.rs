@@ -33,7 +33,7 @@ enum Check {
     Found,
 }
 
-/// The first list that fits: the one given, then those in the folders, then perf's copy, then the running
+/// The first list that fits: the one given, then the bundle's, then those in the folders, then perf's copy, then the running
 /// kernel's own.
 pub(super) fn choose(
     capture: &Capture,
@@ -51,6 +51,7 @@ pub(super) fn choose(
                 warnings,
             )
         })
+        .or_else(|| from_bundle(capture, warnings))
         .or_else(|| from_folders(capture, sources, warnings))
         .or_else(|| from_cache(capture, sources, warnings))
         .or_else(|| sources.running_kernel.then(|| from_running_kernel(capture, warnings))?)
@@ -86,6 +87,13 @@ fn names_in_folder(capture: &Capture) -> Vec<String> {
     }
     names.extend(["vmlinux".to_owned(), "System.map".to_owned()]);
     names
+}
+
+/// What a bundle brought along is of the captured kernel, but it is checked like what a person names.
+fn from_bundle(capture: &Capture, warnings: &mut Vec<Sentence>) -> Option<Names> {
+    let bytes = capture.kallsyms.as_deref()?;
+    let list = read_list(capture, bytes.to_vec(), Check::Named);
+    accepted(list, Sentence::from("the bundle's kallsyms"), warnings)
 }
 
 fn from_folders(
@@ -154,8 +162,17 @@ fn from_file(
     check: Check,
     warnings: &mut Vec<Sentence>,
 ) -> Option<Names> {
+    let bytes = read::read_file(path).map_err(|error| error.to_string());
+    accepted(bytes.and_then(|bytes| read_list(capture, bytes, check)), shown, warnings)
+}
+
+fn accepted(
+    list: Result<(KernelTable, Content, Option<Vec<u8>>), String>,
+    shown: Sentence,
+    warnings: &mut Vec<Sentence>,
+) -> Option<Names> {
     let about = Sentence::from("kernel symbols: ").sentence(&shown);
-    match read_list(capture, path, check) {
+    match list {
         Ok((table, what, image)) => {
             if let Some(lost) = what.lost_modules() {
                 warnings.push(about.words(&format!(" {lost}")));
@@ -172,10 +189,9 @@ fn from_file(
 
 fn read_list(
     capture: &Capture,
-    path: &Path,
+    bytes: Vec<u8>,
     check: Check,
 ) -> Result<(KernelTable, Content, Option<Vec<u8>>), String> {
-    let bytes = read::read_file(path).map_err(|error| error.to_string())?;
     let is_image = kernel_image::is_image(&bytes);
     let (mut symbols, check) = if is_image {
         let same = same_build(&bytes, capture)?;
