@@ -6,7 +6,7 @@ use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
 use crate::bundle;
-use crate::capture::Incident;
+use crate::capture::{Incident, Sentence};
 use crate::error::{IngestError, Problem};
 use crate::unpack::{Packing, Stop};
 
@@ -26,6 +26,8 @@ pub(crate) struct Input {
     pub incident: Option<Incident>,
     /// The kernel's symbols in a bundle.
     pub kallsyms: Option<Box<[u8]>>,
+    /// What a bundle says of its recording.
+    pub notes: Vec<Sentence>,
     /// What is missing, for a person.
     pub damage: Vec<String>,
 }
@@ -94,7 +96,7 @@ impl Input {
         let contents = bundle::open(&bytes)?;
         self.incident = Some(contents.incident);
         self.kallsyms = contents.kallsyms;
-        self.damage.extend(contents.notes);
+        self.notes.extend(contents.notes);
         Ok(contents.capture)
     }
 

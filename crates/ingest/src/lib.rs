@@ -80,6 +80,7 @@ pub fn read(
     let capture = read_input(&input.main, &input.parts, options, progress);
     let mut capture = capture.map_err(|problem| IngestError { path: path.to_owned(), problem })?;
     capture.warnings.extend(input.damage.into_iter().map(Into::into));
+    capture.warnings.extend(input.notes);
     capture.incident = input.incident;
     capture.kallsyms = input.kallsyms;
     Ok(capture)

@@ -11,7 +11,7 @@ pub use manifest::{
     AlarmNote, ClockNote, CostNote, DroppedEvent, Machine, Manifest, ProcessNote, RecordingNote,
 };
 
-use crate::capture::{Incident, ResidentSize, Timestamp};
+use crate::capture::{Incident, ResidentSize, Sentence, Timestamp};
 use crate::error::Problem;
 
 /// What is known of the incident, as JSON ([`Manifest`]).
@@ -37,7 +37,7 @@ pub(crate) struct Contents {
     pub kallsyms: Option<Box<[u8]>>,
     pub incident: Incident,
     /// What a person must know of the recording, and what of the bundle could not be read.
-    pub notes: Vec<String>,
+    pub notes: Vec<Sentence>,
 }
 
 /// Whether these bytes, already unpacked, are a bundle's archive.
@@ -53,11 +53,11 @@ pub(crate) fn is_bundle(bytes: &[u8]) -> bool {
 pub(crate) fn open(bytes: &[u8]) -> Result<Contents, Problem> {
     let mut parts = Parts::default();
     let cut = parts.collect(bytes).err();
-    let mut notes = Vec::new();
-    notes.extend(cut.map(|error| format!("the bundle is damaged: {error}")));
+    let mut notes: Vec<Sentence> = Vec::new();
+    notes.extend(cut.map(|error| format!("the bundle is damaged: {error}").into()));
     let manifest = parts.manifest.as_deref().map(Manifest::parse).transpose();
     let manifest = manifest.unwrap_or_else(|error| {
-        notes.push(format!("the bundle's {MANIFEST} cannot be read: {error}"));
+        notes.push(format!("the bundle's {MANIFEST} cannot be read: {error}").into());
         None
     });
     let manifest = manifest.unwrap_or_default();
@@ -65,7 +65,7 @@ pub(crate) fn open(bytes: &[u8]) -> Result<Contents, Problem> {
         let reason = format!("the bundle holds no {CAPTURE}");
         return Err(Problem::at(bytes.len(), reason));
     };
-    notes.extend(manifest.recording.notes.iter().cloned());
+    notes.extend(manifest.recording.notes.iter().map(|note| sentence(note)));
     let incident = Incident {
         alarm: manifest.alarm.monotonic_ns.map(Timestamp),
         saw: manifest.alarm.saw,
@@ -73,6 +73,13 @@ pub(crate) fn open(bytes: &[u8]) -> Result<Contents, Problem> {
         sizes: parts.history.as_deref().map_or_else(Vec::new, resident_sizes),
     };
     Ok(Contents { capture, kallsyms: parts.kallsyms.map(Vec::into_boxed_slice), incident, notes })
+}
+
+/// A note as a sentence in which paths are known as such.
+fn sentence(note: &str) -> Sentence {
+    note.split_inclusive(' ').fold(Sentence::default(), |sentence, word| {
+        if word.contains('/') { sentence.path(word) } else { sentence.words(word) }
+    })
 }
 
 /// The entries that are read.
@@ -173,7 +180,8 @@ mod tests {
         assert_eq!(contents.incident.saw, "no answer for 2 s");
         let sizes: Vec<u64> = contents.incident.sizes.iter().map(|size| size.bytes).collect();
         assert_eq!(sizes, [500, 1000]);
-        assert_eq!(contents.notes, ["the ring was small"]);
+        let notes: Vec<String> = contents.notes.iter().map(ToString::to_string).collect();
+        assert_eq!(notes, ["the ring was small"]);
     }
 
     #[test]
@@ -181,7 +189,8 @@ mod tests {
         let bytes = archive(&[(MANIFEST, NOTE), (CAPTURE, &[7; 5000])]);
         let contents = open(&bytes[..3000]).unwrap();
         assert!((1..5000).contains(&contents.capture.len()));
-        assert!(contents.notes[0].starts_with("the bundle is damaged"), "{:?}", contents.notes);
+        let note = contents.notes[0].to_string();
+        assert!(note.starts_with("the bundle is damaged"), "{note}");
         assert!(open(&bytes[..1000]).is_err());
     }
 
@@ -190,6 +199,6 @@ mod tests {
         assert!(!is_bundle(&archive(&[("README", b"x"), (MANIFEST, NOTE)])));
         let other = archive(&[(MANIFEST, br#"{"format": "x/9"}"#), (CAPTURE, b"PERF")]);
         let notes = open(&other).unwrap().notes;
-        assert!(notes[0].contains("x/9"), "{notes:?}");
+        assert!(notes[0].to_string().contains("x/9"), "{notes:?}");
     }
 }
