@@ -251,6 +251,7 @@ fn summary(capture: &Capture) -> CaptureSummary {
         command: origin.command.clone(),
         span: capture.span,
         wall_clock: origin.wall_clock,
+        incident: capture.incident.clone(),
         events,
         lost_events: capture.lost_events(),
         warnings: capture.warnings.clone(),

@@ -5,7 +5,9 @@
 
 use std::sync::Arc;
 
-use coldcase_ingest::capture::{Nanos, Sentence, Span, Syscall, Timestamp, WallClock, WhyNoSymbol};
+use coldcase_ingest::capture::{
+    Incident, Nanos, Sentence, Span, Syscall, Timestamp, WallClock, WhyNoSymbol,
+};
 
 use crate::details::Details;
 
@@ -51,6 +53,8 @@ pub struct CaptureSummary {
     pub span: Option<Span>,
     /// One moment on the capture's clock and on the wall's.
     pub wall_clock: Option<WallClock>,
+    /// The alarm that it was recorded for.
+    pub incident: Option<Incident>,
     /// Records by event name, sorted by name.
     pub events: Vec<(String, u64)>,
     /// Events that the recording lost.

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use coldcase_ingest::InputFormat;
 use coldcase_redact::Scope;
+use coldcase_trap::HttpTarget;
 
 /// Solves a freeze after the fact: reads a perf.data, its text, or an off-CPU profile and says who held which lock,
 /// in which call, for how long, and who stood still because of it.
@@ -29,6 +30,8 @@ pub enum Command {
     Check(CheckArguments),
     /// Put the names back into a text that was written with --redact
     Unredact(UnredactArguments),
+    /// Wait for a freeze on this live system and capture it, with its beginning, as a bundle
+    Trap(Box<TrapArguments>),
 }
 
 /// Arguments of `report`.
@@ -172,6 +175,77 @@ impl From<ScopeName> for Scope {
             ScopeName::Names => Self::Names,
         }
     }
+}
+
+/// Arguments of `trap`.
+#[derive(Debug, Args)]
+pub struct TrapArguments {
+    /// A command whose failure, or slowness, is an alarm
+    #[arg(value_name = "HEALTH-COMMAND", last = true)]
+    pub command: Vec<String>,
+    /// An address whose failure, or slowness, is an alarm: http://HOST[:PORT][/PATH]
+    #[arg(long, value_name = "URL", value_parser = HttpTarget::parse)]
+    pub http: Option<HttpTarget>,
+    /// An address that takes no connection, or is slow to, is an alarm
+    #[arg(long, value_name = "HOST:PORT")]
+    pub tcp: Option<String>,
+    /// What is sent to the address of --tcp; it has to answer something. \r and \n are line ends
+    #[arg(long, value_name = "TEXT", requires = "tcp")]
+    pub send: Option<String>,
+    /// A process whose threads stop running, or pile up in state D or stopped, is an alarm (may be repeated)
+    #[arg(long, value_name = "PID|NAME")]
+    pub process: Vec<String>,
+    /// How often is asked, in milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(20..))]
+    pub every: u64,
+    /// An answer that takes longer is an alarm, in milliseconds
+    #[arg(long, value_name = "MS", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(20..))]
+    pub slower_than: u64,
+    /// So many failures in a row are an alarm
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
+    pub confirm: u32,
+    /// How far a capture reaches back before the alarm, at most
+    #[arg(long, value_name = "S", default_value_t = 15)]
+    pub seconds_before: u64,
+    /// How long it goes on after the alarm, at most; it ends when all is well again
+    #[arg(long, value_name = "S", default_value_t = 30)]
+    pub seconds_after: u64,
+    /// At most so many captures in an hour
+    #[arg(long, value_name = "N", default_value_t = 4)]
+    pub at_most: usize,
+    /// Seconds after a capture without another
+    #[arg(long, value_name = "S", default_value_t = 60)]
+    pub quiet: u64,
+    /// Where bundles go
+    #[arg(long, value_name = "DIR", default_value = "coldcase-bundles")]
+    pub into: PathBuf,
+    /// So many bundles are kept; the oldest go
+    #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
+    pub keep: u32,
+    /// Bundles may take so many mebibytes; the oldest go
+    #[arg(long, value_name = "MIB", default_value_t = 2048, value_parser = clap::value_parser!(u64).range(1..))]
+    pub max_mib: u64,
+    /// What the flight recorder may cost, in percent of one CPU; the costliest events are dropped first
+    #[arg(long, value_name = "PERCENT", default_value_t = 1.0, value_parser = percent)]
+    pub budget: f64,
+    /// Memory of the flight recorder's rings, all CPUs together, in mebibytes
+    #[arg(long, value_name = "MIB", default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..))]
+    pub ring: u64,
+    /// Put programs and libraries of the processes concerned into the bundle; unpacked, they are for --symfs
+    #[arg(long)]
+    pub with_binaries: bool,
+    /// The perf that records
+    #[arg(long, value_name = "PATH", default_value = "perf")]
+    pub perf: PathBuf,
+    /// Say what the trap that writes into DIR is doing, and what it costs
+    #[arg(long, conflicts_with_all = ["command", "http", "tcp", "process"])]
+    pub status: bool,
+}
+
+/// A share of one CPU.
+fn percent(text: &str) -> Result<f64, String> {
+    let percent = text.parse().ok().filter(|percent| (0.0..=10_000.0).contains(percent));
+    percent.ok_or_else(|| "not a number of percent".to_owned())
 }
 
 /// How to read a capture.

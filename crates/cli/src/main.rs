@@ -28,6 +28,7 @@ fn main() -> ExitCode {
         Command::Inspect(arguments) => command::inspect::run(arguments),
         Command::Check(arguments) => command::check::run(arguments),
         Command::Unredact(arguments) => command::unredact::run(arguments),
+        Command::Trap(arguments) => command::trap::run(arguments),
     };
     match outcome {
         Ok(exit) => exit.into(),

@@ -8,6 +8,8 @@ use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
+use crate::bundle;
+use crate::capture::{Incident, Sentence};
 use crate::error::{IngestError, Problem};
 use crate::perf::{self, Source};
 use crate::unpack::{Packing, Stop};
@@ -24,6 +26,12 @@ pub(crate) struct Input {
     pub main: Content,
     /// Further records, one file for each of perf's threads (`perf record --threads`).
     pub parts: Vec<Content>,
+    /// What a bundle noted beside the capture.
+    pub incident: Option<Incident>,
+    /// The kernel's symbols in a bundle.
+    pub kallsyms: Option<Box<[u8]>>,
+    /// What a bundle says of its recording.
+    pub notes: Vec<Sentence>,
     /// What is missing, for a person.
     pub damage: Vec<String>,
 }
@@ -59,6 +67,7 @@ pub(crate) fn load(path: &Path) -> Result<Input, IngestError> {
         let mut bytes = Vec::new();
         let read = io::stdin().lock().read_to_end(&mut bytes);
         let unpacked = read.map_err(Problem::from).and_then(|_| input.unpack(bytes));
+        let unpacked = unpacked.and_then(|bytes| input.unbundle(bytes));
         let unpacked = unpacked.map_err(|problem| IngestError { path: path.to_owned(), problem });
         input.main = Content::Memory(unpacked?);
     } else if path.is_dir() {
@@ -124,7 +133,20 @@ impl Input {
         let mut bytes = Vec::new();
         let read = File::open(path).and_then(|mut file| file.read_to_end(&mut bytes));
         let unpacked = read.map_err(Problem::from).and_then(|_| self.unpack(bytes));
+        let unpacked = unpacked.and_then(|bytes| self.unbundle(bytes));
         unpacked.map_err(|problem| IngestError { path: path.to_owned(), problem })
+    }
+
+    /// The bytes as they are, or a bundle's capture.
+    fn unbundle(&mut self, bytes: Vec<u8>) -> Result<Vec<u8>, Problem> {
+        if !bundle::is_bundle(&bytes) {
+            return Ok(bytes);
+        }
+        let contents = bundle::open(&bytes)?;
+        self.incident = Some(contents.incident);
+        self.kallsyms = contents.kallsyms;
+        self.notes.extend(contents.notes);
+        Ok(contents.capture)
     }
 
     /// The bytes as they are, or unpacked; what follows damage is missing.

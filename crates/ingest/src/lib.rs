@@ -4,6 +4,7 @@
 //! addresses come afterwards (see `symbols`), once per unique address.
 
 pub mod beside;
+pub mod bundle;
 pub mod capture;
 mod error;
 mod input;
@@ -60,7 +61,7 @@ pub struct ReadOptions<'a> {
     pub every: Option<Nanos>,
 }
 
-/// Reads a capture from a file, from standard input if the path is `-`, or from a folder: of `perf record --threads`, or of
+/// Reads a capture or a bundle from a file, from standard input if the path is `-`, or from a folder: of `perf record --threads`, or of
 /// off-CPU profiles with times in their names.
 ///
 /// `progress` is told how many bytes of how many have been read. What could not be read is listed in
@@ -82,6 +83,9 @@ pub fn read(
     let capture = read_input(input.main.source(), &parts, options, progress);
     let mut capture = capture.map_err(|problem| IngestError { path: path.to_owned(), problem })?;
     capture.warnings.extend(input.damage.into_iter().map(Into::into));
+    capture.warnings.extend(input.notes);
+    capture.incident = input.incident;
+    capture.kallsyms = input.kallsyms;
     Ok(capture)
 }
 

@@ -7,7 +7,7 @@ use coldcase_analyze::details::{Details, Proof, WaitView};
 use coldcase_analyze::findings::{
     CannotTell, CaptureSummary, Culprit, Findings, FoldedStack, FrameView, Lane, ThreadName, Window,
 };
-use coldcase_ingest::capture::{Capture, Location, Mode};
+use coldcase_ingest::capture::{Capture, Incident, Location, Mode};
 use coldcase_ingest::symbols::{KernelReport, ModuleReport, SymbolReport};
 
 use crate::redaction::Redaction;
@@ -47,6 +47,7 @@ impl Redaction {
             command,
             events,
             warnings,
+            incident,
             format: _,
             kernel: _,
             arch: _,
@@ -58,9 +59,19 @@ impl Redaction {
         if let Some(host) = hostname {
             *host = self.host(host);
         }
+        if let Some(incident) = incident {
+            self.incident(incident);
+        }
         *command = self.command(command);
         events.iter_mut().for_each(|(name, _)| *name = self.event(name));
         warnings.iter_mut().for_each(|warning| *warning = self.sentence(warning));
+    }
+
+    /// What an alarm saw is somebody's own words, with addresses and commands: they go altogether.
+    fn incident(&mut self, incident: &mut Incident) {
+        let Incident { alarm: _, saw, well_again: _, sizes } = incident;
+        saw.clear();
+        sizes.iter_mut().for_each(|size| size.comm = self.task(&size.comm));
     }
 
     fn window(&mut self, window: &mut Window) {
@@ -181,6 +192,9 @@ impl Redaction {
         }
         capture.events.iter_mut().for_each(|event| event.name = self.event(&event.name));
         capture.warnings.iter_mut().for_each(|warning| *warning = self.sentence(warning));
+        if let Some(incident) = &mut capture.incident {
+            self.incident(incident);
+        }
         if let Some(host) = &mut capture.origin.hostname {
             *host = self.host(host);
         }

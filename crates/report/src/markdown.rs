@@ -54,6 +54,10 @@ fn verdict(page: &mut String, document: &Document) {
         push(page, "");
         push(page, when);
     }
+    if let Some(alarm) = &document.alarm {
+        push(page, "");
+        push(page, &escape(alarm));
+    }
     if let Some(container) = &document.container {
         push(page, "");
         push(page, &escape(container));

@@ -53,6 +53,9 @@ impl Page {
         if let Some(when) = &document.when {
             self.wrapped(when, "  ", "  ");
         }
+        if let Some(alarm) = &document.alarm {
+            self.wrapped(alarm, "  ", "  ");
+        }
         if let Some(container) = &document.container {
             self.wrapped(container, "  ", "  ");
         }

@@ -111,6 +111,8 @@ fn the_incident_in_figures() {
     assert_eq!(verdict["culprit"]["user_stack"][0]["offset"], "0x89eb0");
     assert_eq!(verdict["culprit"]["user_stack"][2]["line"], 218);
     assert_eq!(report["windows"][1]["culprit"], verdict["culprit"]);
+    assert_eq!(report["capture"]["alarm"]["saw"], "no answer for 500ms");
+    assert_eq!(report["capture"]["alarm"]["at_s"], 8643.608);
     assert_eq!(report["capture"]["events"]["sched:sched_switch"], 48_219);
     let caused: f64 = verdict["blame"]
         .as_array()

@@ -27,6 +27,7 @@ fn the_terminal_page_answers_the_questions() {
     for text in [
         "vaultdb froze for 1.18 s  [Strong evidence]",
         "58,720,257",
+        "The alarm came at 8643.608000 s, 500 ms after the freeze began: no answer for 500ms.",
         "woken by ingest-0 (tid 4719), which released mmap_lock in __mm_populate",
         "3.41 s  mmap_lock (write) in munmap  (3 threads, longest 1.18 s)",
         "Ruled out",

@@ -5,4 +5,5 @@ pub mod export;
 pub mod inspect;
 mod inspect_names;
 pub mod report;
+pub mod trap;
 pub mod unredact;

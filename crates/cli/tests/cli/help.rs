@@ -50,6 +50,11 @@ fn of_unredact() {
 }
 
 #[test]
+fn of_trap() {
+    help("trap", &["trap", "--help"]);
+}
+
+#[test]
 fn of_the_version() {
     help("version", &["--version"]);
 }

@@ -14,4 +14,5 @@ mod project;
 mod readme;
 mod redact;
 mod support;
+mod trap;
 mod unreadable;

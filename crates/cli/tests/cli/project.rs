@@ -10,12 +10,13 @@ use serde_json::Value;
 use crate::support::root;
 
 /// The crates in the order of the data's way: each may depend on those before it.
-const ORDER: [&str; 7] = [
+const ORDER: [&str; 8] = [
     "coldcase-ingest",
     "coldcase-analyze",
     "coldcase-redact",
     "coldcase-report",
     "coldcase-export",
+    "coldcase-trap",
     "coldcase-cli",
     "xtask",
 ];
@@ -138,6 +139,30 @@ fn analysis_reports_and_exports_touch_no_files_no_clock_and_no_terminal() {
                 assert!(!text.contains(outside), "{} uses {outside}", path.display());
             }
         }
+    }
+}
+
+/// What only the trap does, since it looks at a live system.
+const LIVE: [&str; 4] = ["process::Command", "std::net", "signal_hook", "rustix"];
+
+#[test]
+fn only_the_trap_starts_processes_and_connects() {
+    for folder in ["crates/ingest/src", "crates/analyze/src", "crates/report/src", "crates/cli/src"]
+    {
+        for path in sources(&root().join(folder)) {
+            let text = fs::read_to_string(&path).unwrap();
+            for live in LIVE {
+                assert!(!text.contains(live), "{} uses {live}", path.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn what_reads_captures_does_not_depend_on_the_trap() {
+    for (name, dependencies) in dependencies() {
+        let may = ["coldcase-cli", "coldcase-trap"].contains(&name.as_str());
+        assert!(may || !dependencies.contains(&"coldcase-trap".to_owned()), "{name}");
     }
 }
 

@@ -47,7 +47,7 @@ fn analysed(capture: &Capture) -> Findings {
 fn texts(findings: &Findings) -> [(&'static str, String); 5] {
     let context = HtmlContext {
         title: String::new(),
-        inputs: vec![Input { name: String::new(), bytes: None, hashed: None, sha256: None }],
+        inputs: vec![Input { name: String::new(), bytes: None, hashed: 0, sha256: None }],
         command: Vec::new(),
         version: String::new(),
     };

@@ -9,6 +9,7 @@ mod activity;
 mod events;
 mod frames;
 mod ids;
+mod incident;
 mod locks;
 mod losses;
 mod modules;
@@ -26,6 +27,7 @@ pub use activity::{Activity, ActivityKind, Phase};
 pub use events::{EventCount, Meaning};
 pub use frames::{Call, Frame, FrameTable, Location, Mode, Symbol, WhyNoSymbol};
 pub use ids::{FrameId, ModuleId, ProcessId, StackId, ThreadId};
+pub use incident::{Incident, ProcessSize};
 pub use locks::{ContentionFlags, ContentionPhase, LockContention, MmapLock, MmapLockPhase};
 pub use losses::{Loss, LossKind};
 pub use modules::{BuildId, MadeCode, Module, ModuleKind, ModuleTable};
@@ -83,6 +85,10 @@ pub struct Capture {
     pub events: Vec<EventCount>,
     /// How far the times of a log that was read beside the capture may be off; `None` without a log.
     pub log_uncertainty: Option<Nanos>,
+    /// The alarm that it was recorded for, and what was measured around it; `None` without a bundle.
+    pub incident: Option<Incident>,
+    /// The kernel's symbols as a `/proc/kallsyms`, where they came with the capture.
+    pub kallsyms: Option<Box<[u8]>>,
     /// What was lost, by the recording or by the reader.
     pub losses: Vec<Loss>,
     /// What a person must know before believing the rest.

@@ -34,7 +34,7 @@ enum Check {
     Found,
 }
 
-/// The first list that fits: the one given, then those in the folders, then perf's copy, then the running
+/// The first list that fits: the one given, then the bundle's, then those in the folders, then perf's copy, then the running
 /// kernel's own.
 pub(super) fn choose(
     capture: &Capture,
@@ -50,6 +50,7 @@ pub(super) fn choose(
             let shown = Sentence::default().path(path.display());
             from_list(capture, list, shown, Check::Named, warnings)
         })
+        .or_else(|| from_bundle(capture, warnings))
         .or_else(|| from_folders(capture, sources, warnings))
         .or_else(|| from_cache(capture, sources, warnings))
         .or_else(|| sources.running_kernel.then(|| from_running_kernel(capture, warnings))?)
@@ -75,7 +76,10 @@ enum List {
 
 impl List {
     fn read(path: &Path) -> Result<Self, String> {
-        let bytes = read::read_file(path).map_err(|error| error.to_string())?;
+        Self::of(read::read_file(path).map_err(|error| error.to_string())?)
+    }
+
+    fn of(bytes: Vec<u8>) -> Result<Self, String> {
         if kernel_image::is_image(&bytes) {
             return Ok(Self::Image(bytes));
         }
@@ -113,6 +117,13 @@ fn names_in_folder(capture: &Capture) -> Vec<String> {
     }
     names.extend(["vmlinux".to_owned(), "System.map".to_owned()]);
     names
+}
+
+/// What a bundle brought along is of the captured kernel, but it is checked like what a person names.
+fn from_bundle(capture: &Capture, warnings: &mut Vec<Sentence>) -> Option<Names> {
+    let bytes = capture.kallsyms.as_deref()?;
+    let list = List::of(bytes.to_vec());
+    from_list(capture, list, Sentence::from("the bundle's kallsyms"), Check::Named, warnings)
 }
 
 fn from_folders(

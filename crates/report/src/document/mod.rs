@@ -27,6 +27,8 @@ pub(crate) struct Document {
     pub summary: String,
     /// From when to when it froze, on the wall's clock where that is known.
     pub when: Option<String>,
+    /// What the alarm saw that the capture was recorded for.
+    pub alarm: Option<String>,
     pub fingerprint: Option<String>,
     /// None where nothing froze.
     pub badge: Option<Badge>,
@@ -78,6 +80,7 @@ impl Document {
             headline: words::headline(findings),
             summary: words::findings_summary(findings),
             when: words::when(findings),
+            alarm: words::alarm(findings),
             fingerprint: verdict.fingerprint.as_deref().map(names::name),
             badge: badge(findings),
             tiles: tiles::tiles(findings),

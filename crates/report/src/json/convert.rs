@@ -42,6 +42,11 @@ impl<'a> From<&'a from::CaptureSummary> for dto::Capture<'a> {
                 user_resolved: counts.user_resolved,
                 user_total: counts.user_total,
             },
+            alarm: capture.incident.as_ref().map(|incident| dto::Alarm {
+                at_s: incident.alarm.map(seconds),
+                saw: &incident.saw,
+                well_again_s: incident.well_again.map(seconds),
+            }),
         }
     }
 }

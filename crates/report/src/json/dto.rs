@@ -31,6 +31,14 @@ pub(super) struct Capture<'a> {
     pub lost_events: u64,
     pub warnings: Vec<&'a str>,
     pub symbols: Symbols,
+    pub alarm: Option<Alarm<'a>>,
+}
+
+#[derive(Serialize)]
+pub(super) struct Alarm<'a> {
+    pub at_s: Option<f64>,
+    pub saw: &'a str,
+    pub well_again_s: Option<f64>,
 }
 
 #[derive(Serialize)]

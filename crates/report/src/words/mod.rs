@@ -2,6 +2,7 @@
 //!
 //! A sentence never says more than the grade allows: who held a lock is stated only where it is proven.
 
+mod alarm;
 mod cause;
 mod container;
 mod culprit;
@@ -9,6 +10,7 @@ mod explain;
 mod picture;
 mod summary;
 
+pub(crate) use alarm::alarm;
 pub(crate) use cause::{Kind, cause_label, kind_label, kind_of, kind_of_cause, kind_of_site};
 pub(crate) use container::container_sentence;
 pub(crate) use culprit::{

@@ -14,6 +14,7 @@ pub fn findings() -> Findings {
         command: Vec::new(),
         span: None,
         wall_clock: None,
+        incident: None,
         events: vec![("stacks".to_owned(), 7)],
         lost_events: 0,
         warnings: vec!["A folded profile has no times: sums are lower bounds.".into()],

@@ -11,7 +11,9 @@ pub mod quiet;
 pub mod unexplained;
 
 use coldcase_analyze::findings::{CaptureSummary, Findings, FrameView, SymbolCounts, ThreadName};
-use coldcase_ingest::capture::{Nanos, Span, Timestamp, WallClock, WhyNoSymbol};
+use coldcase_ingest::capture::{
+    Incident, Nanos, ProcessSize, Span, Timestamp, WallClock, WhyNoSymbol,
+};
 
 /// One of each kind.
 pub fn all() -> [Findings; 5] {
@@ -92,6 +94,19 @@ pub fn capture() -> CaptureSummary {
         wall_clock: Some(WallClock {
             clock_ns: 8_641_000_000_000,
             wall_ns: 1_795_183_353_250_000_000,
+        }),
+        incident: Some(Incident {
+            alarm: Some(at(1_608)),
+            saw: "no answer for 500ms".to_owned(),
+            well_again: Some(at(2_400)),
+            sizes: [(1_000, 4_100_000_000), (2_000, 7_400_000_000)]
+                .map(|(millis, bytes)| ProcessSize {
+                    time: at(millis),
+                    pid: 4711,
+                    comm: "vaultdb".to_owned(),
+                    bytes,
+                })
+                .to_vec(),
         }),
         events: vec![
             ("lock:contention_begin".to_owned(), 5_812),
