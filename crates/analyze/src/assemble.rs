@@ -122,6 +122,7 @@ fn of_events(model: &Model<'_>, options: &Options) -> (Findings, Vec<RawWindow>)
             details(model, options, (&raws[index], &windows[index]), &lanes)
         }),
         wait_sites,
+        processes: totals::by_process(model),
         contention: chronic::find(model, options, &raws),
         memory_events: memory::events(capture, &model.brackets, &model.resident, &spans),
         off_cpu: timeline::off_cpu(model, raw),
@@ -212,6 +213,7 @@ fn of_profile(capture: &Capture, options: &Options) -> Findings {
         },
         windows,
         wait_sites: profile.sites,
+        processes: profile.processes,
         contention: None,
         memory_events: memory::events(
             capture,

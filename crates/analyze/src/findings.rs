@@ -23,6 +23,8 @@ pub struct Findings {
     /// Where threads waited, by blocked time: in the worst window, or in the whole capture if none froze. Where
     /// they rested comes last.
     pub wait_sites: Vec<SiteTotal>,
+    /// Where each program's threads waited in all of the capture, by name; to compare captures.
+    pub processes: Vec<ProcessTotal>,
     /// The lock that was waited for most in short waits that add up, which are no freeze; `None` if none was waited
     /// for much.
     pub contention: Option<Contention>,
@@ -314,6 +316,17 @@ pub struct SiteTotal {
     pub longest: Option<Nanos>,
     /// Whether waiting here is a thread's rest rather than a harm.
     pub idle: bool,
+}
+
+/// Waiting of all processes of one name, in all of the capture.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ProcessTotal {
+    /// Their name.
+    pub comm: String,
+    /// How many threads they had that did anything.
+    pub threads: u64,
+    /// Where these waited, by blocked time; rest comes last.
+    pub sites: Vec<SiteTotal>,
 }
 
 /// Chronic contention: many waits for one lock, each too short for a freeze.

@@ -12,6 +12,7 @@ mod blame;
 mod brackets;
 mod chain;
 mod chronic;
+pub mod compare;
 mod container;
 mod contention;
 mod counterfactual;

@@ -7,7 +7,9 @@ use std::collections::BTreeMap;
 
 use coldcase_ingest::capture::{Capture, Nanos, ProfileWaker, Sentence, StackId, TaskState};
 
-use crate::findings::{BlameRow, Cause, FoldedStack, Freeze, Grade, Lock, SiteTotal, Window};
+use crate::findings::{
+    BlameRow, Cause, FoldedStack, Freeze, Grade, Lock, ProcessTotal, SiteTotal, Window,
+};
 use crate::logged;
 use crate::operation;
 use crate::options::Options;
@@ -20,6 +22,7 @@ use slices::Run;
 /// What a profile shows.
 pub(crate) struct Profile {
     pub sites: Vec<SiteTotal>,
+    pub processes: Vec<ProcessTotal>,
     pub window: Option<Window>,
     pub off_cpu: Vec<FoldedStack>,
 }
@@ -75,7 +78,8 @@ pub(crate) fn judge(capture: &Capture, options: &Options) -> Profile {
             row.off_cpu;
     }
     Profile {
-        sites: by_site(&rows),
+        processes: by_process(&rows),
+        sites: by_site(rows.iter()),
         window: cause.map(|cause| window(capture, &rows, cause, timeless, run)),
         off_cpu: timeline::fold(capture, times),
     }
@@ -111,7 +115,20 @@ pub(crate) fn classify<'a>(capture: &'a Capture, options: &Options) -> Vec<At<'a
     rows.collect()
 }
 
-fn by_site(rows: &[At<'_>]) -> Vec<SiteTotal> {
+/// A profile's rows have the names of threads, and not of their processes.
+fn by_process(rows: &[At<'_>]) -> Vec<ProcessTotal> {
+    let mut names: Vec<&str> = rows.iter().map(|row| row.comm).collect();
+    names.sort_unstable();
+    names.dedup();
+    let of = |comm: &str| ProcessTotal {
+        comm: comm.to_owned(),
+        threads: 1,
+        sites: by_site(rows.iter().filter(|row| row.comm == comm)),
+    };
+    names.into_iter().map(of).collect()
+}
+
+fn by_site<'a>(rows: impl Iterator<Item = &'a At<'a>>) -> Vec<SiteTotal> {
     let mut sites: BTreeMap<&str, (WaitKind, Nanos, Vec<&str>)> = BTreeMap::new();
     for row in rows {
         let site = sites.entry(&row.site).or_insert((row.kind, Nanos::ZERO, Vec::new()));

@@ -28,6 +28,8 @@ pub enum Command {
     Export(Box<ExportArguments>),
     /// Compare the verdicts on stored captures with what is expected of them
     Check(CheckArguments),
+    /// Compare two captures of one system: what a change did to the freeze
+    Diff(Box<DiffArguments>),
     /// Put the names back into a text that was written with --redact
     Unredact(UnredactArguments),
     /// Wait for a freeze on this live system and capture it, with its beginning, as a bundle
@@ -130,6 +132,36 @@ pub struct CheckArguments {
     /// Folders with a capture and its expected.json; what is neither is passed over
     #[arg(value_name = "FOLDER", required = true)]
     pub folders: Vec<PathBuf>,
+}
+
+/// Arguments of `diff`.
+#[derive(Clone, Debug, Args)]
+pub struct DiffArguments {
+    /// A capture from before the change, or of a good day
+    #[arg(value_name = "BEFORE")]
+    pub before: PathBuf,
+    /// A capture from after it, or of a bad day
+    #[arg(value_name = "AFTER")]
+    pub after: PathBuf,
+    /// Write the comparison as one HTML file
+    #[arg(short, long, value_name = "FILE")]
+    pub output: Option<PathBuf>,
+    /// Write the comparison as JSON; - for standard output
+    #[arg(long, value_name = "FILE")]
+    pub json: Option<PathBuf>,
+    /// Write the comparison as Markdown; - for standard output
+    #[arg(long, value_name = "FILE")]
+    pub markdown: Option<PathBuf>,
+    /// Exit with 1 if it got worse: a freeze where BEFORE shows that there was none, or a worst freeze that is longer by a quarter and
+    /// by 50 ms at least. A capture that cannot show a freeze is neither worse nor better
+    #[arg(long)]
+    pub fail_if_worse: bool,
+    #[command(flatten)]
+    pub reading: ReadingArguments,
+    #[command(flatten)]
+    pub analysis: AnalysisArguments,
+    #[command(flatten)]
+    pub redaction: RedactionArguments,
 }
 
 /// Arguments of `unredact`.

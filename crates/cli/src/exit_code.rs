@@ -10,7 +10,7 @@ use coldcase_ingest::IngestError;
 pub enum Exit {
     /// Analysed, whatever the verdict.
     Success = 0,
-    /// `check` found a difference.
+    /// `check` found a difference, or `diff --fail-if-worse` found it worse.
     Difference = 1,
     /// Wrong arguments (clap uses the same number).
     Usage = 2,

@@ -27,6 +27,7 @@ fn main() -> ExitCode {
         Command::Export(arguments) => command::export::run(arguments),
         Command::Inspect(arguments) => command::inspect::run(arguments),
         Command::Check(arguments) => command::check::run(arguments),
+        Command::Diff(arguments) => command::diff::run(arguments),
         Command::Unredact(arguments) => command::unredact::run(arguments),
         Command::Trap(arguments) => command::trap::run(arguments),
     };

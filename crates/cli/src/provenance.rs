@@ -10,7 +10,9 @@ use clap::ValueEnum;
 use coldcase_report::Input;
 use sha2::{Digest, Sha256};
 
-use crate::args::{AnalysisArguments, FormatName, ReportArguments, ScopeName};
+use crate::args::{
+    AnalysisArguments, DiffArguments, FormatName, ReadingArguments, ReportArguments, ScopeName,
+};
 
 /// The files that a report was made from, hashed by a thread of its own while they are read for the report.
 pub struct Inputs(JoinHandle<Result<Vec<Input>>>);
@@ -69,11 +71,45 @@ fn input(path: &Path) -> Result<Input> {
     Ok(Input { name, bytes, sha256: Some(sha256), hashed })
 }
 
+/// The files that a comparison was made from, named as in `shown`.
+pub fn inputs_of_diff(arguments: &DiffArguments, shown: &DiffArguments) -> Result<Vec<Input>> {
+    let files = |from: &DiffArguments| {
+        let beside = [from.reading.kallsyms.clone(), from.analysis.rules.clone()];
+        [from.before.clone(), from.after.clone()].into_iter().chain(beside.into_iter().flatten())
+    };
+    let names = files(shown).map(|path| path.display().to_string());
+    files(arguments).zip(names).map(|(path, name)| input(&path, name)).collect()
+}
+
+/// The command that compares them again.
+pub fn command_of_diff(arguments: &DiffArguments) -> Vec<String> {
+    let captures = [&arguments.before, &arguments.after].map(|path| path.display().to_string());
+    let mut words = vec!["coldcase".to_owned(), "diff".to_owned()];
+    words.extend(captures);
+    options(&mut words, &arguments.reading, &arguments.analysis, None);
+    words.extend(["-o".to_owned(), "diff.html".to_owned()]);
+    words.extend(arguments.redaction.redact.map(redact_option));
+    words
+}
+
 /// The command without what only says where results go, so that it is the same wherever they went.
 pub fn command(arguments: &ReportArguments) -> Vec<String> {
-    let (reading, analysis) = (&arguments.reading, &arguments.analysis);
     let mut words = vec!["coldcase".to_owned(), "report".to_owned()];
     words.extend(arguments.captures.iter().map(|path| path.display().to_string()));
+    let log_offset = arguments.log_offset.clone();
+    options(&mut words, &arguments.reading, &arguments.analysis, log_offset);
+    words.extend(["-o".to_owned(), "report.html".to_owned()]);
+    words.extend(arguments.redaction.redact.map(redact_option));
+    words
+}
+
+/// How captures are read and analysed.
+fn options(
+    words: &mut Vec<String>,
+    reading: &ReadingArguments,
+    analysis: &AnalysisArguments,
+    log_offset: Option<String>,
+) {
     let mut option = |name: &str, value: Option<String>| {
         if let Some(value) = value {
             words.extend([name.to_owned(), value]);
@@ -82,7 +118,7 @@ pub fn command(arguments: &ReportArguments) -> Vec<String> {
     let path = |path: &std::path::PathBuf| path.display().to_string();
     option("--format", reading.format.and_then(format));
     option("--every", reading.every.map(|every| every.to_string()));
-    option("--log-offset", arguments.log_offset.clone());
+    option("--log-offset", log_offset);
     option("--kallsyms", reading.kallsyms.as_ref().map(path));
     for folder in &reading.symfs {
         option("--symfs", Some(path(folder)));
@@ -95,10 +131,6 @@ pub fn command(arguments: &ReportArguments) -> Vec<String> {
         Some(analysis.min_freeze.to_string()).filter(|_| analysis.min_freeze != usual),
     );
     option("--rules", analysis.rules.as_ref().map(path));
-    let redact = arguments.redaction.redact.map(redact_option);
-    option("-o", Some("report.html".to_owned()));
-    words.extend(redact);
-    words
 }
 
 fn redact_option(scope: ScopeName) -> String {

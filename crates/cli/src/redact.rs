@@ -6,6 +6,7 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
+use coldcase_analyze::compare::Comparison;
 use coldcase_analyze::findings::Findings;
 use coldcase_analyze::records::Records;
 use coldcase_ingest::capture::Capture;
@@ -46,6 +47,18 @@ impl<'a> Redact<'a> {
         if let Some(redaction) = &mut self.redaction {
             redaction.records(records);
         }
+    }
+
+    /// Replaces the names in findings of two captures, and in what their comparison says.
+    pub fn comparison(
+        &mut self,
+        pairs: [(&Capture, &mut Findings); 2],
+        comparison: &mut Comparison,
+    ) {
+        let Some(redaction) = &mut self.redaction else { return };
+        pairs.iter().for_each(|(capture, _)| redaction.learn(capture));
+        pairs.into_iter().for_each(|(_, findings)| redaction.findings(findings));
+        redaction.comparison(comparison);
     }
 
     /// The redaction itself, for what else is written.

@@ -3,6 +3,7 @@
 
 use std::path::PathBuf;
 
+use coldcase_analyze::compare::Comparison;
 use coldcase_analyze::details::{Details, Proof, WaitView};
 use coldcase_analyze::findings::{
     CannotTell, CaptureSummary, Culprit, Findings, FoldedStack, FrameView, Lane, ThreadName, Window,
@@ -20,6 +21,7 @@ impl Redaction {
             verdict,
             windows,
             wait_sites: _,
+            processes,
             contention,
             memory_events,
             timeline,
@@ -31,6 +33,7 @@ impl Redaction {
             *missing = self.sentence(missing);
         }
         windows.iter_mut().for_each(|window| self.window(window));
+        processes.iter_mut().for_each(|process| process.comm = self.task(&process.comm));
         if let Some(contention) = contention {
             contention.comm = self.task(&contention.comm);
         }
@@ -39,6 +42,20 @@ impl Redaction {
         lanes.for_each(|Lane { thread, role: _, segments: _ }| self.thread(thread));
         self.stacks(off_cpu);
         self.details(details);
+    }
+
+    /// Replaces the names in a comparison.
+    pub fn comparison(&mut self, comparison: &mut Comparison) {
+        let Comparison { before, after, reservations, sites, culprits, memory, .. } = comparison;
+        for freeze in [before, after].into_iter().filter_map(|side| side.freeze.as_mut()) {
+            freeze.process = self.task(&freeze.process);
+            freeze.threads.iter_mut().for_each(|name| *name = self.task(name));
+            freeze.culprit.iter_mut().for_each(|culprit| self.thread(culprit));
+        }
+        reservations.iter_mut().for_each(|sentence| *sentence = self.sentence(sentence));
+        sites.iter_mut().for_each(|row| row.process = self.task(&row.process));
+        culprits.iter_mut().for_each(|row| self.thread(&mut row.thread));
+        memory.iter_mut().for_each(|row| row.comm = self.task(&row.comm));
     }
 
     fn summary(&mut self, summary: &mut CaptureSummary) {

@@ -5,7 +5,7 @@
 
 mod data;
 mod evidence;
-mod filters;
+pub(crate) mod filters;
 
 use askama::Template;
 use coldcase_analyze::findings::Findings;
@@ -19,9 +19,9 @@ use crate::{ReportError, names, units, words};
 pub(crate) use evidence::anchor;
 use evidence::{Evidence, evidence};
 
-const STYLE: &str = include_str!("../templates/style.css");
+pub(crate) const STYLE: &str = include_str!("../templates/style.css");
 /// One function for all of its parts, so that they share what the first define and the page sees none of it.
-const SCRIPT: &str = concat!(
+pub(crate) const SCRIPT: &str = concat!(
     "(() => {\n\"use strict\";\n",
     include_str!("../templates/script/core.js"),
     include_str!("../templates/script/lanes.js"),
@@ -35,7 +35,7 @@ const SCRIPT: &str = concat!(
     "})();\n",
 );
 /// Of the script; a test says the right one after a change.
-const SCRIPT_HASH: &str = "sha256-K+EOmgmWwS6offU65qIHLFxMMqRAgDNWsbRjsBgEUkc=";
+pub(crate) const SCRIPT_HASH: &str = "sha256-K+EOmgmWwS6offU65qIHLFxMMqRAgDNWsbRjsBgEUkc=";
 
 /// As wide as the page's column, so that a text of 12 is 12 pixels high there.
 const TIMELINE: timeline::Size =

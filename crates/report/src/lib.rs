@@ -5,6 +5,7 @@
 //! taken for hostile: see [`json`] for the one format that keeps names as they are.
 
 mod chart;
+mod diff;
 mod document;
 mod error;
 mod html;
@@ -17,6 +18,7 @@ mod units;
 mod words;
 
 use coldcase_analyze::findings::{Findings, Window};
+pub use diff::{Diff, diff_html, diff_json, diff_markdown, diff_terminal};
 pub use error::ReportError;
 pub use html::{HtmlContext, Input, html};
 pub use json::json;

@@ -1,6 +1,7 @@
 //! One file for each command.
 
 pub mod check;
+pub mod diff;
 pub mod export;
 pub mod inspect;
 mod inspect_names;

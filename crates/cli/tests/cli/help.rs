@@ -45,6 +45,11 @@ fn of_check() {
 }
 
 #[test]
+fn of_diff() {
+    help("diff", &["diff", "--help"]);
+}
+
+#[test]
 fn of_unredact() {
     help("unredact", &["unredact", "--help"]);
 }

@@ -4,6 +4,7 @@
 
 mod arguments;
 mod damaged;
+mod diff;
 mod export;
 mod fixtures;
 mod formats;

@@ -189,6 +189,7 @@ fn files_that_the_documents_name_exist() {
         "ARCHITECTURE.md",
         "CONTRIBUTING.md",
         "docs/accuracy.md",
+        "docs/diff.md",
         "docs/redact.md",
         "docs/export.md",
         "fixtures/README.md",

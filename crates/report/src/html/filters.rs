@@ -10,25 +10,25 @@ use crate::words::Kind;
 
 /// A percentage for a style, with two decimals.
 #[askama::filter_fn]
-pub(super) fn figure(percent: &f64, _: &dyn Values) -> Result<String> {
+pub(crate) fn figure(percent: &f64, _: &dyn Values) -> Result<String> {
     Ok(format!("{percent:.2}"))
 }
 
 /// A part of the whole as a percentage for a style, exact enough to zoom in far.
 #[askama::filter_fn]
-pub(super) fn parts(part: &f64, _: &dyn Values) -> Result<String> {
+pub(crate) fn parts(part: &f64, _: &dyn Values) -> Result<String> {
     Ok(format!("{:.5}", part * 100.0))
 }
 
 /// The class of a state's colour.
 #[askama::filter_fn]
-pub(super) fn class(kind: &Kind, _: &dyn Values) -> Result<&'static str> {
+pub(crate) fn class(kind: &Kind, _: &dyn Values) -> Result<&'static str> {
     Ok(kind_class(*kind))
 }
 
 /// The class of a frame's colour.
 #[askama::filter_fn]
-pub(super) fn side(side: &Side, _: &dyn Values) -> Result<&'static str> {
+pub(crate) fn side(side: &Side, _: &dyn Values) -> Result<&'static str> {
     Ok(match side {
         Side::Root => "r",
         Side::User => "u",
@@ -38,26 +38,26 @@ pub(super) fn side(side: &Side, _: &dyn Values) -> Result<&'static str> {
 
 /// A duration.
 #[askama::filter_fn]
-pub(super) fn time(time: &Nanos, _: &dyn Values) -> Result<String> {
+pub(crate) fn time(time: &Nanos, _: &dyn Values) -> Result<String> {
     Ok(units::duration(*time))
 }
 
 /// A part of a duration.
 #[askama::filter_fn]
-pub(super) fn share(part: &Nanos, _: &dyn Values, whole: &Nanos) -> Result<String> {
+pub(crate) fn share(part: &Nanos, _: &dyn Values, whole: &Nanos) -> Result<String> {
     Ok(units::share(*part, *whole))
 }
 
 /// A text that begins a line.
 #[askama::filter_fn]
-pub(super) fn capital(text: &str, _: &dyn Values) -> Result<String> {
+pub(crate) fn capital(text: &str, _: &dyn Values) -> Result<String> {
     let mut rest = text.chars();
     Ok(rest.next().map_or_else(String::new, |first| first.to_uppercase().chain(rest).collect()))
 }
 
 /// The class of how a frame differs from before, with a space before it.
 #[askama::filter_fn]
-pub(super) fn change(change: &Option<Change>, _: &dyn Values) -> Result<&'static str> {
+pub(crate) fn change(change: &Option<Change>, _: &dyn Values) -> Result<&'static str> {
     Ok(match change.map(|change| change.weight) {
         Some(0.1..) => " g3",
         Some(0.02..) => " g2",
@@ -71,8 +71,16 @@ pub(super) fn change(change: &Option<Change>, _: &dyn Values) -> Result<&'static
 
 /// How a frame differs from before, after its own figures.
 #[askama::filter_fn]
-pub(super) fn changed(change: &Option<Change>, _: &dyn Values) -> Result<String> {
+pub(crate) fn changed(change: &Option<Change>, _: &dyn Values) -> Result<String> {
     Ok(change.map_or_else(String::new, |change| {
         format!("; {:.2} threads on average, {:.2} before the freeze", change.now, change.before)
+    }))
+}
+
+/// How a frame differs from the other capture, after its own figures.
+#[askama::filter_fn]
+pub(crate) fn against(change: &Option<Change>, _: &dyn Values) -> Result<String> {
+    Ok(change.map_or_else(String::new, |change| {
+        format!("; {:.2} threads on average, {:.2} in the other capture", change.now, change.before)
     }))
 }

@@ -17,6 +17,7 @@ pub fn findings() -> Findings {
         verdict: verdict(),
         windows: vec![small_window(), window()],
         wait_sites: wait_sites(),
+        processes: Vec::new(),
         contention: None,
         memory_events: memory_events(),
         timeline: Some(timeline()),

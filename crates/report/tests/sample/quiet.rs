@@ -30,6 +30,7 @@ pub fn findings() -> Findings {
             longest: Some(Nanos(8_200_000)),
             idle: false,
         }],
+        processes: Vec::new(),
         contention: None,
         memory_events: Vec::new(),
         timeline: None,

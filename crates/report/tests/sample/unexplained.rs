@@ -35,6 +35,7 @@ pub fn findings() -> Findings {
         },
         windows: vec![window()],
         wait_sites: Vec::new(),
+        processes: Vec::new(),
         contention: None,
         memory_events: Vec::new(),
         timeline: Some(timeline()),
