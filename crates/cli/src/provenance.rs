@@ -78,7 +78,7 @@ pub fn inputs_of_diff(arguments: &DiffArguments, shown: &DiffArguments) -> Resul
         [from.before.clone(), from.after.clone()].into_iter().chain(beside.into_iter().flatten())
     };
     let names = files(shown).map(|path| path.display().to_string());
-    files(arguments).zip(names).map(|(path, name)| input(&path, name)).collect()
+    files(arguments).zip(names).map(|(path, name)| Ok(Input { name, ..input(&path)? })).collect()
 }
 
 /// The command that compares them again.
