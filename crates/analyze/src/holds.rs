@@ -10,6 +10,8 @@
 //! A release says for certain who held a lock at that moment, and less certainly since when: not before the
 //! holder's own wait for it ended, not before it entered its call, not before it last let go.
 
+use std::collections::BinaryHeap;
+
 use coldcase_ingest::capture::{Capture, Context, Span, StackId, ThreadId, Timestamp};
 use rustc_hash::FxHashMap;
 
@@ -230,13 +232,19 @@ fn cut_by_events(holds: &[Hold], waiter: ThreadId, span: Span) -> Vec<(Span, Opt
         .collect();
     borders.sort_unstable();
     borders.dedup();
+    // Holds that began before a piece, the one that counts on top; one that has ended is dropped when it gets there.
+    let mut begun = BinaryHeap::new();
+    let mut next = active.iter().enumerate().peekable();
     let pieces = borders.windows(2).map(|pair| {
         let piece = Span::new(pair[0], pair[1]);
-        let holder = active
-            .iter()
-            .filter(|hold| hold.span.start <= piece.start && piece.end <= hold.span.end)
-            .max_by_key(|hold| (hold.mode == Some(LockMode::Write), hold.span.end, hold.thread));
-        (piece, holder.map(|&&hold| hold))
+        while let Some((index, hold)) = next.next_if(|(_, hold)| hold.span.start <= piece.start) {
+            let writes = hold.mode == Some(LockMode::Write);
+            begun.push((writes, hold.span.end, hold.thread, index));
+        }
+        while begun.peek().is_some_and(|&(_, end, ..)| end <= piece.start) {
+            begun.pop();
+        }
+        (piece, begun.peek().map(|&(.., index)| *active[index]))
     });
     pieces.collect()
 }
@@ -266,4 +274,55 @@ fn cut_by_releases(holds: &[Hold], waiter: ThreadId, span: Span) -> Vec<(Span, O
     pieces.push((Span::new(at, span.end), None));
     pieces.retain(|(piece, _)| !piece.is_empty());
     pieces
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hold(thread: usize, start: u64, end: u64, mode: LockMode) -> Hold {
+        Hold {
+            thread: ThreadId::from_index(thread),
+            span: Span::new(Timestamp(start), Timestamp(end)),
+            open_start: false,
+            mode: Some(mode),
+            evidence: Evidence::LockEvents,
+            operation: None,
+            call: None,
+            stack: None,
+        }
+    }
+
+    #[test]
+    fn of_several_holders_a_writer_counts_and_else_who_stays_longest() {
+        use LockMode::{Read, Write};
+        let holds = [
+            hold(1, 0, 50, Read),
+            hold(2, 10, 30, Read),
+            hold(3, 20, 25, Write),
+            hold(4, 40, 90, Read),
+            hold(5, 95, 99, Read),
+        ];
+        let span = Span::new(Timestamp(5), Timestamp(100));
+        let cut = cut_by_events(&holds, ThreadId::from_index(9), span);
+        let rows: Vec<_> = cut
+            .iter()
+            .map(|(piece, hold)| {
+                (piece.start.0, piece.end.0, hold.map_or(0, |hold| hold.thread.index()))
+            })
+            .collect();
+        let whole = [
+            (5, 10, 1),
+            (10, 20, 1),
+            (20, 25, 3),
+            (25, 30, 1),
+            (30, 40, 1),
+            (40, 50, 4),
+            (50, 90, 4),
+            (90, 95, 0),
+            (95, 99, 5),
+            (99, 100, 0),
+        ];
+        assert_eq!(rows, whole);
+    }
 }

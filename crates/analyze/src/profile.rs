@@ -3,7 +3,7 @@
 
 mod slices;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use coldcase_ingest::capture::{Capture, Nanos, ProfileWaker, Sentence, StackId, TaskState};
 
@@ -112,13 +112,11 @@ pub(crate) fn classify<'a>(capture: &'a Capture, options: &Options) -> Vec<At<'a
 }
 
 fn by_site(rows: &[At<'_>]) -> Vec<SiteTotal> {
-    let mut sites: BTreeMap<&str, (WaitKind, Nanos, Vec<&str>)> = BTreeMap::new();
+    let mut sites: BTreeMap<&str, (WaitKind, Nanos, BTreeSet<&str>)> = BTreeMap::new();
     for row in rows {
-        let site = sites.entry(&row.site).or_insert((row.kind, Nanos::ZERO, Vec::new()));
+        let site = sites.entry(&row.site).or_insert((row.kind, Nanos::ZERO, BTreeSet::new()));
         site.1 += row.time;
-        if !site.2.contains(&row.comm) {
-            site.2.push(row.comm);
-        }
+        site.2.insert(row.comm);
     }
     let mut sites: Vec<SiteTotal> = sites
         .into_iter()

@@ -9,7 +9,7 @@ use super::attrs::{Decoder, EventPlans};
 use super::build::SideTables;
 use super::bytes::Bytes;
 use super::event::{Body, Event, MmapRecord, NameId, RawStack, SideRecord};
-use super::header::{Attribute, Header, read_build_id};
+use super::header::{Attribute, Header, MOST_EVENTS, read_build_id};
 use super::records::{Record, walk};
 use super::sample::Sample;
 use super::tracepoint::Sink;
@@ -230,7 +230,9 @@ pub(super) fn read_pipe_front<'a>(file: &'a [u8], header: &mut Header<'a>) -> Op
     let (mut attributes, mut features) = (Vec::new(), Vec::new());
     let big_endian = header.big_endian;
     walk(file, header.data.clone(), big_endian, |record| match record.kind {
-        HEADER_ATTR => attributes.extend(pipe_attribute(record.body, big_endian)),
+        HEADER_ATTR if attributes.len() < MOST_EVENTS => {
+            attributes.extend(pipe_attribute(record.body, big_endian));
+        }
         HEADER_FEATURE => features.push((record.offset, record.body.len())),
         HEADER_TRACING_DATA => {
             let size = Bytes::new(record.body, big_endian).u32().unwrap_or(0) as usize;
