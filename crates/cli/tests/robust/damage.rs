@@ -10,8 +10,8 @@ use crate::targets::pipeline;
 
 /// Enough of a capture's records that threads wait in them.
 const RECORDS: usize = 30_000;
-const CUTS: usize = 12;
-const DAMAGES: usize = 12;
+const CUTS: usize = 10;
+const DAMAGES: usize = 10;
 
 /// Captures of all scenarios, whole.
 fn captures() -> Vec<(String, Vec<u8>)> {

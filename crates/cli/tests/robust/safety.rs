@@ -46,8 +46,7 @@ fn evil_capture() -> PerfFile {
         file.map(at, (index + 1) << 20, 1 << 20, path.as_bytes());
     }
     file.comm(Moment { time: 1, pid: 100, tid: 99, cpu: 0 }, EVIL[0].as_bytes());
-    for (index, name) in EVIL.iter().enumerate() {
-        let tid = 100 + index as i32;
+    for (tid, name) in (100..).zip(EVIL) {
         file.comm(Moment { time: 1, pid: 100, tid, cpu: 0 }, name.as_bytes());
         for step in 0..20 {
             let at = Moment { time: 1_000_000_000 + step * 100_000_000, pid: 100, tid, cpu: 0 };
