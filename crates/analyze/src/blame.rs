@@ -257,10 +257,15 @@ impl<'m, 'a> Blamer<'m, 'a> {
     /// Whether a thread, as soon as it was woken, let on another that had waited with it: a lock goes from hand to hand.
     fn hands_on(&self, thread: ThreadId, wait: Span) -> bool {
         const AT_ONCE: Nanos = Nanos(2_000_000);
+        /// No machine has more wakeups in that time.
+        const MOST: usize = 1 << 14;
         let model = self.model;
         let wakeups = &model.capture.wakeups;
         let from = wakeups.partition_point(|wakeup| wakeup.time < wait.end);
-        let soon = wakeups[from..].iter().take_while(|next| next.time <= wait.end.plus(AT_ONCE));
+        let soon = wakeups[from..]
+            .iter()
+            .take(MOST)
+            .take_while(|next| next.time <= wait.end.plus(AT_ONCE));
         let mut own =
             soon.filter(|next| next.waker == Some(thread) && next.context == Context::Task);
         own.any(|next| {

@@ -54,7 +54,7 @@ pub(crate) enum Evidence {
 /// All holds, by lock.
 pub(crate) struct Holds {
     /// From lock events: several threads can hold at once, as readers.
-    events: FxHashMap<LockKey, Vec<Hold>>,
+    events: FxHashMap<LockKey, Overlapping>,
     /// From releases, by the moment of the release.
     releases: FxHashMap<LockKey, Vec<Hold>>,
 }
@@ -72,7 +72,7 @@ impl Holds {
             let list = spaces.holds(process);
             if !list.is_empty() {
                 let list = list.iter().map(|hold| from_events(capture, brackets, hold)).collect();
-                holds.events.insert(LockKey::Mmap(process), list);
+                holds.events.insert(LockKey::Mmap(process), Overlapping::new(list));
             }
         }
         for (key, releases) in collect_releases(capture, states, sites) {
@@ -88,7 +88,8 @@ impl Holds {
 
     /// Every hold with its lock, by its beginning.
     pub fn all(&self) -> Vec<(LockKey, Hold)> {
-        let lists = self.events.iter().chain(&self.releases);
+        let events = self.events.iter().map(|(key, list)| (key, &list.holds));
+        let lists = events.chain(&self.releases);
         let mut all: Vec<(LockKey, Hold)> =
             lists.flat_map(|(&key, holds)| holds.iter().map(move |&hold| (key, hold))).collect();
         all.sort_by_key(|(key, hold)| (hold.span.start, hold.span.end, hold.thread, *key));
@@ -98,7 +99,7 @@ impl Holds {
     /// Cuts a thread's wait for a lock by who held it: pieces in order of time, which fill the span.
     pub fn cut(&self, key: LockKey, waiter: ThreadId, span: Span) -> Vec<(Span, Option<Hold>)> {
         match (self.events.get(&key), self.releases.get(&key)) {
-            (Some(holds), _) => cut_by_events(holds, waiter, span),
+            (Some(holds), _) => holds.cut(waiter, span),
             (None, Some(holds)) => cut_by_releases(holds, waiter, span),
             (None, None) => vec![(span, None)],
         }
@@ -217,13 +218,35 @@ fn from_releases(
         .collect()
 }
 
-/// Where several readers hold at once, the one that stays longest is what the waiter waits for.
+/// Holds of one lock that several threads may have at once, in order of their begin.
+struct Overlapping {
+    holds: Vec<Hold>,
+    /// The latest end among the holds up to each.
+    reach: Vec<Timestamp>,
+}
+
+impl Overlapping {
+    fn new(holds: Vec<Hold>) -> Self {
+        let ends = holds.iter().scan(Timestamp(0), |latest, hold| {
+            *latest = hold.span.end.max(*latest);
+            Some(*latest)
+        });
+        let reach = ends.collect();
+        Self { holds, reach }
+    }
+
+    /// Where several readers hold at once, the one that stays longest is what the waiter waits for.
+    fn cut(&self, waiter: ThreadId, span: Span) -> Vec<(Span, Option<Hold>)> {
+        let after = self.reach.partition_point(|end| *end <= span.start);
+        let before = self.holds.partition_point(|hold| hold.span.start < span.end);
+        cut_by_events(self.holds.get(after..before).unwrap_or_default(), waiter, span)
+    }
+}
+
+/// Cuts a span by holds in order of their begin.
 fn cut_by_events(holds: &[Hold], waiter: ThreadId, span: Span) -> Vec<(Span, Option<Hold>)> {
-    let before = holds.partition_point(|hold| hold.span.start < span.end);
-    let active: Vec<&Hold> = holds[..before]
-        .iter()
-        .filter(|hold| hold.thread != waiter && hold.span.end > span.start)
-        .collect();
+    let active: Vec<&Hold> =
+        holds.iter().filter(|hold| hold.thread != waiter && hold.span.end > span.start).collect();
     let mut borders: Vec<Timestamp> = active
         .iter()
         .flat_map(|hold| [hold.span.start, hold.span.end])
@@ -297,14 +320,16 @@ mod tests {
     fn of_several_holders_a_writer_counts_and_else_who_stays_longest() {
         use LockMode::{Read, Write};
         let holds = [
+            hold(7, 0, 5, Write),
             hold(1, 0, 50, Read),
             hold(2, 10, 30, Read),
             hold(3, 20, 25, Write),
             hold(4, 40, 90, Read),
             hold(5, 95, 99, Read),
+            hold(6, 100, 120, Write),
         ];
         let span = Span::new(Timestamp(5), Timestamp(100));
-        let cut = cut_by_events(&holds, ThreadId::from_index(9), span);
+        let cut = Overlapping::new(holds.to_vec()).cut(ThreadId::from_index(9), span);
         let rows: Vec<_> = cut
             .iter()
             .map(|(piece, hold)| {
