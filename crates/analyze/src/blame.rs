@@ -83,6 +83,8 @@ pub(crate) enum Why {
     Circle,
     /// The waker was born during the wait, or ended with it: a job that was waited for, not a lock.
     Job,
+    /// Following every wait behind every other would take too long.
+    TooMany,
 }
 
 impl Why {
@@ -96,6 +98,7 @@ impl Why {
             Self::Job => {
                 "a thread that ended its work woke the waiter: it was waited for, not in the way"
             }
+            Self::TooMany => "there are too many waits to follow each of them",
             Self::Circle => "threads wait for each other in a circle",
         }
     }
@@ -103,11 +106,15 @@ impl Why {
 
 /// Threads that hand a lock on make chains as long as there are threads; beyond this it is a circle.
 const MAX_DEPTH: u32 = 256;
+/// So many pieces of waits are followed in one freeze. A thousand threads that hand a lock round take half a million;
+/// their number grows with the square of the threads'.
+const MOST_PIECES: u32 = 10_000_000;
 
 /// Follows waits to their roots.
 pub(crate) struct Blamer<'m, 'a> {
     model: &'m Model<'a>,
     leaves: BTreeMap<(Root, Option<HoldId>), (Option<Hold>, Nanos)>,
+    pieces: u32,
 }
 
 /// Tells holds apart.
@@ -115,7 +122,7 @@ type HoldId = (ThreadId, Span, Evidence);
 
 impl<'m, 'a> Blamer<'m, 'a> {
     pub fn new(model: &'m Model<'a>) -> Self {
-        Self { model, leaves: BTreeMap::new() }
+        Self { model, leaves: BTreeMap::new(), pieces: 0 }
     }
 
     /// Follows the time that a thread was kept from running.
@@ -139,6 +146,9 @@ impl<'m, 'a> Blamer<'m, 'a> {
         let site = self.model.sites.of(id);
         if depth > MAX_DEPTH {
             return self.leaf(Root::Unknown(Why::Circle), via, span);
+        }
+        if self.pieces > MOST_PIECES {
+            return self.leaf(Root::Unknown(Why::TooMany), via, span);
         }
         match (site.kind, site.lock) {
             (WaitKind::Harm(Cause::Futex, _), _) => self.by_waker(id, span, via, depth),
@@ -247,10 +257,15 @@ impl<'m, 'a> Blamer<'m, 'a> {
     /// Whether a thread, as soon as it was woken, let on another that had waited with it: a lock goes from hand to hand.
     fn hands_on(&self, thread: ThreadId, wait: Span) -> bool {
         const AT_ONCE: Nanos = Nanos(2_000_000);
+        /// No machine has more wakeups in that time.
+        const MOST: usize = 1 << 14;
         let model = self.model;
         let wakeups = &model.capture.wakeups;
         let from = wakeups.partition_point(|wakeup| wakeup.time < wait.end);
-        let soon = wakeups[from..].iter().take_while(|next| next.time <= wait.end.plus(AT_ONCE));
+        let soon = wakeups[from..]
+            .iter()
+            .take(MOST)
+            .take_while(|next| next.time <= wait.end.plus(AT_ONCE));
         let mut own =
             soon.filter(|next| next.waker == Some(thread) && next.context == Context::Task);
         own.any(|next| {
@@ -390,6 +405,7 @@ impl<'m, 'a> Blamer<'m, 'a> {
 
     fn leaf(&mut self, root: Root, via: Option<&Hold>, span: Span) {
         let id = via.map(|hold| (hold.thread, hold.span, hold.evidence));
+        self.pieces = self.pieces.saturating_add(1);
         let entry = self.leaves.entry((root, id)).or_insert((via.copied(), Nanos::ZERO));
         entry.1 += span.duration();
     }

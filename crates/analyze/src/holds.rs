@@ -10,6 +10,8 @@
 //! A release says for certain who held a lock at that moment, and less certainly since when: not before the
 //! holder's own wait for it ended, not before it entered its call, not before it last let go.
 
+use std::collections::BinaryHeap;
+
 use coldcase_ingest::capture::{Capture, Context, Span, StackId, ThreadId, Timestamp};
 use rustc_hash::FxHashMap;
 
@@ -53,7 +55,7 @@ pub(crate) enum Evidence {
 /// All holds, by lock.
 pub(crate) struct Holds {
     /// From lock events: several threads can hold at once, as readers.
-    events: FxHashMap<LockKey, Vec<Hold>>,
+    events: FxHashMap<LockKey, Overlapping>,
     /// From releases, by the moment of the release.
     releases: FxHashMap<LockKey, Vec<Hold>>,
 }
@@ -71,7 +73,7 @@ impl Holds {
             let list = spaces.holds(process);
             if !list.is_empty() {
                 let list = list.iter().map(|hold| from_events(capture, brackets, hold)).collect();
-                holds.events.insert(LockKey::Mmap(process), list);
+                holds.events.insert(LockKey::Mmap(process), Overlapping::new(list));
             }
         }
         for (key, releases) in collect_releases(capture, states, sites) {
@@ -87,7 +89,8 @@ impl Holds {
 
     /// Every hold with its lock, by its beginning.
     pub fn all(&self) -> Vec<(LockKey, Hold)> {
-        let lists = self.events.iter().chain(&self.releases);
+        let events = self.events.iter().map(|(key, list)| (key, &list.holds));
+        let lists = events.chain(&self.releases);
         let mut all: Vec<(LockKey, Hold)> =
             lists.flat_map(|(&key, holds)| holds.iter().map(move |&hold| (key, hold))).collect();
         all.sort_by_key(|(key, hold)| (hold.span.start, hold.span.end, hold.thread, *key));
@@ -97,7 +100,7 @@ impl Holds {
     /// Cuts a thread's wait for a lock by who held it: pieces in order of time, which fill the span.
     pub fn cut(&self, key: LockKey, waiter: ThreadId, span: Span) -> Vec<(Span, Option<Hold>)> {
         match (self.events.get(&key), self.releases.get(&key)) {
-            (Some(holds), _) => cut_by_events(holds, waiter, span),
+            (Some(holds), _) => holds.cut(waiter, span),
             (None, Some(holds)) => cut_by_releases(holds, waiter, span),
             (None, None) => vec![(span, None)],
         }
@@ -221,13 +224,35 @@ fn from_releases(
         .collect()
 }
 
-/// Where several readers hold at once, the one that stays longest is what the waiter waits for.
+/// Holds of one lock that several threads may have at once, in order of their begin.
+struct Overlapping {
+    holds: Vec<Hold>,
+    /// The latest end among the holds up to each.
+    reach: Vec<Timestamp>,
+}
+
+impl Overlapping {
+    fn new(holds: Vec<Hold>) -> Self {
+        let ends = holds.iter().scan(Timestamp(0), |latest, hold| {
+            *latest = hold.span.end.max(*latest);
+            Some(*latest)
+        });
+        let reach = ends.collect();
+        Self { holds, reach }
+    }
+
+    /// Where several readers hold at once, the one that stays longest is what the waiter waits for.
+    fn cut(&self, waiter: ThreadId, span: Span) -> Vec<(Span, Option<Hold>)> {
+        let after = self.reach.partition_point(|end| *end <= span.start);
+        let before = self.holds.partition_point(|hold| hold.span.start < span.end);
+        cut_by_events(self.holds.get(after..before).unwrap_or_default(), waiter, span)
+    }
+}
+
+/// Cuts a span by holds in order of their begin.
 fn cut_by_events(holds: &[Hold], waiter: ThreadId, span: Span) -> Vec<(Span, Option<Hold>)> {
-    let before = holds.partition_point(|hold| hold.span.start < span.end);
-    let active: Vec<&Hold> = holds[..before]
-        .iter()
-        .filter(|hold| hold.thread != waiter && hold.span.end > span.start)
-        .collect();
+    let active: Vec<&Hold> =
+        holds.iter().filter(|hold| hold.thread != waiter && hold.span.end > span.start).collect();
     let mut borders: Vec<Timestamp> = active
         .iter()
         .flat_map(|hold| [hold.span.start, hold.span.end])
@@ -236,13 +261,19 @@ fn cut_by_events(holds: &[Hold], waiter: ThreadId, span: Span) -> Vec<(Span, Opt
         .collect();
     borders.sort_unstable();
     borders.dedup();
+    // Holds that began before a piece, the one that counts on top; one that has ended is dropped when it gets there.
+    let mut begun = BinaryHeap::new();
+    let mut next = active.iter().enumerate().peekable();
     let pieces = borders.windows(2).map(|pair| {
         let piece = Span::new(pair[0], pair[1]);
-        let holder = active
-            .iter()
-            .filter(|hold| hold.span.start <= piece.start && piece.end <= hold.span.end)
-            .max_by_key(|hold| (hold.mode == Some(LockMode::Write), hold.span.end, hold.thread));
-        (piece, holder.map(|&&hold| hold))
+        while let Some((index, hold)) = next.next_if(|(_, hold)| hold.span.start <= piece.start) {
+            let writes = hold.mode == Some(LockMode::Write);
+            begun.push((writes, hold.span.end, hold.thread, index));
+        }
+        while begun.peek().is_some_and(|&(_, end, ..)| end <= piece.start) {
+            begun.pop();
+        }
+        (piece, begun.peek().map(|&(.., index)| *active[index]))
     });
     pieces.collect()
 }
@@ -272,4 +303,57 @@ fn cut_by_releases(holds: &[Hold], waiter: ThreadId, span: Span) -> Vec<(Span, O
     pieces.push((Span::new(at, span.end), None));
     pieces.retain(|(piece, _)| !piece.is_empty());
     pieces
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hold(thread: usize, start: u64, end: u64, mode: LockMode) -> Hold {
+        Hold {
+            thread: ThreadId::from_index(thread),
+            span: Span::new(Timestamp(start), Timestamp(end)),
+            open_start: false,
+            mode: Some(mode),
+            evidence: Evidence::LockEvents,
+            operation: None,
+            call: None,
+            stack: None,
+        }
+    }
+
+    #[test]
+    fn of_several_holders_a_writer_counts_and_else_who_stays_longest() {
+        use LockMode::{Read, Write};
+        let holds = [
+            hold(7, 0, 5, Write),
+            hold(1, 0, 50, Read),
+            hold(2, 10, 30, Read),
+            hold(3, 20, 25, Write),
+            hold(4, 40, 90, Read),
+            hold(5, 95, 99, Read),
+            hold(6, 100, 120, Write),
+        ];
+        let span = Span::new(Timestamp(5), Timestamp(100));
+        let cut = Overlapping::new(holds.to_vec()).cut(ThreadId::from_index(9), span);
+        let rows: Vec<_> = cut
+            .iter()
+            .map(|(piece, hold)| {
+                (piece.start.0, piece.end.0, hold.map_or(0, |hold| hold.thread.index()))
+            })
+            .collect();
+        let whole = [
+            (5, 10, 1),
+            (10, 20, 1),
+            (20, 25, 3),
+            (25, 30, 1),
+            (30, 40, 1),
+            (40, 50, 4),
+            (50, 90, 4),
+            (90, 95, 0),
+            (95, 99, 5),
+            (99, 100, 0),
+        ];
+        assert_eq!(rows, whole);
+    }
 }

@@ -3,7 +3,7 @@
 
 mod slices;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use coldcase_ingest::capture::{Capture, Nanos, ProfileWaker, Sentence, StackId, TaskState};
 
@@ -117,25 +117,24 @@ pub(crate) fn classify<'a>(capture: &'a Capture, options: &Options) -> Vec<At<'a
 
 /// A profile's rows have the names of threads, and not of their processes.
 fn by_process(rows: &[At<'_>]) -> Vec<ProcessTotal> {
-    let mut names: Vec<&str> = rows.iter().map(|row| row.comm).collect();
-    names.sort_unstable();
-    names.dedup();
-    let of = |comm: &str| ProcessTotal {
+    let mut of_name: BTreeMap<&str, Vec<&At<'_>>> = BTreeMap::new();
+    for row in rows {
+        of_name.entry(row.comm).or_default().push(row);
+    }
+    let total = |(comm, rows): (&str, Vec<&At<'_>>)| ProcessTotal {
         comm: comm.to_owned(),
         threads: 1,
-        sites: by_site(rows.iter().filter(|row| row.comm == comm)),
+        sites: by_site(rows.into_iter()),
     };
-    names.into_iter().map(of).collect()
+    of_name.into_iter().map(total).collect()
 }
 
 fn by_site<'a>(rows: impl Iterator<Item = &'a At<'a>>) -> Vec<SiteTotal> {
-    let mut sites: BTreeMap<&str, (WaitKind, Nanos, Vec<&str>)> = BTreeMap::new();
+    let mut sites: BTreeMap<&str, (WaitKind, Nanos, BTreeSet<&str>)> = BTreeMap::new();
     for row in rows {
-        let site = sites.entry(&row.site).or_insert((row.kind, Nanos::ZERO, Vec::new()));
+        let site = sites.entry(&row.site).or_insert((row.kind, Nanos::ZERO, BTreeSet::new()));
         site.1 += row.time;
-        if !site.2.contains(&row.comm) {
-            site.2.push(row.comm);
-        }
+        site.2.insert(row.comm);
     }
     let mut sites: Vec<SiteTotal> = sites
         .into_iter()

@@ -7,6 +7,7 @@
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use crate::bundle;
 use crate::capture::{Incident, Sentence};
@@ -15,9 +16,9 @@ use crate::perf::{self, Source};
 use crate::unpack::{Packing, Stop};
 
 /// A compressed file is unpacked to at most so many times its size: perf.data shrinks 20 to 100 times.
-const MAX_RATIO: u64 = 2000;
-/// And to at most so many bytes.
-const MAX_BYTES: u64 = 16 << 30;
+const MAX_RATIO: u64 = 1000;
+/// And to at most so many bytes; a larger capture has to be unpacked by hand.
+const MAX_BYTES: u64 = 4 << 30;
 
 /// All bytes of a capture.
 #[derive(Default)]
@@ -107,6 +108,52 @@ fn recording_folder(folder: &Path) -> Option<(PathBuf, Vec<PathBuf>)> {
     Some((main, numbers.iter().map(|number| folder.join(format!("data.{number}"))).collect()))
 }
 
+/// A file's bytes as they are, and what a person must know of them.
+fn whole(path: &Path) -> Result<(Vec<u8>, Option<String>), Problem> {
+    let mut file = File::open(path)?;
+    let before = Stand::of(&file)?;
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    let note = before.compare(&Stand::of(&file)?, bytes.len() as u64)?;
+    Ok((bytes, note))
+}
+
+/// What tells whether a file was changed: its size in bytes, and when it was last written to.
+struct Stand {
+    size: u64,
+    written: Option<SystemTime>,
+    /// Pipes, and files of `/proc`, have no size.
+    sized: bool,
+}
+
+impl Stand {
+    fn of(file: &File) -> Result<Self, Problem> {
+        let metadata = file.metadata()?;
+        let (size, written) = (metadata.len(), metadata.modified().ok());
+        Ok(Self { size, written, sized: metadata.is_file() && size > 0 })
+    }
+
+    /// A file that only grew is read as far as it went, with a note; of one that was changed otherwise, parts of two
+    /// different files may have been read.
+    fn compare(&self, after: &Self, read: u64) -> Result<Option<String>, Problem> {
+        let unchanged = self.size == after.size && self.written == after.written;
+        if !self.sized || (unchanged && read == self.size) {
+            return Ok(None);
+        }
+        if after.size > self.size && read >= self.size {
+            return Ok(Some(format!(
+                "the file was still being written to: what it held up to byte {read} was read"
+            )));
+        }
+        let (size, now) = (self.size, after.size);
+        let at = usize::try_from(read.min(now)).unwrap_or(usize::MAX);
+        Err(Problem::at(
+            at,
+            format!("the file changed while it was read: it had {size} bytes and then {now}"),
+        ))
+    }
+}
+
 impl Input {
     /// A file, which is left where it is if records can be read from it there; of those that perf's threads
     /// wrote, nothing but the place tells that it is one.
@@ -130,11 +177,12 @@ impl Input {
 
     /// A file's bytes, unpacked.
     pub fn read(&mut self, path: &Path) -> Result<Vec<u8>, IngestError> {
-        let mut bytes = Vec::new();
-        let read = File::open(path).and_then(|mut file| file.read_to_end(&mut bytes));
-        let unpacked = read.map_err(Problem::from).and_then(|_| self.unpack(bytes));
-        let unpacked = unpacked.and_then(|bytes| self.unbundle(bytes));
-        unpacked.map_err(|problem| IngestError { path: path.to_owned(), problem })
+        let whole = whole(path).and_then(|(bytes, note)| {
+            self.damage.extend(note);
+            self.unpack(bytes)
+        });
+        let whole = whole.and_then(|bytes| self.unbundle(bytes));
+        whole.map_err(|problem| IngestError { path: path.to_owned(), problem })
     }
 
     /// The bytes as they are, or a bundle's capture.
@@ -171,5 +219,29 @@ impl Input {
         }
         self.damage.push(format!("unpacking ended at byte {length} of the content: {reason}"));
         Ok(unpacked.bytes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn stand(size: u64, second: u64) -> Stand {
+        let written = SystemTime::UNIX_EPOCH + Duration::from_secs(second);
+        Stand { size, written: Some(written), sized: size > 0 }
+    }
+
+    #[test]
+    fn what_changes_under_the_reader_is_no_capture() {
+        assert_eq!(stand(100, 1).compare(&stand(100, 1), 100).unwrap(), None);
+        let growing = stand(100, 1).compare(&stand(150, 2), 120).unwrap().unwrap();
+        assert!(growing.contains("up to byte 120"));
+        for (after, read) in [(stand(50, 2), 50), (stand(100, 2), 100), (stand(100, 1), 70)] {
+            let problem = stand(100, 1).compare(&after, read).unwrap_err().to_string();
+            assert!(problem.contains("the file changed while it was read"), "{problem}");
+        }
+        assert_eq!(stand(0, 1).compare(&stand(0, 2), 4096).unwrap(), None, "/proc");
     }
 }

@@ -32,7 +32,7 @@ pub fn run(arguments: &CheckArguments) -> Result<Exit> {
         let print = fingerprint.map_or_else(String::new, |print| format!("  {print}"));
         output::print(format!("{word}  {}{print}\n", folder.display()).as_bytes())?;
         for difference in differences {
-            output::print(format!("    {difference}\n").as_bytes())?;
+            output::print(format!("    {}\n", output::inert(&difference)).as_bytes())?;
         }
     }
     if checked == 0 {

@@ -36,12 +36,13 @@ fn describe(capture: &Capture, symbols: &SymbolReport) -> String {
         .and_then(|()| events(&mut text, capture))
         .and_then(|()| inspect_names::write(&mut text, symbols))
         .and_then(|()| reach(&mut text, capture));
-    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
+    text
 }
 
 fn head(out: &mut String, capture: &Capture) -> std::fmt::Result {
     let origin = &capture.origin;
-    let or_unknown = |value: &Option<String>| value.clone().unwrap_or_else(|| "unknown".to_owned());
+    let or_unknown =
+        |value: &Option<String>| value.as_deref().map_or("unknown".to_owned(), output::inert);
     writeln!(out, "format      {}", origin.format)?;
     writeln!(out, "recorded by {}", or_unknown(&origin.recorder))?;
     writeln!(out, "kernel      {} ({})", or_unknown(&origin.kernel), or_unknown(&origin.arch))?;
@@ -85,7 +86,7 @@ fn events(out: &mut String, capture: &Capture) -> std::fmt::Result {
             (None, false) if !event.name.starts_with("PERF_RECORD") => "  counted only",
             (None, false) => "",
         };
-        writeln!(out, "  {:>9}  {}{note}", event.count, event.name)?;
+        writeln!(out, "  {:>9}  {}{note}", event.count, output::inert(&event.name))?;
     }
     Ok(())
 }

@@ -5,6 +5,8 @@ use std::fmt::{Result, Write as _};
 use coldcase_ingest::capture::WhyNoSymbol;
 use coldcase_ingest::symbols::{Count, ModuleReport, SymbolReport};
 
+use crate::output::inert;
+
 /// Modules that are spelled out: those with the most frames.
 const SPELLED_OUT: usize = 20;
 
@@ -12,7 +14,7 @@ const SPELLED_OUT: usize = 20;
 pub fn write(out: &mut String, symbols: &SymbolReport) -> Result {
     let kernel = &symbols.kernel;
     writeln!(out, "\nnames")?;
-    writeln!(out, "  kernel: {}, from {}", share(&kernel.frames), kernel.source)?;
+    writeln!(out, "  kernel: {}, from {}", share(&kernel.frames), inert(&kernel.source))?;
     if kernel.is_missing {
         writeln!(
             out,
@@ -20,7 +22,7 @@ pub fn write(out: &mut String, symbols: &SymbolReport) -> Result {
         )?;
     }
     for (module, frames) in &kernel.modules {
-        writeln!(out, "      [{module}]: {frames} frames")?;
+        writeln!(out, "      [{}]: {frames} frames", inert(module))?;
     }
     let mut modules: Vec<_> = symbols.modules.iter().collect();
     modules.sort_by_key(|module| std::cmp::Reverse(module.frames.total));
@@ -45,15 +47,15 @@ pub fn write(out: &mut String, symbols: &SymbolReport) -> Result {
 }
 
 fn write_module(out: &mut String, module: &ModuleReport) -> Result {
-    writeln!(out, "  {}: {}", module.path, share(&module.frames))?;
+    writeln!(out, "  {}: {}", inert(&module.path), share(&module.frames))?;
     for file in &module.files {
-        writeln!(out, "      from {}", file.display())?;
+        writeln!(out, "      from {}", inert(&file.display().to_string()))?;
     }
     for note in &module.notes {
-        writeln!(out, "      {note}")?;
+        writeln!(out, "      {}", inert(note))?;
     }
     match fetch(module) {
-        Some(command) => writeln!(out, "      fetch: {command}"),
+        Some(command) => writeln!(out, "      fetch: {}", inert(&command)),
         None => Ok(()),
     }
 }

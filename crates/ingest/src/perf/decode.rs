@@ -11,7 +11,7 @@ use super::build::SideTables;
 use super::bytes::Bytes;
 use super::chains::Interner;
 use super::event::{Body, Event, MmapRecord, NameId, RawStack, SideRecord};
-use super::header::{Attribute, Header, read_build_id};
+use super::header::{Attribute, Header, MOST_EVENTS, read_build_id};
 use super::records::{Record, walk};
 use super::sample::Sample;
 use super::source::Source;
@@ -251,7 +251,9 @@ pub(super) fn read_pipe_front<'a>(
     let (mut attributes, mut features) = (Vec::new(), Vec::new());
     let big_endian = header.big_endian;
     walk(file, header.data.clone(), big_endian, |record| match record.kind {
-        HEADER_ATTR => attributes.extend(pipe_attribute(record.body, big_endian)),
+        HEADER_ATTR if attributes.len() < MOST_EVENTS => {
+            attributes.extend(pipe_attribute(record.body, big_endian));
+        }
         HEADER_FEATURE => {
             let mut bytes = Bytes::new(record.body, big_endian);
             if let Some(number) = bytes.u64() {

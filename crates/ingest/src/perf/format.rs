@@ -45,6 +45,11 @@ pub(super) enum Place {
     RelLoc,
 }
 
+/// No event of any kernel has more fields, or a longer `print fmt`; what goes beyond is not read.
+const MOST_FIELDS: usize = 1024;
+const LONGEST_PRINT: usize = 1 << 16;
+const MOST_FLAGS: usize = 128;
+
 impl EventFormat {
     /// Reads a description; `None` without a name or an id.
     pub fn parse(text: &str) -> Option<Self> {
@@ -57,9 +62,12 @@ impl EventFormat {
             } else if let Some(number) = line.strip_prefix("ID:") {
                 id = number.trim().parse().ok();
             } else if let Some(field) = line.strip_prefix("field:").and_then(Field::parse) {
-                format.fields.push(field);
+                if format.fields.len() < MOST_FIELDS {
+                    format.fields.push(field);
+                }
             } else if let Some(print) = line.strip_prefix("print fmt:") {
-                format.print = print.trim().to_owned();
+                let print = print.trim();
+                format.print = print[..print.floor_char_boundary(LONGEST_PRINT)].to_owned();
             }
         }
         format.id = id?;
@@ -76,11 +84,16 @@ impl EventFormat {
     pub fn table(&self, field: &str) -> Vec<(u64, String)> {
         let needle = format!("REC->{field}");
         for function in ["__print_flags(", "__print_symbolic("] {
-            for (start, _) in self.print.match_indices(function) {
-                let call = call_arguments(&self.print[start + function.len()..]);
+            let mut rest = self.print.as_str();
+            while let Some(start) = rest.find(function) {
+                // Looked at once, what stands in it included: calls within calls of one function are no kernel's.
+                let Some((call, behind)) = call_arguments(&rest[start + function.len()..]) else {
+                    break;
+                };
                 if names_field(call, &needle) {
                     return entries(call);
                 }
+                rest = behind;
             }
         }
         Vec::new()
@@ -168,8 +181,8 @@ impl Field {
     }
 }
 
-/// The text up to the parenthesis that closes a call.
-fn call_arguments(text: &str) -> &str {
+/// The text up to the parenthesis that closes a call, and the text from there on; `None` if none closes it.
+fn call_arguments(text: &str) -> Option<(&str, &str)> {
     let mut depth = 1_u32;
     let mut quoted = false;
     for (at, byte) in text.bytes().enumerate() {
@@ -179,13 +192,13 @@ fn call_arguments(text: &str) -> &str {
             b')' if !quoted => {
                 depth -= 1;
                 if depth == 0 {
-                    return &text[..at];
+                    return Some(text.split_at(at));
                 }
             }
             _ => {}
         }
     }
-    text
+    None
 }
 
 fn names_field(call: &str, needle: &str) -> bool {
@@ -203,6 +216,7 @@ fn entries(call: &str) -> Vec<(u64, String)> {
             let (value, name) = entry.split('}').next()?.split_once(',')?;
             Some((evaluate(value.trim())?, name.trim().trim_matches('"').to_owned()))
         })
+        .take(MOST_FLAGS)
         .collect()
 }
 

@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use std::ops::Range;
 
 use linux_perf_data::Feature;
+use rustc_hash::FxHashMap;
 
 use super::attr::EventAttr;
 use super::bytes::Bytes;
@@ -55,6 +56,8 @@ const BIG: &[u8] = b"2ELIFREP";
 const FIRST_VERSION: &[u8] = b"PERFFILE";
 /// Header size of a file; a pipe's is 16.
 const FILE_HEADER: usize = 104;
+/// `perf record -e '*:*'` opens some 3000 events. What a file says of more is not read.
+pub(super) const MOST_EVENTS: usize = 1 << 13;
 const PIPE_HEADER: u64 = 16;
 /// Where the header's fields lie, in bytes.
 const ATTR_SIZE: usize = 16;
@@ -102,8 +105,11 @@ impl<'a> Header<'a> {
                 format!("the records are said to begin at byte {}, outside the file", data.start);
             return Err(Problem::at(DATA_SECTION, reason));
         }
-        let (features, damage) = read_index(file, &front, &data, big_endian)?;
+        let (features, mut damage) = read_index(file, &front, &data, big_endian)?;
         let mut attributes = read_attributes(file, &front, big_endian)?;
+        if attributes.len() == MOST_EVENTS {
+            damage.get_or_insert_with(too_many_events);
+        }
         features.name_events(&mut attributes);
         let end = if data.is_empty() { file.len() } else { data.end.min(file.len()) };
         Ok(Self { big_endian, pipe: false, data: data.start..end, attributes, features, damage })
@@ -176,10 +182,14 @@ impl<'a> Features<'a> {
         let Some(section) = self.get(Feature::EVENT_DESC) else { return };
         let mut bytes = Bytes::new(section, self.big_endian);
         let (Some(count), Some(attr_size)) = (bytes.u32(), bytes.u32()) else { return };
-        for index in 0..count {
+        let mut by_ids: FxHashMap<Vec<u64>, usize> = FxHashMap::default();
+        for (index, known) in attributes.iter().enumerate() {
+            by_ids.entry(known.ids.clone()).or_insert(index);
+        }
+        for index in 0..count as usize {
             let Some((name, ids)) = read_event_name(&mut bytes, attr_size as usize) else { return };
-            let same_ids = attributes.iter().position(|known| !ids.is_empty() && known.ids == ids);
-            if let Some(known) = attributes.get_mut(same_ids.unwrap_or(index as usize)) {
+            let same_ids = by_ids.get(&ids).copied().filter(|_| !ids.is_empty());
+            if let Some(known) = attributes.get_mut(same_ids.unwrap_or(index)) {
                 known.name = Some(name);
                 known.ids = ids;
             }
@@ -214,6 +224,10 @@ fn header_string(bytes: &mut Bytes<'_>) -> Option<String> {
     let length = usize::try_from(bytes.u32()?).ok()?;
     let text = bytes.take(length)?.split(|&byte| byte == 0).next().unwrap_or_default();
     Some(String::from_utf8_lossy(text).into_owned())
+}
+
+fn too_many_events() -> String {
+    format!("the file describes more than {MOST_EVENTS} events: the others are not read")
 }
 
 fn cut_header(file: &[u8]) -> Problem {
@@ -294,10 +308,15 @@ fn read_attributes(
     if entry_size <= SECTION {
         return Err(bad(ATTR_SIZE, "an event's description is said to be too short"));
     }
+    // Lists of ids may not lie over each other, or a small file would become a large table.
+    let mut room = file.len();
     let mut attributes = Vec::new();
-    for entry in entries.chunks_exact(entry_size) {
+    for entry in entries.chunks_exact(entry_size).take(MOST_EVENTS) {
         let (attr, ids) = entry.split_at(entry_size - SECTION);
-        let ids = file.get(section(ids, 0, big_endian))?.unwrap_or_default();
+        let place = section(ids, 0, big_endian);
+        let place = place.start..place.end.min(place.start.saturating_add(room));
+        let ids = file.get(place)?.unwrap_or_default();
+        room -= ids.len();
         let mut ids = Bytes::new(&ids, big_endian);
         let ids = std::iter::from_fn(|| ids.u64()).collect();
         let Some(attribute) = Attribute::parse(attr, ids, big_endian) else { break };

@@ -49,6 +49,7 @@ use build::Builder;
 use decode::Decode;
 use header::{Features, Header};
 pub(crate) use header::{KIND_LENGTH, MAGIC_LENGTH, is_perf_data, is_pipe};
+use records::Damage;
 use shape::Shapes;
 pub(crate) use source::Source;
 use space::Spaces;
@@ -92,15 +93,15 @@ pub(crate) fn read(
     let stretches = stretches(file, &header, parts);
     let Read { decode, damage, late } = stages::read(&stretches, decode, &mut builder, progress)?;
     notes.extend(builder.unwinder.iter().flat_map(Unwinder::complaints));
+    if builder.spaces.orphans > 0 {
+        notes.push(format!(
+            "{} processes have too many mappings to be given their parents', too: their frames may have no names",
+            builder.spaces.orphans
+        ).into());
+    }
 
     let mut capture = builder.capture;
-    for stretch in damage {
-        let note =
-            format!("at byte {}: {} ({} bytes)", stretch.offset, stretch.reason, stretch.bytes);
-        notes.push(note.as_str().into());
-        let (kind, count) = (LossKind::Damaged, stretch.bytes as u64);
-        capture.losses.push(Loss { time: None, kind, count, note });
-    }
+    report_damage(&damage, &mut capture, &mut notes);
     if late > 0 {
         notes.push(format!("{late} records came out of order").into());
         capture.sort();
@@ -142,7 +143,9 @@ fn recognise_by_shape(
     }
     let names: Vec<String> =
         found.iter().map(|(format, records)| format!("{} ({records})", format.name)).collect();
-    tracing.formats.extend(found.into_iter().map(|(format, _)| ("sched".to_owned(), format)));
+    for (format, _) in found {
+        tracing.add("sched", format);
+    }
     Ok(format!(
         "{missing}: {} were recognised by the shape of all their records, the others are only counted",
         names.join(", ")
@@ -171,6 +174,30 @@ fn spaces(features: &Features<'_>) -> Spaces {
         spaces.add_build_id(String::from_utf8_lossy(path).into_owned(), BuildId(id.into()));
     }
     spaces
+}
+
+/// Says what could not be read; of many stretches the first, and how much the others are.
+fn report_damage(damage: &[Damage], capture: &mut Capture, notes: &mut Vec<Sentence>) {
+    const SPELLED_OUT: usize = 10;
+    let (first, others) = damage.split_at(damage.len().min(SPELLED_OUT));
+    let mut report = |note: String, bytes: usize| {
+        notes.push(note.as_str().into());
+        let (kind, count) = (LossKind::Damaged, bytes as u64);
+        capture.losses.push(Loss { time: None, kind, count, note });
+    };
+    for Damage { offset, bytes, reason } in first {
+        report(format!("at byte {offset}: {reason} ({bytes} bytes)"), *bytes);
+    }
+    if let [next, ..] = others {
+        let (count, bytes) = (others.len(), others.iter().map(|stretch| stretch.bytes).sum());
+        let (offset, reason) = (next.offset, next.reason);
+        report(
+            format!(
+                "{count} further stretches could not be read ({bytes} bytes); the first of them at byte {offset}: {reason}"
+            ),
+            bytes,
+        );
+    }
 }
 
 fn warn_of_losses(capture: &Capture, notes: &mut Vec<Sentence>) {

@@ -52,8 +52,8 @@ const HEADERS_TO_RESUME: usize = 8;
 const _: () = assert!(HEADERS_TO_RESUME * LARGEST <= REST);
 /// No `PERF_RECORD_*` of any kernel or perf has a larger number.
 const LARGEST_KIND: u32 = 128;
-/// A compressed record holds at most 64 KiB; perf never packs more than its ring buffer into one.
-const MAX_DECOMPRESSED: usize = 1 << 30;
+/// Records are unpacked to at most so many times what was packed: perf packs ring buffers 3 to 50 times.
+const MAX_RATIO: u64 = 1000;
 
 /// Calls `visit` with every record of a stretch, in the order of the file, and says what could not be read.
 pub(super) fn walk(
@@ -224,7 +224,10 @@ fn find_records(bytes: &[u8], from: usize, is_last: bool, big_endian: bool) -> S
 #[derive(Default)]
 struct Inflater {
     decoder: Option<Decoder<'static>>,
+    /// The beginning of a record that the next bytes complete.
     plain: Vec<u8>,
+    packed_bytes: u64,
+    plain_bytes: u64,
 }
 
 impl Inflater {
@@ -235,31 +238,47 @@ impl Inflater {
         visit: &mut impl FnMut(Record<'_>),
     ) -> Result<(), &'static str> {
         let packed = packed_bytes(record, big_endian).ok_or("a compressed record is cut off")?;
-        self.inflate(packed)?;
-        let mut at = 0;
-        while let Some((inner, next)) = read(&self.plain, at, big_endian) {
-            visit(Record { offset: record.offset, ..inner });
-            at = next;
-        }
-        self.plain.drain(..at);
-        Ok(())
+        let mut decoder = match self.decoder.take() {
+            Some(decoder) => decoder,
+            None => Decoder::new().map_err(|_| "zstd cannot be started")?,
+        };
+        let outcome = self.inflate(&mut decoder, packed, |plain| {
+            let mut at = 0;
+            while let Some((inner, next)) = read(plain, at, big_endian) {
+                visit(Record { offset: record.offset, ..inner });
+                at = next;
+            }
+            at
+        });
+        self.decoder = Some(decoder);
+        outcome
     }
 
-    fn inflate(&mut self, packed: &[u8]) -> Result<(), &'static str> {
-        let decoder = match &mut self.decoder {
-            Some(decoder) => decoder,
-            empty => empty.insert(Decoder::new().map_err(|_| "zstd cannot be started")?),
-        };
+    /// Unpacks piece by piece; `take` says how many bytes of what is there it has used.
+    fn inflate(
+        &mut self,
+        decoder: &mut Decoder<'static>,
+        packed: &[u8],
+        mut take: impl FnMut(&[u8]) -> usize,
+    ) -> Result<(), &'static str> {
+        self.packed_bytes += packed.len() as u64;
         let mut input = InBuffer::around(packed);
         let mut chunk = [0; 1 << 16];
         loop {
             let mut output = OutBuffer::around(&mut chunk[..]);
             decoder.run(&mut input, &mut output).map_err(|_| "a compressed record is damaged")?;
             let written = output.pos();
-            if self.plain.len() + written > MAX_DECOMPRESSED {
-                return Err("a compressed record unpacks to more than 1 GiB");
+            self.plain_bytes += written as u64;
+            if self.plain_bytes > self.packed_bytes.saturating_mul(MAX_RATIO).max(1 << 20) {
+                return Err("a compressed record unpacks to more than 1000 times its size");
             }
             self.plain.extend_from_slice(&chunk[..written]);
+            let taken = take(&self.plain);
+            self.plain.drain(..taken);
+            if self.plain.len() > usize::from(u16::MAX) {
+                self.plain.clear();
+                return Err("no record begins in a compressed record");
+            }
             if written < chunk.len() && input.pos() == packed.len() {
                 return Ok(());
             }
@@ -349,6 +368,18 @@ mod tests {
         let file = [record(COMPRESSED, front), record(COMPRESSED, back)].concat();
         let (kinds, damage) = kinds(&file);
         assert!(damage.is_empty() && kinds.iter().filter(|&&kind| kind == 9).count() == 100);
+    }
+
+    #[test]
+    fn what_unpacks_without_an_end_is_given_up() {
+        let (empty, zeros) = (record(68, &[]).repeat(1 << 20), vec![0; 1 << 23]);
+        for (plain, reason) in [(empty, "unpacks to more than 1000"), (zeros, "no record begins")] {
+            let packed = zstd::stream::encode_all(&plain[..], 3).unwrap();
+            let file = [record(COMPRESSED, &packed), record(9, &[])].concat();
+            let (kinds, damage) = kinds(&file);
+            assert!(damage[0].reason.contains(reason), "{damage:?}");
+            assert!(kinds.last() == Some(&9) && kinds.len() < 1 << 18);
+        }
     }
 
     #[test]

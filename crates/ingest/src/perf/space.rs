@@ -1,5 +1,8 @@
 //! Address spaces: which file lay where in which process, and when.
 
+use std::collections::BTreeMap;
+use std::rc::Rc;
+
 use rustc_hash::FxHashMap;
 
 use super::chains::{ChainId, Chains};
@@ -19,6 +22,10 @@ pub(super) struct Spaces {
     latest: Vec<Option<(u32, Option<StackId>)>>,
     build_ids: FxHashMap<String, BuildId>,
     frames: Vec<FrameId>,
+    mapped: usize,
+    inherited: usize,
+    /// Children that were too many to be given their parents' mappings, too.
+    pub orphans: u64,
 }
 
 /// What one process has mapped; a new epoch begins when an address changes its meaning.
@@ -27,7 +34,8 @@ struct Space {
     epoch: u32,
     /// Another one after every change.
     revision: u32,
-    mappings: Vec<Mapping>,
+    /// By start, without overlaps; a child shares its parent's until one of them changes.
+    mappings: Rc<BTreeMap<u64, Mapping>>,
 }
 
 /// A stretch of a process's memory.
@@ -47,6 +55,10 @@ const KERNEL_EPOCH: u32 = u32::MAX;
 const MARKERS: u64 = 0xffff_ffff_ffff_f001;
 const MARKER_KERNEL: u64 = (-128_i64).cast_unsigned();
 pub(super) const MARKER_USER: u64 = (-512_i64).cast_unsigned();
+/// Children are given copies of so many mappings in all, and of so many for each that was recorded, or a small file
+/// would become large tables.
+const MOST_INHERITED: usize = 4_000_000;
+const INHERITED_PER_MAPPED: usize = 64;
 
 impl Spaces {
     /// Build ids that the capture's index gives, by path.
@@ -68,18 +80,28 @@ impl Spaces {
             file_offset: if is_made(&record.path) { record.start } else { record.file_offset },
             module: module.map(|module| capture.modules.intern(module)),
         };
+        // Nothing lies in it.
+        if mapping.start == mapping.end {
+            return;
+        }
         let next_epoch = self.epochs + 1;
         self.revisions += 1;
+        self.mapped += 1;
         let space = self.spaces.entry(record.pid).or_default();
         space.revision = self.revisions;
-        let overlapped = space.mappings.len();
-        space.mappings.retain(|old| old.end <= mapping.start || mapping.end <= old.start);
-        if space.epoch == 0 || space.mappings.len() != overlapped {
+        if Rc::strong_count(&space.mappings) > 1 {
+            let most = MOST_INHERITED.saturating_add(self.mapped * INHERITED_PER_MAPPED);
+            if self.inherited + space.mappings.len() > most {
+                space.mappings = Rc::default();
+                self.orphans += 1;
+            }
+            self.inherited += space.mappings.len();
+        }
+        let overlapped = space.insert(mapping);
+        if space.epoch == 0 || overlapped {
             space.epoch = next_epoch;
             self.epochs = next_epoch;
         }
-        let at = space.mappings.partition_point(|old| old.start < mapping.start);
-        space.mappings.insert(at, mapping);
     }
 
     /// A process is born with its parent's mappings.
@@ -97,8 +119,8 @@ impl Spaces {
     }
 
     /// What a process has mapped, by address, and a number that changes with it.
-    pub fn mappings(&self, pid: i32) -> Option<(&[Mapping], u32)> {
-        self.spaces.get(&pid).map(|space| (&space.mappings[..], space.revision))
+    pub fn mappings(&self, pid: i32) -> Option<(&BTreeMap<u64, Mapping>, u32)> {
+        self.spaces.get(&pid).map(|space| (&*space.mappings, space.revision))
     }
 
     /// The stack of a raw callchain as it was in this process at this moment; `None` if it has no frame.
@@ -168,10 +190,22 @@ impl Mapping {
 }
 
 impl Space {
+    /// Adds a mapping in the place of those that it overlaps; whether there were any.
+    fn insert(&mut self, mapping: Mapping) -> bool {
+        let mappings = Rc::make_mut(&mut self.mappings);
+        let before = mappings.range(..mapping.start).next_back();
+        let before = before.filter(|(_, old)| old.end > mapping.start).map(|(&start, _)| start);
+        let inside = mappings.range(mapping.start..mapping.end);
+        let gone: Vec<u64> = before.into_iter().chain(inside.map(|(&start, _)| start)).collect();
+        for start in &gone {
+            mappings.remove(start);
+        }
+        mappings.insert(mapping.start, mapping);
+        !gone.is_empty()
+    }
+
     fn locate(&self, address: u64) -> Location {
-        let at = self.mappings.partition_point(|mapping| mapping.start <= address);
-        let mapping = at.checked_sub(1).and_then(|at| self.mappings.get(at));
-        match mapping {
+        match self.mappings.range(..=address).next_back().map(|(_, mapping)| mapping) {
             Some(&Mapping { start, end, file_offset, module: Some(module) }) if address < end => {
                 let offset = (address - start).saturating_add(file_offset);
                 Location::File { module, offset }
@@ -217,4 +251,62 @@ fn user_module(record: &MmapRecord, indexed: Option<&BuildId>) -> Option<Module>
     let build_id = record.build_id.as_ref().map(|id| BuildId(id.clone().into()));
     let build_id = build_id.or_else(|| indexed.cloned());
     Some(Module { path: path.to_owned(), kind, build_id })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn map(spaces: &mut Spaces, pid: i32, start: u64, length: u64) {
+        let path = "/bin/server".to_owned();
+        let (kernel, file_offset, build_id) = (false, 0, None);
+        let record = MmapRecord { pid, kernel, start, length, file_offset, path, build_id };
+        spaces.map(&record, &mut Capture::default());
+    }
+
+    fn starts(spaces: &Spaces, pid: i32) -> Vec<u64> {
+        spaces.mappings(pid).unwrap().0.keys().copied().collect()
+    }
+
+    #[test]
+    fn a_mapping_takes_the_place_of_what_it_overlaps() {
+        let mut spaces = Spaces::default();
+        for (start, length) in [(40, 10), (10, 10), (25, 5), (60, 10), (20, 0), (u64::MAX, 9)] {
+            map(&mut spaces, 1, start, length);
+        }
+        assert_eq!(starts(&spaces, 1), [10, 25, 40, 60]);
+        let before = spaces.spaces[&1].epoch;
+        map(&mut spaces, 1, 70, 5);
+        assert_eq!(spaces.spaces[&1].epoch, before, "nothing changed its meaning");
+        map(&mut spaces, 1, 15, 30);
+        assert_eq!(starts(&spaces, 1), [15, 60, 70]);
+        assert_ne!(spaces.spaces[&1].epoch, before);
+        map(&mut spaces, 1, 0, u64::MAX);
+        assert_eq!(starts(&spaces, 1), [0]);
+    }
+
+    #[test]
+    fn a_child_keeps_what_its_parent_had() {
+        let mut spaces = Spaces::default();
+        map(&mut spaces, 1, 10, 10);
+        spaces.fork(2, 1);
+        map(&mut spaces, 1, 15, 10);
+        map(&mut spaces, 2, 30, 10);
+        assert_eq!((starts(&spaces, 1), starts(&spaces, 2)), (vec![15], vec![10, 30]));
+        assert_eq!(spaces.orphans, 0);
+    }
+
+    #[test]
+    fn copies_for_children_have_an_end() {
+        let mut spaces = Spaces { inherited: MOST_INHERITED, ..Spaces::default() };
+        for index in 0..1000 {
+            map(&mut spaces, 1, index * 10, 10);
+        }
+        for child in 2..102 {
+            spaces.fork(child, 1);
+            map(&mut spaces, child, 1 << 20, 10);
+        }
+        let held: usize = (2..102).map(|child| starts(&spaces, child).len()).sum();
+        assert!(held < 1000 * INHERITED_PER_MAPPED + 10_000 && spaces.orphans > 25);
+    }
 }

@@ -4,6 +4,8 @@
 //! of text, each behind its size. Sizes are checked against what is there; a cut section gives the
 //! formats before the cut.
 
+use rustc_hash::FxHashMap;
+
 use super::bytes::Bytes;
 use super::format::EventFormat;
 
@@ -12,8 +14,8 @@ const MAGIC: &[u8] = b"\x17\x08\x44tracing";
 /// Event formats by tracepoint id, with the name of their subsystem.
 #[derive(Debug, Default)]
 pub(super) struct TracingData {
-    /// Subsystem and format of each event.
-    pub formats: Vec<(String, EventFormat)>,
+    /// Subsystem and format of each event, by its id; the first counts.
+    formats: FxHashMap<u32, (String, EventFormat)>,
     /// Why reading ended early, if it did.
     pub damage: Option<String>,
 }
@@ -22,7 +24,7 @@ impl TracingData {
     /// Reads a section, as far as it can be read.
     pub fn parse(section: &[u8]) -> Self {
         let mut data = Self::default();
-        if read(section, &mut data.formats).is_none() {
+        if read(section, &mut data).is_none() {
             data.damage = Some(format!(
                 "the descriptions of the tracepoints are damaged after {} of them",
                 data.formats.len()
@@ -33,12 +35,17 @@ impl TracingData {
 
     /// The format of a tracepoint id, with its subsystem.
     pub fn format(&self, id: u64) -> Option<(&str, &EventFormat)> {
-        let found = self.formats.iter().find(|(_, format)| u64::from(format.id) == id);
+        let found = self.formats.get(&u32::try_from(id).ok()?);
         found.map(|(system, format)| (system.as_str(), format))
+    }
+
+    /// Adds a description, if there is none of its id.
+    pub fn add(&mut self, system: &str, format: EventFormat) {
+        self.formats.entry(format.id).or_insert_with(|| (system.to_owned(), format));
     }
 }
 
-fn read(section: &[u8], formats: &mut Vec<(String, EventFormat)>) -> Option<()> {
+fn read(section: &[u8], data: &mut TracingData) -> Option<()> {
     let mut bytes = Bytes::new(section.strip_prefix(MAGIC)?, false);
     bytes.c_string()?;
     let big_endian = bytes.u8()? == 1;
@@ -52,25 +59,21 @@ fn read(section: &[u8], formats: &mut Vec<(String, EventFormat)>) -> Option<()> 
         bytes.block_u64()?;
     }
     for _ in 0..bytes.u32()? {
-        read_format(&mut bytes, "ftrace", formats)?;
+        read_format(&mut bytes, "ftrace", data)?;
     }
     for _ in 0..bytes.u32()? {
         let system = String::from_utf8_lossy(bytes.c_string()?).into_owned();
         for _ in 0..bytes.u32()? {
-            read_format(&mut bytes, &system, formats)?;
+            read_format(&mut bytes, &system, data)?;
         }
     }
     Some(())
 }
 
-fn read_format(
-    bytes: &mut Bytes<'_>,
-    system: &str,
-    formats: &mut Vec<(String, EventFormat)>,
-) -> Option<()> {
+fn read_format(bytes: &mut Bytes<'_>, system: &str, data: &mut TracingData) -> Option<()> {
     let text = String::from_utf8_lossy(bytes.block_u64()?);
     if let Some(format) = EventFormat::parse(&text) {
-        formats.push((system.to_owned(), format));
+        data.add(system, format);
     }
     Some(())
 }

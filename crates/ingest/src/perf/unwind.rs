@@ -20,12 +20,16 @@ use crate::symbols::{Program, Programs, Section};
 
 /// No stack has more frames: what goes on is a loop. perf's own limit is 127.
 const MOST_FRAMES: usize = 1024;
+/// Mappings that change with every sample would take time without an end.
+const MOST_PREPARED: usize = 2_000_000;
 
 /// Unwinds stacks, process by process.
 pub(super) struct Unwinder {
     programs: Programs,
     files: FxHashMap<ModuleId, Option<Program>>,
     processes: FxHashMap<i32, Process>,
+    /// Mappings that were made ready so far, again after every change of a process.
+    prepared: usize,
     ends: Ends,
 }
 
@@ -38,12 +42,15 @@ struct Ends {
     unmapped: u64,
     /// Below the bytes that were recorded.
     cut: u64,
+    /// Not unwound, since mappings changed too often.
+    given_up: u64,
 }
 
 /// The code that a process had mapped.
 struct Process {
     /// Of its mappings: another one, and this is out of date.
     revision: u32,
+    /// In order.
     known: Vec<Range<u64>>,
     machine: Machine,
 }
@@ -70,6 +77,7 @@ impl Unwinder {
             programs,
             files: FxHashMap::default(),
             processes: FxHashMap::default(),
+            prepared: 0,
             ends: Ends::default(),
         }
     }
@@ -84,6 +92,11 @@ impl Unwinder {
     ) -> Vec<u64> {
         let Some((mappings, revision)) = spaces.mappings(pid) else { return vec![dump.ip()] };
         if self.processes.get(&pid).is_none_or(|process| process.revision != revision) {
+            self.prepared += mappings.len();
+            if self.prepared > MOST_PREPARED {
+                self.ends.given_up += 1;
+                return vec![dump.ip()];
+            }
             let process = self.process(mappings, revision, dump, capture);
             self.processes.insert(pid, process);
         }
@@ -93,7 +106,8 @@ impl Unwinder {
             End::Outermost => {}
             End::Cut => self.ends.cut += 1,
             End::Unknown(address) => {
-                let mapping = mappings.iter().find(|mapping| mapping.covers(address));
+                let mapping = mappings.range(..=address).next_back().map(|(_, mapping)| mapping);
+                let mapping = mapping.filter(|mapping| mapping.covers(address));
                 match mapping.and_then(|mapping| mapping.module) {
                     Some(id) => {
                         let path = capture.modules.get(id).path.clone();
@@ -108,13 +122,13 @@ impl Unwinder {
 
     fn process(
         &mut self,
-        mappings: &[Mapping],
+        mappings: &BTreeMap<u64, Mapping>,
         revision: u32,
         dump: &StackDump,
         capture: &Capture,
     ) -> Process {
         let mut process = Process { revision, known: Vec::new(), machine: Machine::of(dump) };
-        for mapping in mappings {
+        for mapping in mappings.values() {
             let Some(id) = mapping.module else { continue };
             let programs = &self.programs;
             let file =
@@ -130,7 +144,7 @@ impl Unwinder {
     /// What could not be unwound, for a person.
     pub fn complaints(&self) -> Vec<Sentence> {
         const SPELLED_OUT: usize = 3;
-        let Ends { without_file, unmapped, cut } = &self.ends;
+        let Ends { without_file, unmapped, cut, given_up } = &self.ends;
         let mut missing: Vec<(&String, &u64)> = without_file.iter().collect();
         missing.sort_by_key(|(_, count)| std::cmp::Reverse(**count));
         let missing = missing.iter().take(SPELLED_OUT).map(|(path, count)| {
@@ -140,6 +154,7 @@ impl Unwinder {
         });
         let other = [
             (*unmapped, "in memory without a file"),
+            (*given_up, "because mappings changed too often"),
             (*cut, "where what was recorded of the stack ends (--call-graph dwarf,SIZE)"),
         ];
         let other = other.iter().filter(|(count, _)| *count > 0);
@@ -155,7 +170,10 @@ impl Unwinder {
 
 impl Process {
     fn walk(&mut self, dump: &StackDump) -> (Vec<u64>, End) {
-        let known = |address: u64| self.known.iter().any(|range| range.contains(&address));
+        let known = |address: u64| {
+            let after = self.known.partition_point(|range| range.start <= address);
+            after.checked_sub(1).is_some_and(|at| self.known[at].contains(&address))
+        };
         let mut read = |address: u64| dump.read(address).ok_or(());
         match (&mut self.machine, dump.registers) {
             (Machine::X86(machine), Registers::X86 { ip, sp, bp }) => {

@@ -16,7 +16,7 @@ use super::demangle::{demangle, is_mangled};
 const LARGEST_EXPANDED: u64 = 2 << 30;
 /// Real sections shrink by a factor of 2 to 10; zlib's limit is 1032. More is an attack.
 const LARGEST_RATIO: u64 = 1100;
-/// More functions than this at one address are not real.
+/// More functions than this at one address are not real, nor is what nests deeper in a function.
 const DEEPEST: usize = 256;
 
 /// The DWARF of a file, decompressed.
@@ -65,14 +65,56 @@ impl<'a> Sections<'a> {
         Self { sections, shared, endian }
     }
 
-    /// Reads the list of units; the error is for a person.
-    pub fn lines(&self) -> Result<Lines<'_>, gimli::Error> {
+    /// Reads the list of units; `None` if it is damaged, or made to do harm.
+    pub fn lines(&self) -> Option<Lines<'_>> {
         let shared = self.shared.as_ref();
         let mut dwarf =
             self.sections.borrow_with_sup(shared, |bytes| EndianSlice::new(bytes, self.endian));
         dwarf.populate_abbreviations_cache(gimli::AbbreviationsCacheStrategy::Duplicates);
-        Ok(Lines { context: Context::from_dwarf(dwarf)? })
+        if nests_too_deep(&dwarf) {
+            return None;
+        }
+        Some(Lines { context: Context::from_dwarf(dwarf).ok()? })
     }
+}
+
+/// Whether functions are inlined into each other deeper than any compiler does it. addr2line follows them by
+/// recursion, and would use up the stack.
+fn nests_too_deep<R: gimli::Reader>(dwarf: &gimli::Dwarf<R>) -> bool {
+    let mut units = dwarf.units();
+    let mut too_deep = false;
+    while let (false, Ok(Some(unit))) = (too_deep, units.next()) {
+        // What cannot be read here, addr2line cannot read either.
+        too_deep = inlining_of_unit(dwarf, &unit).is_ok_and(|depth| depth > DEEPEST);
+    }
+    too_deep
+}
+
+/// How deep functions of a unit are inlined into each other; stops where that is too deep.
+fn inlining_of_unit<R: gimli::Reader>(
+    dwarf: &gimli::Dwarf<R>,
+    unit: &gimli::UnitHeader<R>,
+) -> gimli::Result<usize> {
+    let abbreviations = dwarf.abbreviations(unit)?;
+    let mut entries = unit.entries_raw(&abbreviations, None)?;
+    let mut around: Vec<isize> = Vec::new();
+    let mut deepest = 0;
+    while !entries.is_empty() && deepest <= DEEPEST {
+        let depth = entries.next_depth();
+        let Ok(entry) = entries.read_abbreviation() else { break };
+        let Some(entry) = entry else { continue };
+        if entry.tag() == gimli::DW_TAG_inlined_subroutine && entry.has_children() {
+            while around.last().is_some_and(|&outer| outer >= depth) {
+                around.pop();
+            }
+            around.push(depth);
+            deepest = deepest.max(around.len());
+        }
+        if entries.skip_attributes(entry.attributes()).is_err() {
+            break;
+        }
+    }
+    Ok(deepest)
 }
 
 impl Lines<'_> {

@@ -148,7 +148,7 @@ fn name_offsets(places: &Places, files: &[FoundFile], offsets: &[u64]) -> Vec<Sy
     let shared = link.and_then(|(path, id)| places.shared_file(&path, &id));
     let shared = shared.as_ref().and_then(|bytes| binary::parse(bytes).ok());
     let sections = with_debug_info.map(|(_, file)| dwarf::Sections::load(file, shared.as_ref()));
-    let lines = sections.as_ref().and_then(|sections| sections.lines().ok());
+    let lines = sections.as_ref().and_then(|sections| sections.lines());
     let name = |&offset: &u64| {
         let address = code.iter().find_map(|segments| segments.address_of(offset));
         let calls = address.map(|address| {
