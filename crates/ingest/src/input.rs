@@ -41,8 +41,8 @@ pub(crate) struct Input {
 pub(crate) enum Content {
     /// All of them.
     Memory(Vec<u8>),
-    /// The open file, and its length in bytes.
-    File(File, usize),
+    /// The open file, its length in bytes, and how it stood when it was opened.
+    File(File, usize, Stand),
 }
 
 impl Default for Content {
@@ -56,7 +56,15 @@ impl Content {
     pub fn source(&self) -> Source<'_> {
         match self {
             Self::Memory(bytes) => Source::Memory(bytes),
-            Self::File(file, length) => Source::File { file, length: *length },
+            Self::File(file, length, _) => Source::File { file, length: *length },
+        }
+    }
+
+    /// Whether a file is still what it was when it was opened; asked once all of it is read.
+    pub fn check(&self) -> Result<Option<String>, Problem> {
+        match self {
+            Self::Memory(_) => Ok(None),
+            Self::File(file, _, before) => before.compare(&Stand::of(file)?, before.size),
         }
     }
 }
@@ -119,7 +127,7 @@ fn whole(path: &Path) -> Result<(Vec<u8>, Option<String>), Problem> {
 }
 
 /// What tells whether a file was changed: its size in bytes, and when it was last written to.
-struct Stand {
+pub(crate) struct Stand {
     size: u64,
     written: Option<SystemTime>,
     /// Pipes, and files of `/proc`, have no size.
@@ -169,7 +177,8 @@ impl Input {
             let is_packed = Packing::of(&front).is_some();
             let is_file = perf::is_perf_data(&front) && !perf::is_pipe(&front);
             if is_file || is_part && !is_packed {
-                return Ok(Content::File(file, length));
+                let stand = Stand::of(&file).map_err(problem)?;
+                return Ok(Content::File(file, length, stand));
             }
         }
         self.read(path).map(Content::Memory)

@@ -81,7 +81,11 @@ pub fn read(
     let input = input::load(path)?;
     let parts: Vec<Source<'_>> = input.parts.iter().map(Content::source).collect();
     let capture = read_input(input.main.source(), &parts, options, progress);
-    let mut capture = capture.map_err(|problem| IngestError { path: path.to_owned(), problem })?;
+    let failed = |problem| IngestError { path: path.to_owned(), problem };
+    let mut capture = capture.map_err(failed)?;
+    for content in std::iter::once(&input.main).chain(&input.parts) {
+        capture.warnings.extend(content.check().map_err(failed)?.map(Into::into));
+    }
     capture.warnings.extend(input.damage.into_iter().map(Into::into));
     capture.warnings.extend(input.notes);
     capture.incident = input.incident;

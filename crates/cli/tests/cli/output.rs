@@ -122,7 +122,8 @@ fn the_same_capture_gives_the_same_bytes_on_any_number_of_processors() {
         if number == 2 {
             let program = command.get_program().to_owned();
             command = assert_cmd::Command::new("taskset");
-            command.current_dir(run.path()).args(["--cpu-list", &a_processor()]).arg(program);
+            command.current_dir(run.path()).env("HOME", run.path());
+            command.args(["--cpu-list", &a_processor()]).arg(program);
         }
         let output = command
             .args(["report", "capture.data"])

@@ -52,6 +52,8 @@ const HEADERS_TO_RESUME: usize = 8;
 const _: () = assert!(HEADERS_TO_RESUME * LARGEST <= REST);
 /// No `PERF_RECORD_*` of any kernel or perf has a larger number.
 const LARGEST_KIND: u32 = 128;
+/// simpleperf numbers records of its own from 32768 on (`system/extras/simpleperf/record.h`); what is larger is damage.
+const NO_KIND: u32 = 1 << 16;
 /// Records are unpacked to at most so many times what was packed: perf packs ring buffers 3 to 50 times.
 const MAX_RATIO: u64 = 1000;
 
@@ -185,7 +187,7 @@ fn read(bytes: &[u8], at: usize, big_endian: bool) -> Option<(Record<'_>, usize)
         (u32::from_le_bytes([a, b, c, d]), u16::from_le_bytes([e, f]), u16::from_le_bytes([g, h]))
     };
     let next = at + usize::from(size);
-    let body = bytes.get(at + HEADER..next)?;
+    let body = bytes.get(at + HEADER..next).filter(|_| kind < NO_KIND)?;
     Some((Record { offset: at, kind, misc, body }, next))
 }
 
