@@ -107,6 +107,16 @@ fn of_memory_call(window: &Window, operation: Operation) -> Option<Remedy> {
              lock what must not be swapped in steps, or use MCL_ONFAULT and MLOCK_ONFAULT",
             "pages fault in on first use",
         ),
+        S::Madvise
+            if ["MADV_POPULATE_READ", "MADV_POPULATE_WRITE", "MADV_COLLAPSE"]
+                .into_iter()
+                .any(flag) =>
+        {
+            remedy(
+                "Call madvise for about 10 MB at a time, so that others get the lock in between",
+                "a change of the program",
+            )
+        }
         S::Madvise if flag("MADV_DONTNEED") => remedy(
             "Give memory back in steps of about 10 MB and off the path of requests. An allocator that returns memory by \
              itself can be told to keep it (M_TRIM_THRESHOLD, jemalloc's dirty_decay_ms)",

@@ -43,7 +43,7 @@ fn terminal_rows(page: &mut String, view: &View) -> std::fmt::Result {
         }
     }
     if !view.reservations.is_empty() {
-        writeln!(page, "\nMind")?;
+        writeln!(page, "\nNote")?;
         for reservation in &view.reservations {
             writeln!(page, "  - {reservation}")?;
         }
@@ -63,7 +63,7 @@ pub fn diff_markdown(diff: &Diff<'_>) -> String {
 fn markdown_rows(page: &mut String, view: &View) -> std::fmt::Result {
     writeln!(page, "# {}\n\n**{}.** {}\n", view.headline, view.grade, escape(&view.summary))?;
     for reservation in &view.reservations {
-        writeln!(page, "- Mind: {}", escape(reservation))?;
+        writeln!(page, "- Note: {}", escape(reservation))?;
     }
     writeln!(page, "\n|  | before | after |\n| --- | --- | --- |")?;
     for [label, before, after] in &view.facts {

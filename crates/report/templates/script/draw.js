@@ -209,8 +209,8 @@ function text(pen, words, x, y, room, color) {
   if (room < 12) return;
   pen.fillStyle = color;
   let shown = words;
-  // Names are short, so a few steps do.
-  while (shown.length > 2 && pen.measureText(shown).width > room) shown = `${shown.slice(0, Math.max(2, Math.floor(shown.length * 0.9) - 1))}…`;
+  // Names are short, so a few steps do; two letters and the mark are the least.
+  while (shown.length > 3 && pen.measureText(shown).width > room) shown = `${shown.slice(0, Math.max(2, Math.floor(shown.length * 0.9) - 1))}…`;
   pen.fillText(shown, x, y);
 }
 
