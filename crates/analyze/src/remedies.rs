@@ -57,9 +57,9 @@ fn of_container(window: &Window, container: &Container) -> Option<Remedy> {
 
 fn of_memory_call(window: &Window, operation: Operation) -> Option<Remedy> {
     use Syscall as S;
-    let flag = |name: &str| {
-        window.culprit.as_ref().is_some_and(|culprit| culprit.flags.iter().any(|flag| flag == name))
-    };
+    let culprit = window.culprit.as_ref();
+    let flag =
+        |name: &str| culprit.is_some_and(|culprit| culprit.flags.iter().any(|flag| flag == name));
     let call = match operation {
         Operation::Syscall(call) => call,
         Operation::ProcRead => {
@@ -78,7 +78,7 @@ fn of_memory_call(window: &Window, operation: Operation) -> Option<Remedy> {
         }
         _ => return None,
     };
-    if window.culprit.as_ref().is_some_and(is_small) {
+    if culprit.is_some_and(is_small) {
         return Some(remedy(
             "The call is small: look at what its thread waited for while it held the lock, and end that",
             "depends on what it was",
@@ -95,13 +95,11 @@ fn of_memory_call(window: &Window, operation: Operation) -> Option<Remedy> {
              the whole range is filled under the lock otherwise",
             "pages fault in on first use",
         ),
-        S::Mmap if window.culprit.as_ref().is_some_and(|culprit| culprit.bytes.is_none()) => {
-            remedy(
-                "The call filled its pages under the lock: look for MAP_POPULATE, and for mlockall(MCL_FUTURE), and do without \
+        S::Mmap if culprit.is_some_and(|culprit| culprit.bytes.is_none()) => remedy(
+            "The call filled its pages under the lock: look for MAP_POPULATE, and for mlockall(MCL_FUTURE), and do without \
              them or in steps of about 10 MB",
-                "page faults are spread over the first use",
-            )
-        }
+            "page faults are spread over the first use",
+        ),
         S::Mmap | S::Brk | S::Mremap => remedy(
             "If the program uses mlockall(MCL_FUTURE), drop it: it fills every new mapping at once, under the lock; \
              lock what must not be swapped in steps, or use MCL_ONFAULT and MLOCK_ONFAULT",
