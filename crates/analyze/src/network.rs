@@ -26,7 +26,7 @@ pub(crate) fn late_answers(capture: &Capture, states: &ThreadStates, sites: &Sit
     for (thread, _) in capture.threads.iter() {
         let mut receives: Vec<(u64, WaitId)> = Vec::new();
         let mut rests = 0;
-        for slice in states.of(thread) {
+        for slice in states.of(thread).iter() {
             let Doing::Blocked(id) = slice.doing else { continue };
             let site = sites.of(id);
             if site.number() == receive {
