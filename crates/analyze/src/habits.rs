@@ -54,7 +54,7 @@ impl<'m, 'a> Habits<'m, 'a> {
             Some((_, list)) => list.push(length),
             None => lengths.push((key, vec![length])),
         };
-        for slice in model.states.of(self.thread) {
+        for slice in model.states.of(self.thread).iter() {
             let length = slice.span.duration().0;
             match slice.doing {
                 Doing::Running => rounds.push(length),

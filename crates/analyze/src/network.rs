@@ -35,7 +35,7 @@ pub(crate) fn late_answers(capture: &Capture, states: &ThreadStates, sites: &Sit
     for (thread, _) in capture.threads.iter() {
         let mut for_data: [Vec<(u64, WaitId)>; 2] = Default::default();
         let mut rests = 0;
-        for slice in states.of(thread) {
+        for slice in states.of(thread).iter() {
             let Doing::Blocked(id) = slice.doing else { continue };
             let site = sites.of(id);
             match numbers.iter().position(|&number| number == Some(site.number())) {

@@ -310,7 +310,7 @@ fn any_makes_window(model: &Model<'_>, threads: &[ThreadId], options: &Options) 
         let judge = Judge::new(model, thread, options);
         let slices = model.states.of(thread).iter();
         let slices = slices.filter(|slice| slice.span.duration() >= long);
-        slices.filter_map(|slice| judge.harm(slice)).any(|harm| harm.makes_window)
+        slices.filter_map(|slice| judge.harm(&slice)).any(|harm| harm.makes_window)
     };
     let series = || model.series.iter().filter(|row| row.known_lock && row.span.duration() >= long);
     threads.iter().any(in_one) || series().any(|row| threads.contains(&row.thread))
@@ -319,7 +319,7 @@ fn any_makes_window(model: &Model<'_>, threads: &[ThreadId], options: &Options) 
 /// Every time that a thread was kept from running.
 fn of_thread(model: &Model<'_>, thread: ThreadId, options: &Options) -> Vec<Harm> {
     let judge = Judge::new(model, thread, options);
-    model.states.of(thread).iter().filter_map(|slice| judge.harm(slice)).collect()
+    model.states.of(thread).iter().filter_map(|slice| judge.harm(&slice)).collect()
 }
 
 /// Judges what one thread did.
