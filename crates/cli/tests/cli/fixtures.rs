@@ -54,6 +54,7 @@ fixtures! {
     slow_backend
     smaps_reader
     swap_in
+    trapped_populate
     two_freezes
     vma_lock
 }
