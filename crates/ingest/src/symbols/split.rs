@@ -48,16 +48,19 @@ struct File {
     bytes: Vec<u8>,
 }
 
+/// A unit's sections and their byte order.
+type UnitSections<'a> = (DwarfSections<Cow<'a, [u8]>>, RunTimeEndian);
+
 /// What they hold, decompressed.
 pub(super) struct SplitSections<'a> {
     package: Option<(DwarfPackageSections<Cow<'a, [u8]>>, RunTimeEndian)>,
-    units: Vec<(DwarfSections<Cow<'a, [u8]>>, RunTimeEndian)>,
+    units: Vec<UnitSections<'a>>,
 }
 
 /// The same by the units' numbers.
 pub(super) struct Split<'a> {
     package: Option<DwarfPackage<Bytes<'a>>>,
-    units: BTreeMap<u64, &'a (DwarfSections<Cow<'a, [u8]>>, RunTimeEndian)>,
+    units: BTreeMap<u64, &'a UnitSections<'a>>,
 }
 
 impl Wanted {
@@ -199,9 +202,7 @@ fn id_of_unit_file(bytes: &[u8]) -> Option<u64> {
     first_id(&dwarf_of(&(sections, dwarf::endian(&file))))
 }
 
-fn dwarf_of<'a>(
-    (sections, endian): &'a (DwarfSections<Cow<'a, [u8]>>, RunTimeEndian),
-) -> Dwarf<Bytes<'a>> {
+fn dwarf_of<'a>((sections, endian): &'a UnitSections<'a>) -> Dwarf<Bytes<'a>> {
     sections.borrow(|bytes| EndianSlice::new(bytes, *endian))
 }
 
