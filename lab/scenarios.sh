@@ -207,6 +207,7 @@ record_chronic_contention() { record_plain chronic-contention; }
 record_two_freezes() { record_plain two-freezes 8; }
 record_nested_locks() { record_plain nested-locks 8; }
 record_slow_backend() { record_plain slow-backend; }
+record_full_pipe() { record_plain full-pipe; }
 record_position_lock() { record_plain position-lock /dev/shm 2; }
 record_ptrace_stop() { record_plain ptrace-stop; }
 record_mlock_large() { record_plain mlock-large 3; }

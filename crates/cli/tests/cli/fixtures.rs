@@ -31,6 +31,7 @@ fixtures! {
     file_lock
     folded_offcputime
     fork_large
+    full_pipe
     futex_convoy
     hashmap_resize
     idle_server
