@@ -377,11 +377,13 @@ impl Trap<'_> {
         if plan.replaces(&self.plan, self.options.budget) {
             self.plan = plan;
             self.fly();
-            (self.say)(&format!(
-                "the flight recorder now records: {} (about {:.2} % of a CPU)",
-                names(&self.plan),
-                self.plan.percent()
-            ));
+            let (names, percent) = (names(&self.plan), self.plan.percent());
+            (self.say)(&match &self.grounded {
+                None => format!(
+                    "the flight recorder now records: {names} (about {percent:.2} % of a CPU)"
+                ),
+                Some(why) => format!("from now on recording from the alarm on: {why}"),
+            });
         } else if self.flight.is_some() {
             let groups = self.plan.kept.iter().map(|row| row.group.clone()).collect();
             self.plan.kept = price(groups, &rates);
@@ -444,7 +446,7 @@ fn rate(rates: &Rates) -> f64 {
 
 fn names(plan: &Plan) -> String {
     let names: Vec<&str> = plan.kept.iter().map(|row| row.group.name).collect();
-    if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }
+    names.join(", ")
 }
 
 #[cfg(test)]
