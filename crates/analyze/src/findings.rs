@@ -117,6 +117,8 @@ pub struct Window {
     pub cause: Option<Cause>,
     /// How sure that is.
     pub grade: Grade,
+    /// What explains it beyond the culprit and its call, in a sentence each: who had the CPUs, what held up the holder.
+    pub reasons: Vec<Sentence>,
     /// Why the grade is what it is: the evidence, in a sentence each.
     pub evidence: Vec<Sentence>,
     /// What froze.
@@ -158,6 +160,8 @@ pub struct Freeze {
     pub open_end: bool,
     /// How many threads stood still.
     pub threads_blocked: u32,
+    /// Of how many processes: more than one are those of one master.
+    pub processes: u32,
     /// Blocked time, summed over these threads.
     pub blocked: Nanos,
 }

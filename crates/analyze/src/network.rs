@@ -76,7 +76,7 @@ pub(crate) fn sender_was_busy(model: &Model<'_>, raw: &RawWindow) -> bool {
 }
 
 /// What is known of the other end.
-pub(crate) fn evidence(model: &Model<'_>, raw: &RawWindow) -> Sentence {
+pub(crate) fn reason(model: &Model<'_>, raw: &RawWindow) -> Sentence {
     let Some((thread, ran)) = sender(model, raw) else {
         return "the answers came from outside of what was recorded".into();
     };

@@ -201,6 +201,7 @@ fn window(
     Window {
         cause: Some(cause),
         grade: Grade::Circumstantial,
+        reasons: Vec::new(),
         evidence,
         freeze: Freeze {
             pid: None,
@@ -209,6 +210,7 @@ fn window(
             open_start: false,
             open_end: false,
             threads_blocked: u32::try_from(comms.len()).unwrap_or(u32::MAX),
+            processes: 1,
             blocked,
         },
         lock: cause.is_lock().then_some(Lock { kind: cause, mode: None, address: None }),

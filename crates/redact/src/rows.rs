@@ -95,6 +95,7 @@ impl Redaction {
         let Window {
             cause: _,
             grade: _,
+            reasons,
             evidence,
             freeze,
             lock: _,
@@ -103,7 +104,9 @@ impl Redaction {
             chain,
             without_culprit: _,
         } = window;
-        evidence.iter_mut().for_each(|sentence| *sentence = self.sentence(sentence));
+        for sentence in reasons.iter_mut().chain(evidence) {
+            *sentence = self.sentence(sentence);
+        }
         freeze.comm = self.task(&freeze.comm);
         if let Some(culprit) = culprit {
             let Culprit {

@@ -35,7 +35,7 @@ pub(crate) const SCRIPT: &str = concat!(
     "})();\n",
 );
 /// Of the script; a test says the right one after a change.
-pub(crate) const SCRIPT_HASH: &str = "sha256-OSRAj3vtrh2lTLifpXkfLYuXLyqJBFCsKmnNx/L6U2s=";
+pub(crate) const SCRIPT_HASH: &str = "sha256-AehsPe9/PbO9nQfbnxLamCq0dDj2okm3Ac6ia9UjPl4=";
 
 /// As wide as the page's column, so that a text of 12 is 12 pixels high there.
 const TIMELINE: timeline::Size =

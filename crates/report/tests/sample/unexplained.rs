@@ -48,6 +48,7 @@ fn window() -> Window {
     Window {
         cause: None,
         grade: Grade::Undetermined,
+        reasons: Vec::new(),
         evidence: Vec::new(),
         freeze: Freeze {
             pid: Some(PID),
@@ -56,6 +57,7 @@ fn window() -> Window {
             open_start: true,
             open_end: false,
             threads_blocked: 64,
+            processes: 1,
             blocked: Nanos(47_100_000_000),
         },
         lock: None,
