@@ -470,6 +470,8 @@ pub enum SegmentState {
 /// Off-CPU time of one stack.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct FoldedStack {
+    /// The name of the process; `None` where a format knows threads' names only.
+    pub process: Option<String>,
     /// Command, then frames, outermost first; kernel frames end in `_[k]`, as in FlameGraph.
     pub frames: Vec<String>,
     /// Blocked time.

@@ -72,9 +72,9 @@ pub(crate) fn judge(capture: &Capture, options: &Options) -> Profile {
         timeless || time >= options.min_freeze
     });
     let cause = run.as_ref().map(|run| run.cause).or(most.map(|(cause, _)| cause));
-    let mut times: BTreeMap<(&str, StackId), Nanos> = BTreeMap::new();
+    let mut times: BTreeMap<(Option<&str>, &str, StackId), Nanos> = BTreeMap::new();
     for row in &capture.profile {
-        *times.entry((capture.threads.get(row.thread).comm(), row.stack)).or_default() +=
+        *times.entry((None, capture.threads.get(row.thread).comm(), row.stack)).or_default() +=
             row.off_cpu;
     }
     Profile {

@@ -167,7 +167,8 @@ impl Redaction {
     }
 
     fn stacks(&mut self, stacks: &mut [FoldedStack]) {
-        for FoldedStack { frames, time: _ } in stacks {
+        for FoldedStack { process, frames, time: _ } in stacks {
+            *process = process.as_deref().map(|process| self.task(process));
             let mut frames = frames.iter_mut();
             if let Some(comm) = frames.next() {
                 *comm = self.task(comm);

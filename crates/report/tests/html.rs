@@ -187,6 +187,7 @@ fn a_busy_capture_still_gives_a_small_page() {
     });
     findings.off_cpu = (0..10_000)
         .map(|at| FoldedStack {
+            process: None,
             frames: (0..40)
                 .map(|depth| {
                     format!("core::module::function_{depth}_{}", at >> (40 - depth).min(13))

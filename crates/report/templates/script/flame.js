@@ -106,5 +106,8 @@ function startFlames() {
   if (compare) compare.addEventListener("change", () => document.getElementById("flame").classList.toggle("compared", compare.checked));
   tools.addEventListener("submit", (event) => event.preventDefault());
   tools.hidden = false;
-  shown.show(true);
+  // Without the script each graph stands under its name.
+  for (const name of document.querySelectorAll("#flame > h3, #flame > .flame + .note")) name.hidden = true;
+  for (const flame of flames) flame.show(flame === shown);
+  shown.find("");
 }

@@ -392,6 +392,7 @@ fn busy(shown: Span, seed: u64) -> Vec<Segment> {
 
 pub fn off_cpu() -> Vec<FoldedStack> {
     let stack = |text: &str, tenths: u64| FoldedStack {
+        process: None,
         frames: text.split(';').map(str::to_owned).collect(),
         time: Nanos(tenths * 100_000),
     };
