@@ -1,12 +1,14 @@
 //! Puts the answer together.
 
-use coldcase_ingest::capture::{Capture, Meaning, Mode, Span, Switch, Symbol, TaskState, ThreadId};
+use coldcase_ingest::capture::{
+    Capture, Meaning, Mode, Sentence, Span, Switch, Symbol, TaskState, ThreadId,
+};
 
 use crate::brackets::Brackets;
 use crate::container;
 use crate::details::{Before, Details};
 use crate::findings::{
-    CaptureSummary, Cause, Findings, Grade, Outcome, SymbolCounts, Verdict, Window,
+    CaptureSummary, Cause, Findings, Freeze, Grade, Outcome, SymbolCounts, Verdict, Window,
 };
 use crate::memory;
 use crate::model::Model;
@@ -66,7 +68,7 @@ fn of_events(model: &Model<'_>, options: &Options) -> (Findings, Vec<RawWindow>)
     if !no_scheduler {
         judged.extend(own_calls::find(model, options, &judged));
     }
-    drop_consequences(&mut judged);
+    drop_consequences(model, &mut judged);
     judged.sort_by_key(|(raw, _)| (raw.span.start, raw.process));
     let (raws, mut windows): (Vec<RawWindow>, Vec<Window>) = judged.into_iter().unzip();
     logged::doubt(capture, &mut windows);
@@ -160,17 +162,43 @@ fn details(
     }
 }
 
-/// Drops freezes of those who only waited for an answer of a process that itself was frozen then.
-fn drop_consequences(judged: &mut Vec<(RawWindow, Window)>) {
-    let causes: Vec<Span> = judged
-        .iter()
-        .filter(|(raw, _)| raw.cause != Cause::Network)
-        .map(|(raw, _)| raw.span)
-        .collect();
-    judged.retain(|(raw, _)| {
-        let explained = |cause: &Span| raw.span.overlap(*cause).share_of(raw.span.duration()) > 0.5;
-        raw.cause != Cause::Network || !causes.iter().any(explained)
-    });
+/// Drops freezes of those who only waited for an answer of a process that itself was frozen then, and tells of them
+/// where that one is told.
+fn drop_consequences(model: &Model<'_>, judged: &mut Vec<(RawWindow, Window)>) {
+    let is_cause = |raw: &RawWindow| raw.cause != Cause::Network;
+    let (causes, rest): (Vec<_>, Vec<_>) =
+        std::mem::take(judged).into_iter().partition(|(raw, _)| is_cause(raw));
+    *judged = causes;
+    for (raw, window) in rest {
+        let tid = window.culprit.as_ref().and_then(|culprit| culprit.thread.tid);
+        let is_of = |crew: &[ThreadId]| {
+            crew.iter().any(|&thread| Some(model.capture.threads.get(thread).tid) == tid)
+        };
+        let mut explains = judged.iter_mut().filter(|(cause, _)| {
+            is_cause(cause)
+                && raw.span.overlap(cause.span).share_of(raw.span.duration()) > 0.5
+                && (tid.is_none() || is_of(&cause.crew))
+        });
+        match explains.next() {
+            None => judged.push((raw, window)),
+            Some((_, cause)) => {
+                let whose = if tid.is_some() { "its answers" } else { "answers" };
+                cause.evidence.push(waited(&window.freeze, whose));
+            }
+        }
+    }
+}
+
+fn waited(freeze: &Freeze, whose: &str) -> Sentence {
+    let threads = match freeze.threads_blocked {
+        1 => "1 thread of ".to_owned(),
+        several => format!("{several} threads of "),
+    };
+    let pid = freeze.pid.map_or(String::new(), |pid| format!(" (pid {pid})"));
+    let time = freeze.blocked.as_millis_f64() / 1e3;
+    Sentence::from(threads)
+        .task(&freeze.comm)
+        .words(&format!("{pid} waited for {whose} meanwhile, {time:.2} s in sum"))
 }
 
 /// Whether the capture shows who stood still and in what: all switches, with the state or the stack of those who

@@ -1,8 +1,10 @@
 //! Waits for one lock, by `lock:contention_begin` and `contention_end`: matched by thread and address, since the
 //! end has no flags. One of them can hold several sleeps (a woken writer can lose the lock to a thief).
 
+use std::num::NonZeroU32;
+
 use coldcase_ingest::capture::{
-    Capture, ContentionFlags, ContentionPhase, Span, StackId, ThreadId, Timestamp,
+    Capture, ContentionFlags, ContentionPhase, LockContention, Span, StackId, ThreadId, Timestamp,
 };
 
 use crate::names;
@@ -11,77 +13,115 @@ use crate::names;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Contention {
     pub lock: u64,
-    /// `None` if it began before the recording.
-    pub begin: Option<Timestamp>,
-    /// `None` if it had not ended when the recording did.
-    pub end: Option<Timestamp>,
+    /// How the lock was wanted; `None` if it began before the recording.
     pub flags: Option<ContentionFlags>,
     pub stack: Option<StackId>,
 }
 
-/// All contentions, by thread and in order of time.
-pub(crate) struct Contentions {
-    by_thread: Vec<Vec<Contention>>,
-    capture: Span,
+/// The events of one thread's waiting for one lock, of which there are millions.
+#[derive(Clone, Copy)]
+struct Events {
+    /// `None` if it began before the recording.
+    begin: Option<Row>,
+    /// `None` if it had not ended when the recording did.
+    end: Option<Row>,
 }
 
-impl Contentions {
-    pub fn new(capture: &Capture) -> Self {
-        let mut by_thread: Vec<Vec<Contention>> = vec![Vec::new(); capture.threads.len()];
-        for row in &capture.contention {
+/// Number of a row of [`Capture::contention`], from 1, so that none takes no more room.
+#[derive(Clone, Copy)]
+struct Row(NonZeroU32);
+
+impl Row {
+    fn from_index(index: usize) -> Self {
+        Self(NonZeroU32::MIN.saturating_add(u32::try_from(index).unwrap_or(u32::MAX)))
+    }
+
+    fn of(self, capture: &Capture) -> &LockContention {
+        &capture.contention[self.0.get() as usize - 1]
+    }
+}
+
+impl Events {
+    /// The first that is known of it.
+    fn first(self, capture: &Capture) -> Option<&LockContention> {
+        self.begin.or(self.end).map(|row| row.of(capture))
+    }
+
+    fn flags(self, capture: &Capture) -> Option<ContentionFlags> {
+        match self.begin?.of(capture).phase {
+            ContentionPhase::Begin(flags) => Some(flags),
+            ContentionPhase::End { .. } => None,
+        }
+    }
+
+    fn is_of(self, lock: u64, capture: &Capture) -> bool {
+        self.first(capture).is_some_and(|row| row.lock == lock)
+    }
+}
+
+/// All contentions, by thread and in order of time.
+pub(crate) struct Contentions<'a> {
+    by_thread: Vec<Vec<Events>>,
+    capture: &'a Capture,
+}
+
+impl<'a> Contentions<'a> {
+    pub fn new(capture: &'a Capture) -> Self {
+        let mut by_thread: Vec<Vec<Events>> = vec![Vec::new(); capture.threads.len()];
+        for (index, row) in capture.contention.iter().enumerate() {
             let list = &mut by_thread[row.thread.index()];
-            let (lock, stack) = (row.lock, row.stack);
-            match row.phase {
-                ContentionPhase::Begin(flags) => {
-                    let (begin, flags) = (Some(row.time), Some(flags));
-                    list.push(Contention { lock, begin, end: None, flags, stack });
+            let number = Some(Row::from_index(index));
+            if let ContentionPhase::Begin(_) = row.phase {
+                list.push(Events { begin: number, end: None });
+                continue;
+            }
+            let first = list.is_empty();
+            let open = list.iter_mut().rev().take(4).find(|known| known.is_of(row.lock, capture));
+            match open {
+                Some(open) if open.end.is_none() => open.end = number,
+                Some(_) => {}
+                // The first event of a thread can end a wait that was under way when the recording
+                // began; but spinlocks' begins are often filtered out, and their ends are not.
+                None if first && is_sleeping(capture, row.stack) => {
+                    list.push(Events { begin: None, end: number });
                 }
-                ContentionPhase::End { .. } => {
-                    let first = list.is_empty();
-                    let open = list.iter_mut().rev().take(4).find(|known| known.lock == lock);
-                    match open {
-                        Some(open) if open.end.is_none() => open.end = Some(row.time),
-                        Some(_) => {}
-                        // The first event of a thread can end a wait that was under way when the recording
-                        // began; but spinlocks' begins are often filtered out, and their ends are not.
-                        None if first && is_sleeping(capture, stack) => {
-                            let (end, flags) = (Some(row.time), None);
-                            list.push(Contention { lock, begin: None, end, flags, stack });
-                        }
-                        None => {}
-                    }
-                }
+                None => {}
             }
         }
-        Self { by_thread, capture: capture.whole() }
+        Self { by_thread, capture }
     }
 
     /// To ask for the sleeps of each thread in order of time.
     pub fn cursors(&self) -> Cursors<'_> {
         let of_thread = self.by_thread.iter().map(|list| (&list[..], 0)).collect();
-        Cursors { of_thread, capture: self.capture }
+        Cursors { of_thread, capture: self.capture, span: self.capture.whole() }
     }
 }
 
 /// How far each thread's contentions have been looked through.
 pub(crate) struct Cursors<'a> {
-    of_thread: Vec<(&'a [Contention], usize)>,
-    capture: Span,
+    of_thread: Vec<(&'a [Events], usize)>,
+    capture: &'a Capture,
+    span: Span,
 }
 
-impl<'a> Cursors<'a> {
+impl Cursors<'_> {
     /// The contention that a thread's sleep belongs to; later sleeps of a thread must be asked for later. The begin
     /// comes before the sleep; the end, some instructions after the switch-in.
-    pub fn of_sleep(&mut self, thread: ThreadId, sleep: Span) -> Option<&'a Contention> {
-        let capture = self.capture;
+    pub fn of_sleep(&mut self, thread: ThreadId, sleep: Span) -> Option<Contention> {
+        let (capture, span) = (self.capture, self.span);
+        let time =
+            |row: Option<Row>, unknown: Timestamp| row.map_or(unknown, |row| row.of(capture).time);
         let (list, after) = &mut self.of_thread[thread.index()];
-        let begins_before =
-            |known: &Contention| known.begin.unwrap_or(capture.start) <= sleep.start;
-        *after += list[*after..].iter().take_while(|known| begins_before(known)).count();
-        list[..*after].iter().rev().take(4).find(|known| {
-            known.end.unwrap_or(capture.end) >= sleep.end
-                && !known.flags.is_some_and(|flags| flags.spin && !flags.mutex)
-        })
+        let begins_before = |known: &&Events| time(known.begin, span.start) <= sleep.start;
+        *after += list[*after..].iter().take_while(begins_before).count();
+        let found = list[..*after].iter().rev().take(4).find(|known| {
+            let flags = known.flags(capture);
+            time(known.end, span.end) >= sleep.end
+                && !flags.is_some_and(|flags| flags.spin && !flags.mutex)
+        })?;
+        let LockContention { lock, stack, .. } = *found.first(capture)?;
+        Some(Contention { lock, flags: found.flags(capture), stack })
     }
 }
 

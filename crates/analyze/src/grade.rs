@@ -8,25 +8,30 @@ use crate::findings::{Cause, Grade, LockMode};
 use crate::holds::Evidence;
 use crate::model::Model;
 use crate::windows::RawWindow;
-use crate::{losses, names, network, rhythm, view};
+use crate::{losses, names, rhythm, view};
 
-/// How sure it is that `cause`, and the culprit if there is one, made a freeze.
+/// How sure it is that `cause`, and the culprit if there is one, made a freeze whose waiting comes down to these leaves;
+/// `answered_late` if somebody at the other end is known to be why.
 pub(crate) fn grade(
     model: &Model<'_>,
     raw: &RawWindow,
     cause: Cause,
     culprit: Option<&Suspect>,
-    leaves: &[Leaf],
-    total: Nanos,
+    answered_late: bool,
+    (leaves, total): (&[Leaf], Nanos),
 ) -> Grade {
     let mut grade = match culprit {
         Some(suspect) => grade_of_holds(raw, suspect, leaves),
+        None if cause == Cause::Network => {
+            if answered_late {
+                Grade::Strong
+            } else {
+                Grade::Circumstantial
+            }
+        }
         None if raw.cause.is_lock() => Grade::Circumstantial,
         // What a thread waited for stands in its own stack or state.
         None if cause == Cause::CpuStarvation || cause == Cause::CpuThrottle => {
-            Grade::Circumstantial
-        }
-        None if cause == Cause::Network && !network::sender_was_busy(model, raw) => {
             Grade::Circumstantial
         }
         None => Grade::Strong,

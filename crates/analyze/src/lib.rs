@@ -27,6 +27,8 @@ mod habits;
 mod heat;
 mod holds;
 mod interpreter;
+mod life;
+mod load;
 mod logged;
 mod lone;
 mod losses;

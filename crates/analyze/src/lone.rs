@@ -52,7 +52,7 @@ const ROUNDS: usize = 20;
 fn of_thread(model: &Model<'_>, thread: ThreadId) -> Option<Absence> {
     let mut absences: Vec<Absence> = Vec::new();
     let mut open: Option<(Span, bool)> = None;
-    for slice in model.states.of(thread) {
+    for slice in model.states.of(thread).iter() {
         let (at_loop, asleep) = match slice.doing {
             Doing::Running | Doing::Runnable(_) => (false, false),
             Doing::Blocked(id) => {

@@ -6,9 +6,9 @@ use coldcase_ingest::capture::{Capture, Span, Wakeup};
 
 use crate::brackets::Brackets;
 use crate::contention::Contentions;
-use crate::cpu::Load;
 use crate::findings::Cause;
 use crate::holds::Holds;
+use crate::load::Load;
 use crate::memory::BrkSizes;
 use crate::mm::AddressSpaces;
 use crate::network;
@@ -70,7 +70,7 @@ impl<'a> Model<'a> {
 
     /// How many CPUs were busy, and when.
     pub fn load(&self) -> &Load {
-        self.load.get_or_init(|| Load::new(self.capture, &self.states))
+        self.load.get_or_init(|| Load::new(self.capture))
     }
 
     /// Where threads were seen while they ran.

@@ -1,5 +1,5 @@
-//! Why a freeze came to be, beyond who did it and in which call: who had the CPUs, who answered late, what held up the
-//! holder itself, where those who freed memory stood.
+//! Why a freeze came to be, beyond who did it and in which call: who had the CPUs, what held up the holder itself, where
+//! those who freed memory stood.
 
 use coldcase_ingest::capture::{Nanos, Sentence, StackId, ThreadId};
 
@@ -9,7 +9,7 @@ use crate::model::Model;
 use crate::rules::WaitKind;
 use crate::thread_state::{Doing, WaitId};
 use crate::windows::RawWindow;
-use crate::{chain, cpu, names, network, runtime, view};
+use crate::{chain, cpu, names, runtime, view};
 
 /// What explains a freeze, in a sentence each; nothing where its cause says it all.
 pub(crate) fn of(
@@ -19,7 +19,6 @@ pub(crate) fn of(
     culprit: Option<&Suspect>,
 ) -> Vec<Sentence> {
     let mut reasons = cpu::reasons(model, raw);
-    reasons.extend((cause == Cause::Network).then(|| network::reason(model, raw)));
     reasons.extend(culprit.and_then(|suspect| {
         if suspect.hold.operation == Some(Operation::RuntimePause) {
             Some(paused(model, raw, suspect.thread))

@@ -35,7 +35,7 @@ impl Series {
         let mut series = Self { rows: Vec::new(), of_wait: FxHashMap::default() };
         for (thread, _) in capture.threads.iter() {
             let mut open: Vec<WaitId> = Vec::new();
-            for slice in states.of(thread) {
+            for slice in states.of(thread).iter() {
                 let Doing::Blocked(id) = slice.doing else { continue };
                 let follows = open.last().is_some_and(|&before| {
                     goes_on(capture, states, sites, before)

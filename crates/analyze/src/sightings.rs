@@ -31,7 +31,7 @@ impl Sightings {
             }
         }
         for (thread, _) in capture.threads.iter() {
-            for slice in states.of(thread) {
+            for slice in states.of(thread).iter() {
                 if let Doing::Runnable(Some(stack)) = slice.doing {
                     add(thread, slice.span.start, stack);
                 }

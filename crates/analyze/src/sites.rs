@@ -78,7 +78,7 @@ impl Sites {
         rules: &Rules,
         states: &ThreadStates,
         brackets: &Brackets,
-        contentions: &Contentions,
+        contentions: &Contentions<'_>,
         spaces: &AddressSpaces,
     ) -> Self {
         let tables = Tables { capture, rules, brackets, spaces };
@@ -243,7 +243,7 @@ impl Tables<'_> {
         if let Some(&number) = by_stack.and_then(|key| known.by_stack.get(&key)) {
             return number;
         }
-        let site = self.site(wait, contention, known);
+        let site = self.site(wait, contention.as_ref(), known);
         let number = unique.number(site);
         // A lock is one process's, and a call that the stack does not tell is one wait's.
         if let Some((stack, state)) = by_stack

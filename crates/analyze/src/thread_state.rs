@@ -17,10 +17,15 @@ use coldcase_ingest::capture::{
 };
 use rustc_hash::FxHashMap;
 
+use crate::life::Life;
+use crate::load::Busy;
+
 /// All threads' doings.
 pub(crate) struct ThreadStates {
-    /// By thread number; slices in order of time, without overlap.
-    slices: Vec<Vec<Slice>>,
+    /// By thread number.
+    lives: Vec<Life>,
+    /// How much of the time some thread ran.
+    pub busy: Busy,
     /// Every time that a thread was blocked, by its beginning.
     pub waits: Vec<Wait>,
     /// Whether the capture shows threads come to a CPU. It does not if only some processes were recorded (`perf
@@ -110,17 +115,20 @@ impl ThreadStates {
         machine.finish()
     }
 
-    /// What a thread did, in order of time.
-    pub fn of(&self, thread: ThreadId) -> &[Slice] {
-        self.slices.get(thread.index()).map_or(&[], Vec::as_slice)
+    /// All threads.
+    pub fn threads(&self) -> impl Iterator<Item = ThreadId> {
+        (0..self.lives.len()).map(ThreadId::from_index)
+    }
+
+    /// What a thread did, in order of time and without overlap.
+    pub fn of(&self, thread: ThreadId) -> &Life {
+        &self.lives[thread.index()]
     }
 
     /// What a thread did in a span, cut to it.
     pub fn within(&self, thread: ThreadId, span: Span) -> impl Iterator<Item = Slice> + '_ {
-        let slices = self.of(thread);
-        let from = slices.partition_point(|slice| slice.span.end <= span.start);
-        slices[from..].iter().map_while(move |slice| {
-            slice.span.intersect(span).map(|cut| Slice { span: cut, ..*slice })
+        self.of(thread).after(span.start).map_while(move |slice| {
+            slice.span.intersect(span).map(|cut| Slice { span: cut, ..slice })
         })
     }
 
@@ -135,10 +143,8 @@ impl ThreadStates {
         /// A switch or two, and the way out of the kernel and back.
         const AT_ONCE: Nanos = Nanos(2_000_000);
         let wait = self.wait(id);
-        let slices = self.of(wait.thread);
-        let from = slices.partition_point(|slice| slice.span.end <= wait.span.end);
         let mut ran = Nanos::ZERO;
-        for slice in &slices[from..] {
+        for slice in self.of(wait.thread).after(wait.span.end) {
             match slice.doing {
                 Doing::Running => ran += slice.span.duration(),
                 Doing::Runnable(_) => {}
@@ -163,16 +169,6 @@ impl ThreadStates {
     }
 }
 
-fn first_switches(capture: &Capture) -> FxHashMap<u32, Timestamp> {
-    let mut first = FxHashMap::default();
-    for switch in &capture.switches {
-        if let Some(cpu) = switch.cpu {
-            first.entry(cpu).or_insert(switch.time);
-        }
-    }
-    first
-}
-
 /// Whether every switch of the machine was recorded: then the idle tasks leave their CPUs too, unless no CPU was
 /// ever idle, and then the recording command says so.
 fn comings_recorded(capture: &Capture) -> bool {
@@ -185,8 +181,8 @@ fn comings_recorded(capture: &Capture) -> bool {
     let some_cpus = |word: &String| word.starts_with("-C") || word.starts_with("--cpu");
     let command = &capture.origin.command;
     !command.iter().any(some_cpus)
-        && (capture.switches.iter().any(|switch| switch.out.is_some_and(is_idle_task))
-            || command.iter().any(all_cpus))
+        && (command.iter().any(all_cpus)
+            || capture.switches.iter().any(|switch| switch.out.is_some_and(is_idle_task)))
 }
 
 type OwnEvent = (Timestamp, ThreadId, Option<u32>);
@@ -234,7 +230,8 @@ struct Machine<'a> {
     now: Vec<Now>,
     /// When each thread last did something of its own.
     seen: Vec<Timestamp>,
-    slices: Vec<Vec<Slice>>,
+    lives: Vec<Life>,
+    busy: Busy,
     waits: Vec<Wait>,
     /// When each CPU last changed hands, and to whom.
     last_switch_on: FxHashMap<u32, (Timestamp, Option<ThreadId>)>,
@@ -245,24 +242,43 @@ struct Machine<'a> {
     first_switch_on: FxHashMap<u32, Timestamp>,
 }
 
+/// How much may happen, so that tables need not grow, which would touch twice the memory.
+fn rooms(capture: &Capture) -> (Vec<Life>, Vec<Wait>) {
+    let mut slices = vec![0_usize; capture.threads.len()];
+    let mut waits = capture.threads.len();
+    for switch in &capture.switches {
+        let Some(out) = switch.out else { continue };
+        // It ran and waits for a CPU, or it ran, is blocked and waits for a CPU then.
+        slices[out.index()] += if switch.state.is_runnable() { 2 } else { 3 };
+        waits += usize::from(!switch.state.is_runnable());
+    }
+    (slices.into_iter().map(Life::with_capacity).collect(), Vec::with_capacity(waits))
+}
+
 impl<'a> Machine<'a> {
     fn new(capture: &'a Capture) -> Self {
         let threads = capture.threads.len();
+        let (lives, waits) = rooms(capture);
+        let span = capture.whole();
         Self {
             capture,
             now: vec![Now::Unseen; threads],
             seen: vec![Timestamp(0); threads],
-            slices: vec![Vec::new(); threads],
-            waits: Vec::new(),
+            lives,
+            busy: Busy::new(span),
+            waits,
             last_switch_on: FxHashMap::default(),
-            span: capture.whole(),
+            span,
             is_idle_task: capture.threads.iter().map(|(_, row)| row.is_idle_task()).collect(),
             comings_recorded: comings_recorded(capture),
-            first_switch_on: first_switches(capture),
+            first_switch_on: FxHashMap::default(),
         }
     }
 
     fn switch(&mut self, switch: &Switch) {
+        if let Some(cpu) = switch.cpu {
+            self.first_switch_on.entry(cpu).or_insert(switch.time);
+        }
         self.note_lost_leave(switch);
         if let Some(out) = switch.out.filter(|&out| !self.is_idle_task(out)) {
             self.leave(out, switch);
@@ -494,7 +510,7 @@ impl<'a> Machine<'a> {
             }
         }
         let comings_recorded = self.comings_recorded;
-        ThreadStates { slices: self.slices, waits: self.waits, comings_recorded }
+        ThreadStates { lives: self.lives, busy: self.busy, waits: self.waits, comings_recorded }
     }
 
     fn push_wait(&mut self, wait: Wait) {
@@ -504,11 +520,9 @@ impl<'a> Machine<'a> {
     }
 
     fn push(&mut self, thread: ThreadId, span: Span, doing: Doing) {
-        let slices = &mut self.slices[thread.index()];
-        let start = slices.last().map_or(span.start, |last| last.span.end.max(span.start));
-        let span = Span::new(start, span.end);
-        if !span.is_empty() {
-            slices.push(Slice { span, doing });
+        let added = self.lives[thread.index()].push(span, doing);
+        if let (Some(ran), Doing::Running) = (added, doing) {
+            self.busy.add(ran);
         }
     }
 
@@ -607,7 +621,8 @@ mod tests {
     fn slices_fill_a_threads_time_without_gap_or_overlap() {
         let script = "3 a>b S, 4 w:a, 5 b>a D, 6 a>c S, 7 w:b, 8 c>b D, 9 w:a, 9 w:c, 12 b>a S, 13 a>c R+, 15 c>a X";
         let (_, states) = states(script);
-        for slices in &states.slices {
+        for life in &states.lives {
+            let slices: Vec<Slice> = life.iter().collect();
             assert!(
                 slices.windows(2).all(|pair| pair[0].span.end == pair[1].span.start),
                 "{slices:?}"

@@ -11,6 +11,7 @@ use crate::family;
 use crate::findings::Cause;
 use crate::habits::Habits;
 use crate::model::Model;
+use crate::network;
 use crate::options::{Options, ProcessFilter};
 use crate::rules::WaitKind;
 use crate::runtime;
@@ -244,6 +245,7 @@ fn concerns_the_process(model: &Model<'_>, window: &RawWindow) -> bool {
         Cause::CpuStarvation => {
             frozen * 2 >= lively.count() && (frozen >= 2 || length >= LONG_FOR_THE_ONLY_ONE)
         }
+        Cause::Network if network::is_of_polls(model, window) => frozen >= SEVERAL,
         _ => {
             let working = all.iter().filter(|&&thread| is_working(model, thread)).count();
             frozen >= 2 && frozen * 4 >= working
@@ -308,7 +310,7 @@ fn any_makes_window(model: &Model<'_>, threads: &[ThreadId], options: &Options) 
         let judge = Judge::new(model, thread, options);
         let slices = model.states.of(thread).iter();
         let slices = slices.filter(|slice| slice.span.duration() >= long);
-        slices.filter_map(|slice| judge.harm(slice)).any(|harm| harm.makes_window)
+        slices.filter_map(|slice| judge.harm(&slice)).any(|harm| harm.makes_window)
     };
     let series = || model.series.iter().filter(|row| row.known_lock && row.span.duration() >= long);
     threads.iter().any(in_one) || series().any(|row| threads.contains(&row.thread))
@@ -317,7 +319,7 @@ fn any_makes_window(model: &Model<'_>, threads: &[ThreadId], options: &Options) 
 /// Every time that a thread was kept from running.
 fn of_thread(model: &Model<'_>, thread: ThreadId, options: &Options) -> Vec<Harm> {
     let judge = Judge::new(model, thread, options);
-    model.states.of(thread).iter().filter_map(|slice| judge.harm(slice)).collect()
+    model.states.of(thread).iter().filter_map(|slice| judge.harm(&slice)).collect()
 }
 
 /// Judges what one thread did.

@@ -41,9 +41,13 @@ fn ready_time_missing(model: &Model<'_>) -> Option<&'static str> {
 
 fn cpus_were_free(case: &Case<'_, '_>) -> Option<String> {
     let (waited, share) = case.negligible(Cause::CpuStarvation)?;
-    let idle = case.model.load().idle_share(case.raw.span).map_or(String::new(), |idle| {
-        format!("; the CPUs were idle for {:.0} % of the window", 100.0 * idle)
-    });
+    let idle = case
+        .model
+        .load()
+        .idle_share(&case.model.states, case.raw.span)
+        .map_or(String::new(), |idle| {
+            format!("; the CPUs were idle for {:.0} % of the window", 100.0 * idle)
+        });
     Some(format!(
         "its threads waited {waited:.1} ms for a CPU, {share:.1} % of the time they lost{idle}"
     ))

@@ -1,0 +1,182 @@
+//! How many CPUs were busy, and when.
+
+use coldcase_ingest::capture::{Capture, Nanos, Span, ThreadId, Timestamp};
+use rustc_hash::FxHashMap;
+
+use crate::thread_state::{Doing, ThreadStates};
+
+/// Time for which threads ran, in bins over a capture. Summed up while the states are made: a list of all moments at
+/// which somebody began or ceased to run took a fifth of a report's memory, and its time.
+pub(crate) struct Busy {
+    start: Timestamp,
+    /// Bins are so long, as a power of two of nanoseconds.
+    power: u32,
+    /// The first bin holds what came before it too, and the last what came after.
+    bins: Vec<Nanos>,
+}
+
+impl Busy {
+    /// Bins, at most: of a minute, each is a millisecond.
+    const BINS: u64 = 1 << 16;
+
+    pub fn new(capture: Span) -> Self {
+        let length = capture.duration().0;
+        let power = (0..u64::BITS).find(|power| length >> power < Self::BINS).unwrap_or(0);
+        let bins = usize::try_from((length >> power) + 1).unwrap_or(1);
+        Self { start: capture.start, power, bins: vec![Nanos::ZERO; bins] }
+    }
+
+    /// Somebody ran.
+    pub fn add(&mut self, span: Span) {
+        let mut at = span.start;
+        for bin in self.bin(at)..self.bin(span.end) {
+            let end = self.start_of(bin + 1);
+            self.bins[bin] += end.since(at);
+            at = end;
+        }
+        let last = self.bin(span.end);
+        self.bins[last] += span.end.since(at);
+    }
+
+    fn bin(&self, time: Timestamp) -> usize {
+        let bin = usize::try_from(time.since(self.start).0 >> self.power);
+        bin.unwrap_or(usize::MAX).min(self.bins.len() - 1)
+    }
+
+    fn start_of(&self, bin: usize) -> Timestamp {
+        self.start.plus(Nanos((bin as u64) << self.power))
+    }
+
+    /// The bins that lie in a span as a whole, and its ends, where they lie in bins that do not.
+    fn parts(&self, span: Span) -> (&[Nanos], [Span; 2]) {
+        let (first, last) = (self.bin(span.start), self.bin(span.end));
+        if first == last {
+            return (&[], [span, Span::new(span.end, span.end)]);
+        }
+        let inside = Span::new(self.start_of(first + 1), self.start_of(last));
+        let ends = [Span::new(span.start, inside.start), Span::new(inside.end, span.end)];
+        (&self.bins[first + 1..last], ends)
+    }
+
+    /// Whether anybody is seen to run at all.
+    fn any(&self) -> bool {
+        self.bins.iter().any(|&bin| bin > Nanos::ZERO)
+    }
+
+    /// Least and most that was run in a span, as far as bins tell.
+    fn bounds(&self, span: Span) -> (Nanos, Nanos) {
+        let (inside, ends) = self.parts(span);
+        let least: Nanos = inside.iter().copied().sum();
+        let bins =
+            ends.iter().filter(|end| !end.is_empty()).map(|end| self.bins[self.bin(end.start)]);
+        (least, least + bins.sum())
+    }
+
+    /// What was run in a span.
+    fn exact(&self, span: Span, states: &ThreadStates) -> Nanos {
+        let (inside, ends) = self.parts(span);
+        let of_end = |&end: &Span| -> Nanos {
+            states
+                .threads()
+                .map(|thread| states.time(thread, end, |doing| doing == Doing::Running))
+                .sum()
+        };
+        inside.iter().copied().chain(ends.iter().map(of_end)).sum()
+    }
+}
+
+/// The CPUs of which [`Busy`] tells how long somebody had them.
+pub(crate) struct Load {
+    cpus: u64,
+    /// Some CPU is never seen to wake from idling, so a thread that seems to wait may run there.
+    blind: bool,
+}
+
+impl Load {
+    pub fn new(capture: &Capture) -> Self {
+        let seen = capture.switches.iter().filter_map(|switch| switch.cpu).max();
+        let cpus = u64::from(capture.origin.cpus.unwrap_or(0))
+            .max(seen.map_or(0, |cpu| u64::from(cpu) + 1));
+        Self { cpus, blind: is_blind(capture) }
+    }
+
+    /// All CPUs' time in a span.
+    pub fn whole(&self, span: Span) -> Nanos {
+        Nanos(span.duration().0.saturating_mul(self.cpus))
+    }
+
+    /// How much of all CPUs' time in a span was idle; `None` if the capture does not say.
+    pub fn idle_share(&self, states: &ThreadStates, span: Span) -> Option<f64> {
+        let whole = self.whole(span);
+        (whole > Nanos::ZERO && states.busy.any())
+            .then(|| idle(states.busy.exact(span, states), whole))
+    }
+
+    /// Whether more than a part of all CPUs' time in a span is known to have been idle. Mostly the bins tell.
+    pub fn is_more_idle(&self, states: &ThreadStates, span: Span, part: f64) -> bool {
+        let whole = self.whole(span);
+        if self.blind || whole == Nanos::ZERO || !states.busy.any() {
+            return false;
+        }
+        let (least, most) = states.busy.bounds(span);
+        if idle(least, whole) <= part {
+            return false;
+        }
+        idle(most, whole) > part || idle(states.busy.exact(span, states), whole) > part
+    }
+}
+
+fn idle(busy: Nanos, whole: Nanos) -> f64 {
+    (1.0 - busy.share_of(whole)).max(0.0)
+}
+
+/// Whether some CPU went idle time and again, and never came back. In some virtual machines perf records nothing on
+/// the idle task of a CPU.
+fn is_blind(capture: &Capture) -> bool {
+    const TIMES: u64 = 2;
+    let is_idle =
+        |thread: Option<ThreadId>| thread.is_some_and(|id| capture.threads.get(id).is_idle_task());
+    let mut went: FxHashMap<u32, (u64, u64)> = FxHashMap::default();
+    for switch in &capture.switches {
+        let Some(cpu) = switch.cpu else { continue };
+        let (idles, wakes) = (is_idle(switch.into), is_idle(switch.out));
+        if idles || wakes {
+            let (idled, woke) = went.entry(cpu).or_default();
+            *idled += u64::from(idles);
+            *woke += u64::from(wakes);
+        }
+    }
+    went.values().any(|&(idled, woke)| idled >= TIMES && woke == 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::script;
+
+    #[test]
+    fn what_ran_in_a_span_is_exact_wherever_it_begins_and_ends() {
+        // a runs for 3 ms of each 7, on the one CPU, and b for the next 2.
+        let script: Vec<String> = (0..40)
+            .map(|round| {
+                let at = round * 7;
+                format!("{at}ms ->a,{}ms a>b,{}ms b>-", at + 3, at + 5)
+            })
+            .collect();
+        let capture = script::record(Capture::default(), &script.join(","));
+        let states = ThreadStates::new(&capture);
+        let busy = |span| -> Nanos {
+            let ran = |thread| states.time(thread, span, |doing| doing == Doing::Running);
+            states.threads().map(ran).sum()
+        };
+        for (start, length) in [(0, 278), (1, 1), (3, 4), (10, 100), (11, 3), (100, 178)] {
+            for shift in [0, 1, 499_999] {
+                let start = Timestamp(start * 1_000_000 + shift);
+                let span = Span::new(start, start.plus(Nanos::from_millis(length)));
+                assert_eq!(states.busy.exact(span, &states), busy(span), "{span:?}");
+                let (least, most) = states.busy.bounds(span);
+                assert!(least <= busy(span) && busy(span) <= most, "{span:?}");
+            }
+        }
+    }
+}
