@@ -28,8 +28,10 @@ pub struct Findings {
     /// The lock that was waited for most in short waits that add up, which are no freeze; `None` if none was waited
     /// for much.
     pub contention: Option<Contention>,
-    /// Memory system calls, the largest first.
+    /// Memory system calls, the largest first, at most two hundred.
     pub memory_events: Vec<MemoryEvent>,
+    /// All of them, by the thread's name and the call; to compare captures.
+    pub memory_totals: Vec<MemoryTotal>,
     /// The threads concerned, against time.
     pub timeline: Option<Timeline>,
     /// Off-CPU time by stack, for a flame graph: of the worst window, or of the whole capture.
@@ -351,6 +353,21 @@ pub struct Contention {
     /// Number of threads.
     pub threads: u64,
     /// The longest single wait.
+    pub longest: Nanos,
+}
+
+/// The memory system calls of all threads of one name.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct MemoryTotal {
+    /// Their name.
+    pub comm: String,
+    /// Which call.
+    pub operation: Operation,
+    /// How many.
+    pub calls: u64,
+    /// Bytes of the largest, 0 if none says so.
+    pub largest: u64,
+    /// How long the longest took, as far as both ends of any are in the recording.
     pub longest: Nanos,
 }
 

@@ -24,6 +24,7 @@ impl Redaction {
             processes,
             contention,
             memory_events,
+            memory_totals,
             timeline,
             off_cpu,
             details,
@@ -38,6 +39,7 @@ impl Redaction {
             contention.comm = self.task(&contention.comm);
         }
         memory_events.iter_mut().for_each(|event| self.thread(&mut event.thread));
+        memory_totals.iter_mut().for_each(|total| total.comm = self.task(&total.comm));
         let lanes = timeline.iter_mut().flat_map(|timeline| &mut timeline.lanes);
         lanes.for_each(|Lane { thread, role: _, segments: _ }| self.thread(thread));
         self.stacks(off_cpu);

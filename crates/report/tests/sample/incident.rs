@@ -20,6 +20,7 @@ pub fn findings() -> Findings {
         processes: Vec::new(),
         contention: None,
         memory_events: memory_events(),
+        memory_totals: Vec::new(),
         timeline: Some(timeline()),
         off_cpu: off_cpu(),
         details: super::details::details(),
