@@ -3,7 +3,6 @@
 mod sample;
 
 use coldcase_analyze::findings::*;
-use coldcase_ingest::capture::{Nanos, Span, Timestamp};
 use coldcase_report::HtmlContext;
 
 fn page(findings: &Findings) -> String {

@@ -27,7 +27,7 @@ pub fn findings() -> Findings {
     let wait = findings.details.waits[0].clone();
     findings.details.waits = (0..THREADS * 10)
         .map(|at| WaitView {
-            lane: usize::try_from(at % THREADS).unwrap(),
+            lane: usize::try_from(at % THREADS).unwrap_or_default(),
             span: ns(4_000_000_000 + at * 500_000, 5_000_000_000 + at * 500_000),
             waker: Some(thread(at / 10)),
             ..wait.clone()
@@ -43,7 +43,7 @@ fn ns(start: u64, end: u64) -> Span {
 }
 
 fn thread(number: u64) -> ThreadName {
-    super::thread(4711, 5000 + i32::try_from(number).unwrap(), "worker")
+    super::thread(4711, 5000 + i32::try_from(number).unwrap_or_default(), "worker")
 }
 
 fn segment(lane: u64, at: u64) -> Segment {
@@ -56,7 +56,7 @@ fn segment(lane: u64, at: u64) -> Segment {
     ];
     Segment {
         span: ns(at * SEGMENT_NS, (at + 1) * SEGMENT_NS),
-        state: states[usize::try_from((at / 17 + at + lane) % 5).unwrap()],
+        state: states[usize::try_from((at / 17 + at + lane) % 5).unwrap_or_default()],
         site: Some("mmap_lock (write) in munmap".into()),
     }
 }
