@@ -18,10 +18,14 @@ pub fn findings() -> Findings {
         role: if lane < THREADS * 9 / 10 { Role::Victim } else { Role::Bystander },
         segments: (0..SECONDS * 1_000_000_000 / SEGMENT_NS).map(|at| segment(lane, at)).collect(),
     });
+    let frozen = ns(4_000_000_000, 6_000_000_000);
+    for window in &mut findings.windows {
+        window.freeze.span = Some(frozen);
+    }
     findings.timeline = Some(Timeline {
         span: ns(0, SECONDS * 1_000_000_000),
         whole: ns(0, SECONDS * 1_000_000_000),
-        windows: vec![ns(4_000_000_000, 6_000_000_000)],
+        windows: vec![frozen],
         lanes: lanes.collect(),
     });
     let wait = findings.details.waits[0].clone();
