@@ -9,7 +9,7 @@ use coldcase_ingest::capture::{Context, Nanos, ProcessId, Span, ThreadId, Timest
 use crate::cpu;
 use crate::family;
 use crate::findings::Cause;
-use crate::habits::Habits;
+use crate::habits::{HABIT, Habits};
 use crate::model::Model;
 use crate::network;
 use crate::options::{Options, ProcessFilter};
@@ -246,6 +246,11 @@ fn concerns_the_process(model: &Model<'_>, window: &RawWindow) -> bool {
             frozen * 2 >= lively.count() && (frozen >= 2 || length >= LONG_FOR_THE_ONLY_ONE)
         }
         Cause::Network if network::is_of_polls(model, window) => frozen >= SEVERAL,
+        Cause::DiskIo | Cause::PageFaultIo | Cause::FsJournal
+            if frozen < 2 && length < LONG_FOR_ONE_OF_MANY && lives_off_its_disk(model, window) =>
+        {
+            false
+        }
         _ => {
             let working = all.iter().filter(|&&thread| is_working(model, thread)).count();
             frozen >= 2 && frozen * 4 >= working
@@ -253,6 +258,26 @@ fn concerns_the_process(model: &Model<'_>, window: &RawWindow) -> bool {
                 || is_nobodys_routine(window.cause) && length >= LONG_FOR_ONE_OF_MANY
         }
     }
+}
+
+/// Whether the threads of a window never rest, and mostly wait for this: a program that copies files waits for its disk
+/// as a matter of course.
+fn lives_off_its_disk(model: &Model<'_>, window: &RawWindow) -> bool {
+    window.threads.iter().all(|&thread| {
+        let (mut rests, mut all, mut at_disk) = (0, Nanos::ZERO, Nanos::ZERO);
+        for slice in model.states.of(thread).iter() {
+            let Doing::Blocked(id) = slice.doing else { continue };
+            all += slice.span.duration();
+            match model.sites.of(id).kind {
+                WaitKind::Idle => rests += 1,
+                WaitKind::Harm(cause, _) if cause == window.cause => {
+                    at_disk += slice.span.duration();
+                }
+                WaitKind::Harm(..) | WaitKind::Other => {}
+            }
+        }
+        rests < HABIT && at_disk.share_of(all) > 0.5
+    })
 }
 
 /// Whether a thread of the process did something through half of a window, so that it can have held a lock.
@@ -370,3 +395,31 @@ impl<'m, 'a> Judge<'m, 'a> {
 const LONG_FOR_ONE_OF_MANY: Nanos = Nanos(500_000_000);
 /// The only working thread of a process waits for longer before it counts as starved.
 const LONG_FOR_THE_ONLY_ONE: Nanos = Nanos(300_000_000);
+
+#[cfg(test)]
+mod tests {
+    use coldcase_ingest::capture::Capture;
+
+    use super::*;
+    use crate::script;
+
+    /// How many freezes there are where a thread reads from a disk for 2 ms twelve times, with something else between,
+    /// and at last for 80 ms.
+    fn freezes(between: &str) -> usize {
+        let reads = "schedule<io_schedule<folio_wait_bit_common<filemap_read";
+        let mut events = vec!["0 .a".to_owned()];
+        for at in (0..120).step_by(10) {
+            events.push(format!("{}ms a>- D {reads},{}ms ->a", at + 1, at + 3));
+            events.push(format!("{}ms a>- S {between},{}ms ->a", at + 5, at + 6));
+        }
+        events.push(format!("121ms a>- D {reads},201ms ->a,202ms a>-"));
+        let capture = script::record(Capture::default(), &events.join(","));
+        find(&script::model(&capture), &script::options()).len()
+    }
+
+    #[test]
+    fn a_server_freezes_at_its_disk_and_a_copy_waits_there() {
+        assert_eq!(freezes("schedule<ep_poll<do_epoll_wait"), 1);
+        assert_eq!(freezes("schedule<pipe_write"), 0);
+    }
+}
