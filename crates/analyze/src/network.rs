@@ -11,6 +11,7 @@ use crate::model::Model;
 use crate::names;
 use crate::rules::WaitKind;
 use crate::sites::Sites;
+use crate::sums::Sums;
 use crate::tally::Tally;
 use crate::thread_state::{Doing, ThreadStates, WaitId};
 use crate::view;
@@ -20,23 +21,28 @@ use crate::windows::RawWindow;
 const RECEIVE: &str = "socket receive";
 
 /// The receives in which a thread waited far longer than it usually does.
-pub(crate) fn late_answers(capture: &Capture, states: &ThreadStates, sites: &Sites) -> Vec<WaitId> {
+pub(crate) fn late_answers(
+    capture: &Capture,
+    states: &ThreadStates,
+    sites: &Sites,
+    sums: &Sums,
+) -> Vec<WaitId> {
     let mut late = Vec::new();
     let Some(receive) = sites.number(RECEIVE) else { return late };
+    let receives = sums.of_threads(capture, |site| site.number() == receive);
+    let rests =
+        sums.of_threads(capture, |site| site.number() != receive && site.kind == WaitKind::Idle);
     for (thread, _) in capture.threads.iter() {
+        let habit = |counts: &[u64]| counts[thread.index()] >= HABIT as u64;
+        if !habit(&receives) || !habit(&rests) {
+            continue;
+        }
         let mut receives: Vec<(u64, WaitId)> = Vec::new();
-        let mut rests = 0;
         for slice in states.of(thread).iter() {
             let Doing::Blocked(id) = slice.doing else { continue };
-            let site = sites.of(id);
-            if site.number() == receive {
+            if sites.of(id).number() == receive {
                 receives.push((slice.span.duration().0, id));
-            } else {
-                rests += usize::from(site.kind == WaitKind::Idle);
             }
-        }
-        if receives.len() < HABIT || rests < HABIT {
-            continue;
         }
         let mut lengths: Vec<u64> = receives.iter().map(|(length, _)| *length).collect();
         lengths.sort_unstable();

@@ -26,6 +26,8 @@ pub(crate) struct ThreadStates {
     lives: Vec<Life>,
     /// How much of the time some thread ran.
     pub busy: Busy,
+    /// The highest number of a CPU that was seen, and one.
+    pub cpus_seen: u64,
     /// Every time that a thread was blocked, by its beginning.
     pub waits: Vec<Wait>,
     /// Whether the capture shows threads come to a CPU. It does not if only some processes were recorded (`perf
@@ -510,7 +512,9 @@ impl<'a> Machine<'a> {
             }
         }
         let comings_recorded = self.comings_recorded;
-        ThreadStates { lives: self.lives, busy: self.busy, waits: self.waits, comings_recorded }
+        let cpus_seen = self.last_switch_on.keys().max().map_or(0, |&cpu| u64::from(cpu) + 1);
+        let (lives, busy, waits) = (self.lives, self.busy, self.waits);
+        ThreadStates { lives, busy, cpus_seen, waits, comings_recorded }
     }
 
     fn push_wait(&mut self, wait: Wait) {
