@@ -18,8 +18,9 @@ pub(crate) struct Busy {
 }
 
 impl Busy {
-    /// Bins, at most: of a minute, each is a millisecond.
-    const BINS: u64 = 1 << 16;
+    /// Bins, at most: of a minute, each is a quarter of a millisecond. With a quarter of them, every second question
+    /// for the length of a turn on a CPU is left open.
+    const BINS: u64 = 1 << 18;
 
     pub fn new(capture: Span) -> Self {
         let length = capture.duration().0;
