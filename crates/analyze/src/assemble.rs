@@ -1,12 +1,14 @@
 //! Puts the answer together.
 
-use coldcase_ingest::capture::{Capture, Meaning, Mode, Span, Switch, Symbol, TaskState, ThreadId};
+use coldcase_ingest::capture::{
+    Capture, Meaning, Mode, Sentence, Span, Switch, Symbol, TaskState, ThreadId,
+};
 
 use crate::brackets::Brackets;
 use crate::container;
 use crate::details::{Before, Details};
 use crate::findings::{
-    CaptureSummary, Cause, Findings, Grade, Outcome, SymbolCounts, Verdict, Window,
+    CaptureSummary, Cause, Findings, Freeze, Grade, Outcome, SymbolCounts, Verdict, Window,
 };
 use crate::memory;
 use crate::model::Model;
@@ -66,7 +68,7 @@ fn of_events(model: &Model<'_>, options: &Options) -> (Findings, Vec<RawWindow>)
     if !no_scheduler {
         judged.extend(own_calls::find(model, options, &judged));
     }
-    drop_consequences(&mut judged);
+    drop_consequences(model, &mut judged);
     judged.sort_by_key(|(raw, _)| (raw.span.start, raw.process));
     let (raws, mut windows): (Vec<RawWindow>, Vec<Window>) = judged.into_iter().unzip();
     logged::doubt(capture, &mut windows);
@@ -160,17 +162,43 @@ fn details(
     }
 }
 
-/// Drops freezes of those who only waited for an answer of a process that itself was frozen then.
-fn drop_consequences(judged: &mut Vec<(RawWindow, Window)>) {
-    let causes: Vec<Span> = judged
-        .iter()
-        .filter(|(raw, _)| raw.cause != Cause::Network)
-        .map(|(raw, _)| raw.span)
-        .collect();
-    judged.retain(|(raw, _)| {
-        let explained = |cause: &Span| raw.span.overlap(*cause).share_of(raw.span.duration()) > 0.5;
-        raw.cause != Cause::Network || !causes.iter().any(explained)
-    });
+/// Drops freezes of those who only waited for an answer of a process that itself was frozen then, and tells of them
+/// where that one is told.
+fn drop_consequences(model: &Model<'_>, judged: &mut Vec<(RawWindow, Window)>) {
+    let is_cause = |raw: &RawWindow| raw.cause != Cause::Network;
+    let (causes, rest): (Vec<_>, Vec<_>) =
+        std::mem::take(judged).into_iter().partition(|(raw, _)| is_cause(raw));
+    *judged = causes;
+    for (raw, window) in rest {
+        let tid = window.culprit.as_ref().and_then(|culprit| culprit.thread.tid);
+        let is_of = |crew: &[ThreadId]| {
+            crew.iter().any(|&thread| Some(model.capture.threads.get(thread).tid) == tid)
+        };
+        let mut explains = judged.iter_mut().filter(|(cause, _)| {
+            is_cause(cause)
+                && raw.span.overlap(cause.span).share_of(raw.span.duration()) > 0.5
+                && (tid.is_none() || is_of(&cause.crew))
+        });
+        match explains.next() {
+            None => judged.push((raw, window)),
+            Some((_, cause)) => {
+                let whose = if tid.is_some() { "its answers" } else { "answers" };
+                cause.evidence.push(waited(&window.freeze, whose));
+            }
+        }
+    }
+}
+
+fn waited(freeze: &Freeze, whose: &str) -> Sentence {
+    let threads = match freeze.threads_blocked {
+        1 => "1 thread of ".to_owned(),
+        several => format!("{several} threads of "),
+    };
+    let pid = freeze.pid.map_or(String::new(), |pid| format!(" (pid {pid})"));
+    let time = freeze.blocked.as_millis_f64() / 1e3;
+    Sentence::from(threads)
+        .task(&freeze.comm)
+        .words(&format!("{pid} waited for {whose} meanwhile, {time:.2} s in sum"))
 }
 
 /// Whether the capture shows who stood still and in what: all switches, with the state or the stack of those who
@@ -277,4 +305,41 @@ fn symbols(capture: &Capture) -> SymbolCounts {
         }
     }
     counts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::script;
+
+    #[test]
+    fn who_waited_for_a_frozen_process_is_told_where_that_is_told() {
+        let stops = "schedule<do_signal_stop<get_signal";
+        let receives = "schedule<sk_wait_data<tcp_recvmsg";
+        let sleeps = "schedule<do_nanosleep<hrtimer_nanosleep";
+        let mut events = vec!["0 .a".to_owned()];
+        for at in (0..120).step_by(10) {
+            events.push(format!("{}ms a>- S {sleeps},{}ms ->a", at + 1, at + 4));
+            events.push(format!("{}ms a>b S {receives}", at + 5));
+            events.push(format!("{}ms b!a tcp_sendmsg,{}ms b>a S {sleeps}", at + 6, at + 6));
+        }
+        events.push(format!("125ms a>b S {receives},126ms b>- S {stops},326ms ->b"));
+        events.push(format!("327ms b!a tcp_sendmsg,327ms b>a S {sleeps},328ms a>-"));
+        let capture = script::process(Capture::default(), &[('a', "client")]);
+        let capture = script::process(capture, &[('b', "server")]);
+        let capture = script::record(capture, &events.join(","));
+        let findings = analyze(&capture, &script::options());
+        let [window] = &findings.windows[..] else { panic!("{:?}", findings.windows) };
+        assert_eq!(
+            (window.cause, window.freeze.pid),
+            (Some(Cause::Stopped), Some(i32::from(b'b')))
+        );
+        let told: Vec<&str> = window.evidence.iter().map(|row| &**row).collect();
+        assert!(
+            told.contains(
+                &"1 thread of client (pid 97) waited for its answers meanwhile, 0.20 s in sum"
+            ),
+            "{told:?}"
+        );
+    }
 }

@@ -100,7 +100,7 @@ pub(crate) fn describe(model: &Model<'_>, raw: &RawWindow, suspect: &Suspect) ->
         start: call.map_or(Some(hold.span.start).filter(|_| !hold.open_start), |call| call.enter),
         duration: call.and_then(|call| call.duration()),
         held: began(raw, hold).then(|| hold.span.duration()),
-        activity: activity(model, suspect),
+        activity: activity(model, suspect.thread, suspect.hold.span),
         kernel_stack: hold
             .stack
             .map(|stack| view::frames(capture, stack, Mode::Kernel))
@@ -126,11 +126,10 @@ fn long_call(model: &Model<'_>, thread: ThreadId, span: Span) -> Option<Bracket>
     long.max_by_key(|call| call.span(model.span).overlap(span)).copied()
 }
 
-/// What the culprit did during its hold.
-fn activity(model: &Model<'_>, suspect: &Suspect) -> Vec<ActivityShare> {
-    let span = suspect.hold.span;
-    let ran = model.states.time(suspect.thread, span, |doing| doing == Doing::Running);
-    let off_cpu = model.states.within(suspect.thread, span).filter_map(|slice| {
+/// What a culprit did in a span, its hold as a rule.
+pub(crate) fn activity(model: &Model<'_>, thread: ThreadId, span: Span) -> Vec<ActivityShare> {
+    let ran = model.states.time(thread, span, |doing| doing == Doing::Running);
+    let off_cpu = model.states.within(thread, span).filter_map(|slice| {
         let what = match slice.doing {
             Doing::Running => return None,
             Doing::Runnable(_) => "waiting for a CPU".to_owned(),
@@ -138,7 +137,7 @@ fn activity(model: &Model<'_>, suspect: &Suspect) -> Vec<ActivityShare> {
         };
         Some((what, slice.span.duration()))
     });
-    let on_cpu = work::on_cpu(model, suspect.thread, span, ran).sorted();
+    let on_cpu = work::on_cpu(model, thread, span, ran).sorted();
     let shares: Tally<String> = on_cpu.into_iter().chain(off_cpu).collect();
     let shares = shares.sorted().into_iter().filter(|(_, time)| *time > Nanos::ZERO);
     shares.map(|(what, time)| ActivityShare { what, time }).collect()

@@ -27,6 +27,8 @@ struct Times {
     rounds: Vec<u64>,
 }
 
+/// The rule's name for a thread that writes to a pipe from which nobody reads.
+const FULL_PIPE: &str = "reader of a full pipe";
 /// So many waits make a habit.
 pub(crate) const HABIT: usize = 8;
 /// By so much a wait stands out against the longest but one tenth.
@@ -133,6 +135,12 @@ impl<'m, 'a> Habits<'m, 'a> {
             | Cause::Reclaim
             | Cause::Compaction
             | Cause::Swap => true,
+            // A producer that is faster than its consumer waits at their pipe as a matter of course.
+            Cause::Network if site.is_some_and(|site| model.sites.name(site) == FULL_PIPE) => {
+                !self.born_here
+                    && self.lengths(Some(cause)).len() < HABIT
+                    && self.stands_out(length, None) == Some(true)
+            }
             // Reading its files is what a new process does.
             Cause::DiskIo | Cause::PageFaultIo | Cause::FsJournal | Cause::Network => {
                 !self.born_here && self.stands_out(length, Some(cause)) != Some(false)
@@ -152,9 +160,16 @@ impl<'m, 'a> Habits<'m, 'a> {
                 !self.born_here
                     && length >= LONG_FOR_A_CPU
                     && self.stands_out(length, Some(cause)) == Some(true)
+                    && self.leavings_recorded()
             }
             Cause::MemorySyscall | Cause::Unknown => false,
         }
+    }
+
+    /// Whether the capture shows the thread leave its CPU. Of a process whose own events perf may not see it shows the
+    /// wakings and comings only, which others cause: then it seems to wait for a CPU from its last waking on.
+    fn leavings_recorded(&self) -> bool {
+        self.model.capture.switches.iter().any(|switch| switch.out == Some(self.thread))
     }
 }
 

@@ -1,68 +1,112 @@
 //! Answers that came late: threads that wait in a receive for somebody at the other end of a connection.
 //!
-//! A receive is a server's rest, or a client's want, and the kernel does not say which. A thread that has its rest
-//! elsewhere (it sleeps, or waits in epoll) wants something of the other end when it receives, and how long that
-//! usually takes is seen.
+//! A receive, or a poll before it, is a server's rest or a client's want, and the kernel does not say which. A thread
+//! that has its rest elsewhere (it sleeps, or waits in epoll) wants something of the other end there, and how long
+//! that usually takes is seen.
 
 use coldcase_ingest::capture::{Capture, Context, Nanos, Sentence, ThreadId, Wakeup};
 
+use crate::blame::{Leaf, Root};
+use crate::culprit;
+use crate::findings::{Cause, Culprit};
 use crate::habits::{self, FACTOR, HABIT};
 use crate::model::Model;
 use crate::names;
 use crate::rules::WaitKind;
-use crate::sites::Sites;
+use crate::sites::{Site, Sites};
+use crate::stopped;
 use crate::sums::Sums;
 use crate::tally::Tally;
 use crate::thread_state::{Doing, ThreadStates, WaitId};
 use crate::view;
 use crate::windows::RawWindow;
 
-/// The rule's name for a thread that waits in a receive.
-const RECEIVE: &str = "socket receive";
+/// The rules' names for a thread that waits for data. The C library's resolver, and many a database's client, poll
+/// before they receive.
+const WAITS_FOR_DATA: [&str; 2] = ["socket receive", POLL];
+const POLL: &str = "poll, select";
 
-/// The receives in which a thread waited far longer than it usually does.
+/// The receives and polls in which a thread waited far longer than it usually does.
 pub(crate) fn late_answers(
     capture: &Capture,
     states: &ThreadStates,
     sites: &Sites,
     sums: &Sums,
 ) -> Vec<WaitId> {
-    let mut late = Vec::new();
-    let Some(receive) = sites.number(RECEIVE) else { return late };
-    let receives = sums.of_threads(capture, |site| site.number() == receive);
+    let numbers = WAITS_FOR_DATA.map(|name| sites.number(name));
+    let kind = |site: &Site| numbers.iter().position(|&number| number == Some(site.number()));
     let rests =
-        sums.of_threads(capture, |site| site.number() != receive && site.kind == WaitKind::Idle);
+        sums.of_threads(capture, |site| site.kind == WaitKind::Idle && kind(site).is_none());
+    let for_data = [0, 1].map(|wanted| sums.of_threads(capture, |site| kind(site) == Some(wanted)));
+    let mut late = Vec::new();
     for (thread, _) in capture.threads.iter() {
-        let habit = |counts: &[u64]| counts[thread.index()] >= HABIT as u64;
-        if !habit(&receives) || !habit(&rests) {
+        let is_habit = |counts: &[u64]| counts[thread.index()] >= HABIT as u64;
+        if !is_habit(&rests) || !for_data.iter().any(|counts| is_habit(counts)) {
             continue;
         }
-        let mut receives: Vec<(u64, WaitId)> = Vec::new();
+        let mut for_data: [Vec<(u64, WaitId)>; 2] = Default::default();
         for slice in states.of(thread).iter() {
             let Doing::Blocked(id) = slice.doing else { continue };
-            if sites.of(id).number() == receive {
-                receives.push((slice.span.duration().0, id));
+            if let Some(kind) = kind(sites.of(id)) {
+                for_data[kind].push((slice.span.duration().0, id));
             }
         }
-        let mut lengths: Vec<u64> = receives.iter().map(|(length, _)| *length).collect();
-        lengths.sort_unstable();
-        let long = habits::usual(&lengths).saturating_mul(FACTOR);
-        late.extend(receives.iter().filter(|(length, _)| *length >= long).map(|(_, id)| id));
+        for waits in for_data.iter().filter(|waits| waits.len() >= HABIT) {
+            let mut lengths: Vec<u64> = waits.iter().map(|(length, _)| *length).collect();
+            lengths.sort_unstable();
+            let long = habits::usual(&lengths).saturating_mul(FACTOR);
+            late.extend(waits.iter().filter(|(length, _)| *length >= long).map(|(_, id)| id));
+        }
     }
+    late.sort_unstable();
     late
 }
 
-/// Who sent the answers that ended a freeze's waits, with the time for which it ran meanwhile; `None` if they came
-/// from another machine.
-fn sender(model: &Model<'_>, raw: &RawWindow) -> Option<(ThreadId, Nanos)> {
-    let wakeups =
-        raw.waits().filter_map(|id| Some((model.wakeup(id)?, model.states.wait(id).span)));
-    let senders: Tally<ThreadId> = wakeups
-        .filter(|(wakeup, _)| is_by_sender(model.capture, wakeup))
-        .filter_map(|(wakeup, span)| Some((wakeup.waker?, span.duration())))
-        .collect();
-    let (thread, _) = senders.largest()?;
-    Some((thread, model.states.time(thread, raw.span, |doing| doing == Doing::Running)))
+/// Whether nothing but polls makes a freeze: what one of them waits for is known less well than what many do.
+pub(crate) fn is_of_polls(model: &Model<'_>, raw: &RawWindow) -> bool {
+    let name = |id| model.sites.name(model.sites.of(id));
+    raw.cause == Cause::Network && raw.waits().all(|id| name(id) == POLL)
+}
+
+/// Whose answer a freeze waited for, on the same machine.
+pub(crate) struct OtherEnd {
+    /// The thread that ended the waits.
+    pub thread: ThreadId,
+    /// It had not to wait for somebody itself: what it did meanwhile is why the answer came late.
+    pub is_to_blame: bool,
+}
+
+/// Who ended the waits at which a freeze's waiting of `total` comes down; `None` if they were ended from outside of what
+/// was recorded, or by one after another.
+pub(crate) fn other_end(
+    model: &Model<'_>,
+    raw: &RawWindow,
+    leaves: &[Leaf],
+    total: Nanos,
+) -> Option<OtherEnd> {
+    let answered = leaves.iter().filter_map(|leaf| match leaf.root {
+        Root::Own(id) | Root::Blocked(_, id) => {
+            let for_answer = matches!(model.sites.of(id).kind, WaitKind::Harm(Cause::Network, _));
+            let wakeup = model.wakeup(id).filter(|_| for_answer)?;
+            let by_it = is_by_sender(model.capture, wakeup);
+            Some((wakeup.waker.filter(|_| by_it)?, leaf.time))
+        }
+        _ => None,
+    });
+    let senders: Tally<ThreadId> = answered.collect();
+    let (thread, time) = senders.largest()?;
+    if time.share_of(total) <= 0.5 {
+        return None;
+    }
+    // A server that waits for requests may not have got this one. Who sleeps does not answer.
+    let rested = model.states.time(thread, raw.span, |doing| match doing {
+        Doing::Blocked(id) => {
+            let site = model.sites.of(id);
+            site.kind == WaitKind::Idle && model.sites.name(site) != "sleep"
+        }
+        Doing::Running | Doing::Runnable(_) => false,
+    });
+    Some(OtherEnd { thread, is_to_blame: rested.share_of(raw.span.duration()) < 0.5 })
 }
 
 /// On one machine the sender delivers its data itself, in a software interrupt on its way out of the send
@@ -76,44 +120,74 @@ fn is_by_sender(capture: &Capture, wakeup: &Wakeup) -> bool {
     sends || wakeup.context == Context::Task
 }
 
-/// Whether the one who answered late ran all the while.
-pub(crate) fn sender_was_busy(model: &Model<'_>, raw: &RawWindow) -> bool {
-    sender(model, raw).is_some_and(|(_, ran)| ran.share_of(raw.span.duration()) > 0.5)
+/// The one at the other end as a culprit, if what it did meanwhile is why the answer came late.
+pub(crate) fn culprit(model: &Model<'_>, raw: &RawWindow, other: &OtherEnd) -> Option<Culprit> {
+    other.is_to_blame.then(|| Culprit {
+        thread: view::thread_name(model.capture, other.thread),
+        operation: None,
+        bytes: None,
+        flags: Vec::new(),
+        start: None,
+        duration: None,
+        held: None,
+        activity: culprit::activity(model, other.thread, raw.span),
+        kernel_stack: Vec::new(),
+        user_stack: Vec::new(),
+    })
 }
 
 /// What is known of the other end.
-pub(crate) fn evidence(model: &Model<'_>, raw: &RawWindow) -> Sentence {
-    let Some((thread, ran)) = sender(model, raw) else {
-        return "the answers came from outside of what was recorded".into();
+pub(crate) fn evidence(
+    model: &Model<'_>,
+    raw: &RawWindow,
+    other: Option<&OtherEnd>,
+) -> Vec<Sentence> {
+    let Some(other) = other else {
+        return vec!["the answers came from outside of what was recorded".into()];
     };
-    let name = view::thread_name(model.capture, thread);
-    let process = name.pid.map_or(String::new(), |pid| format!(" of process {pid}"));
-    Sentence::default().task(&name.comm).words(&format!(
-        "{process} answered late: it was on a CPU for {:.0} % of the window",
+    let process = model.capture.threads.get(other.thread).process;
+    let name = view::thread_name(model.capture, other.thread);
+    let of = name.pid.map_or(String::new(), |pid| format!(" of process {pid}"));
+    let ran = model.states.time(other.thread, raw.span, |doing| doing == Doing::Running);
+    let late = Sentence::default().task(&name.comm).words(&format!(
+        "{of} answered late: it was on a CPU for {:.0} % of the window",
         100.0 * ran.share_of(raw.span.duration())
-    ))
+    ));
+    let threads = &model.capture.threads.process(process).threads;
+    let stopped = model.states.within(other.thread, raw.span).find(|slice| {
+        matches!(slice.doing, Doing::Blocked(id)
+            if matches!(model.sites.of(id).kind, WaitKind::Harm(Cause::Stopped, _)))
+    });
+    let sender = stopped.and_then(|slice| stopped::sender(model, threads, slice.span));
+    let by = sender.map(|sender| {
+        let who = &sender.culprit.thread;
+        let pid = who.pid.map_or(String::new(), |pid| format!(" (pid {pid})"));
+        Sentence::from("it was stopped by ").task(&who.comm).words(&pid)
+    });
+    std::iter::once(late).chain(by).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::findings::Cause;
+    use crate::analyze;
+    use crate::findings::{Findings, Grade};
     use crate::script;
 
     const RECEIVES: &str = "schedule<sk_wait_data<tcp_recvmsg_locked<tcp_recvmsg";
     const SLEEPS: &str = "schedule<do_nanosleep<hrtimer_nanosleep";
 
     /// Twelve rounds of a thread: a rest, unless it has none, and an answer after 1 ms; then one after 100 ms.
-    fn rounds(rests: bool) -> Capture {
+    fn rounds(rests: bool, waits: &str) -> Capture {
         let mut script = vec!["0 .a".to_owned()];
         for round in 0..12 {
             let at = 10 * round;
             if rests {
                 script.push(format!("{}ms a>- S {SLEEPS},{}ms ->a", at + 1, at + 5));
             }
-            script.push(format!("{}ms a>- S {RECEIVES},{}ms b!a,{}ms ->a", at + 6, at + 7, at + 7));
+            script.push(format!("{}ms a>- S {waits},{}ms b!a,{}ms ->a", at + 6, at + 7, at + 7));
         }
-        script.push(format!("120ms a>- S {RECEIVES},220ms b!a tcp_sendmsg,220ms ->a,221ms a>-"));
+        script.push(format!("120ms a>- S {waits},220ms b!a tcp_sendmsg,220ms ->a,221ms a>-"));
         script::record(Capture::default(), &script.join(","))
     }
 
@@ -125,11 +199,48 @@ mod tests {
 
     #[test]
     fn an_answer_that_stands_out_is_late() {
-        assert_eq!(late(&rounds(true)), 1);
+        assert_eq!(late(&rounds(true, RECEIVES)), 1);
     }
 
     #[test]
     fn who_rests_in_its_receives_waits_for_no_answer() {
-        assert_eq!(late(&rounds(false)), 0);
+        assert_eq!(late(&rounds(false, RECEIVES)), 0);
+    }
+
+    #[test]
+    fn a_poll_that_stands_out_is_a_late_answer_too() {
+        let polls = |rests| rounds(rests, "schedule<do_sys_poll");
+        assert_eq!((late(&polls(true)), late(&polls(false))), (1, 0));
+    }
+
+    /// What is found where a thread, after twelve rounds of work, waits for 100 ms until b ends that.
+    fn verdict(usually: &str, at_last: &str) -> Findings {
+        let mut script = vec!["0 .a".to_owned()];
+        for round in 0..12 {
+            let at = 10 * round;
+            let wait = format!("{}ms a>b S {usually},{}ms b!a,{}ms b>a S", at + 1, at + 8, at + 8);
+            script.push(wait);
+        }
+        script.push(format!("121ms a>b S {at_last},221ms b!a,221ms b>a S,222ms a>-"));
+        analyze(&script::record(Capture::default(), &script.join(",")), &script::options())
+    }
+
+    const PIPE: &str = "schedule<anon_pipe_write<vfs_write";
+
+    #[test]
+    fn who_answered_late_is_named_with_what_it_did() {
+        for other_end in [PIPE, "schedule<handle_userfault", "schedule<request_wait_answer"] {
+            let findings = verdict(SLEEPS, other_end);
+            let window = findings.worst().unwrap();
+            assert_eq!((window.cause, window.grade), (Some(Cause::Network), Grade::Strong));
+            let culprit = window.culprit.as_ref().unwrap();
+            assert_eq!(culprit.thread.tid, Some(i32::from(b'b')));
+            assert_eq!(culprit.activity[0].what, "on a CPU");
+        }
+    }
+
+    #[test]
+    fn a_producer_that_often_waits_for_its_consumer_does_not_freeze() {
+        assert!(verdict(PIPE, PIPE).worst().is_none());
     }
 }

@@ -11,7 +11,6 @@ use crate::names;
 use crate::of_stacks::OfStacks;
 use crate::thread_state::{ThreadStates, WaitId};
 use crate::view;
-use crate::windows::RawWindow;
 
 /// The sender of a stop signal, with the evidence.
 pub(crate) struct Sender {
@@ -24,11 +23,11 @@ const STOP_SIGNALS: std::ops::RangeInclusive<u64> = 19..=22;
 /// A stop takes effect within so much of its sending, unless its threads are kept from running.
 const SOON: Nanos = Nanos(100_000_000);
 
-/// Who sent the signal that stopped the threads of a window: by the signal's own event, else by a waking that
-/// came out of sending a signal.
-pub(crate) fn sender(model: &Model<'_>, raw: &RawWindow) -> Option<Sender> {
-    let around = Span::new(raw.span.start.minus(SOON), raw.span.start.plus(Nanos(1_000_000)));
-    let sent = by_event(model, raw, around).or_else(|| by_waking(model, raw, around));
+/// Who sent the signal that stopped these threads from the beginning of `span`: by the signal's own event, else by a
+/// waking that came out of sending a signal.
+pub(crate) fn sender(model: &Model<'_>, threads: &[ThreadId], span: Span) -> Option<Sender> {
+    let around = Span::new(span.start.minus(SOON), span.start.plus(Nanos(1_000_000)));
+    let sent = by_event(model, threads, around).or_else(|| by_waking(model, threads, around));
     let Sent { time, thread, stack, operation, evidence } = sent?;
     let frames =
         |mode| stack.map(|stack| view::frames(model.capture, stack, mode)).unwrap_or_default();
@@ -55,9 +54,8 @@ struct Sent {
     evidence: Sentence,
 }
 
-fn by_event(model: &Model<'_>, raw: &RawWindow, around: Span) -> Option<Sent> {
+fn by_event(model: &Model<'_>, threads: &[ThreadId], around: Span) -> Option<Sent> {
     let capture = model.capture;
-    let threads = &raw.crew;
     let mut sent = capture.activities.iter().filter(|row| {
         let (target, signal) = (row.value >> 32, row.value & 0xffff_ffff);
         row.kind == ActivityKind::SignalGenerate
@@ -74,12 +72,10 @@ fn by_event(model: &Model<'_>, raw: &RawWindow, around: Span) -> Option<Sent> {
     Some(Sent { time, thread, stack, operation: Operation::Signal, evidence })
 }
 
-fn by_waking(model: &Model<'_>, raw: &RawWindow, around: Span) -> Option<Sent> {
+fn by_waking(model: &Model<'_>, threads: &[ThreadId], around: Span) -> Option<Sent> {
     let capture = model.capture;
     let wakeups = capture.wakeups.iter().filter(|row| {
-        around.contains(row.time)
-            && row.context == Context::Task
-            && raw.threads.contains(&row.wakee)
+        around.contains(row.time) && row.context == Context::Task && threads.contains(&row.wakee)
     });
     wakeups.rev().find_map(|row| {
         let (time, thread, stack) = (row.time, row.waker?, row.stack?);

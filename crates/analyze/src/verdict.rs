@@ -40,13 +40,17 @@ pub(crate) fn judge(model: &Model<'_>, raw: &RawWindow) -> Option<Window> {
     }
     let kind = if cause.is_lock() { cause } else { raw.cause };
     let lock = raw.cause.is_lock().then(|| lock(model, raw, kind, culprit.as_ref()));
-    let grade = grade::grade(model, raw, cause, culprit.as_ref(), &leaves, total);
+    let other_end =
+        (cause == Cause::Network).then(|| network::other_end(model, raw, &leaves, total));
+    let late = other_end.iter().flatten().find_map(|other| network::culprit(model, raw, other));
+    let grade = grade::grade(model, raw, cause, culprit.as_ref(), late.is_some(), (&leaves, total));
     let mut evidence = cpu::evidence(model, raw);
-    if cause == Cause::Network {
-        evidence.push(network::evidence(model, raw));
+    if let Some(other) = &other_end {
+        evidence.extend(network::evidence(model, raw, other.as_ref()));
     }
     evidence.extend(grade::evidence(model, raw, culprit.as_ref(), &leaves, total));
-    let sender = if cause == Cause::Stopped { stopped::sender(model, raw) } else { None };
+    let stopped = cause == Cause::Stopped;
+    let sender = stopped.then(|| stopped::sender(model, &raw.crew, raw.span)).flatten();
     evidence.extend(sender.as_ref().map(|sender| sender.evidence.clone()));
     let root = culprit.as_ref().map(|suspect| suspect.thread);
     let known_queue = root.filter(|_| grade <= Grade::Strong);
@@ -57,7 +61,7 @@ pub(crate) fn judge(model: &Model<'_>, raw: &RawWindow) -> Option<Window> {
         evidence,
         freeze: freeze(model, raw, total),
         lock,
-        culprit: culprit.or(sender.map(|sender| sender.culprit)),
+        culprit: culprit.or(late).or(sender.map(|sender| sender.culprit)),
         blame: blame_rows(model, &leaves),
         chain: chain::of_longest(model, raw, root),
         without_culprit: known_queue

@@ -11,6 +11,7 @@ use crate::family;
 use crate::findings::Cause;
 use crate::habits::Habits;
 use crate::model::Model;
+use crate::network;
 use crate::options::{Options, ProcessFilter};
 use crate::rules::WaitKind;
 use crate::runtime;
@@ -250,6 +251,7 @@ fn concerns_the_process(model: &Model<'_>, window: &RawWindow) -> bool {
         Cause::CpuStarvation => {
             frozen * 2 >= lively.count() && (frozen >= 2 || length >= LONG_FOR_THE_ONLY_ONE)
         }
+        Cause::Network if network::is_of_polls(model, window) => frozen >= SEVERAL,
         _ => {
             let working = all.iter().filter(|&&thread| is_working(model, thread)).count();
             frozen >= 2 && frozen * 4 >= working

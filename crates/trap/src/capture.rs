@@ -117,7 +117,7 @@ impl Trap<'_> {
         let start = Instant::now();
         let mut well_since: Option<(Instant, u64)> = None;
         while start.elapsed() < self.options.after && !self.signals.must_end() {
-            std::thread::sleep(GLANCE);
+            std::thread::sleep(self.options.manners.every.min(GLANCE));
             self.history.tick(true);
             if follow.as_mut().is_none_or(|follow| !follow.is_running()) {
                 if follow.is_some() {

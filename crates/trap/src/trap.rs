@@ -25,7 +25,7 @@ use crate::status::Status;
 use crate::watch::{Health, Watch, Watched};
 use crate::{bundle, clock, events, keep, recorder, rights};
 
-/// How often everything is looked at.
+/// How often everything is looked at, unless what is watched is to be looked at more often.
 const TICK: Duration = Duration::from_millis(100);
 /// How often the status file is written.
 const STATUS: Duration = Duration::from_secs(10);
@@ -85,7 +85,7 @@ pub fn run(options: &Options, say: &mut dyn FnMut(&str)) -> Result<(), TrapError
     let mut trap = set(options, perf, &tracing, say)?;
     while !trap.signals.must_end() {
         trap.tick();
-        std::thread::sleep(TICK);
+        std::thread::sleep(options.manners.every.min(TICK));
     }
     trap.end();
     Ok(())

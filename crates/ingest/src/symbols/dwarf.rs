@@ -1,19 +1,20 @@
 //! DWARF: functions, what was inlined into them, files and lines.
-//!
-//! Not read: split DWARF (`.dwo`, `.dwp`). What lies there has the name of the symbol table, and the file and
-//! line of the skeleton.
 
 use std::borrow::Cow;
 
-use addr2line::Context;
-use gimli::{DwarfSections, EndianSlice, RunTimeEndian};
+use addr2line::{Context, LookupContinuation as _, LookupResult};
+use gimli::{DwarfSections, EndianSlice, RunTimeEndian, SectionId};
 use object::CompressionFormat;
 use object::read::{Object, ObjectSection};
 
 use super::demangle::{demangle, is_mangled};
+use super::split::{Split, Wanted};
+
+/// Bytes of a section as they stand in a file, in the file's byte order.
+pub(super) type Bytes<'a> = EndianSlice<'a, RunTimeEndian>;
 
 /// All sections of one file may expand to this.
-const LARGEST_EXPANDED: u64 = 2 << 30;
+pub(super) const LARGEST_EXPANDED: u64 = 2 << 30;
 /// Real sections shrink by a factor of 2 to 10; zlib's limit is 1032. More is an attack.
 const LARGEST_RATIO: u64 = 1100;
 /// More functions than this at one address are not real, nor is what nests deeper in a function.
@@ -29,7 +30,8 @@ pub(super) struct Sections<'a> {
 
 /// Looks addresses up.
 pub(super) struct Lines<'a> {
-    context: Context<EndianSlice<'a, RunTimeEndian>>,
+    context: Context<Bytes<'a>>,
+    split: Option<&'a Split<'a>>,
 }
 
 /// One function at an address, as far as DWARF knows.
@@ -51,22 +53,14 @@ impl<'a> Sections<'a> {
     /// empty.
     pub fn load(file: &object::File<'a>, shared: Option<&object::File<'a>>) -> Self {
         let mut budget = LARGEST_EXPANDED;
-        let mut load = |file: &object::File<'a>| {
-            let Ok(sections) = DwarfSections::load(|id| {
-                Ok::<_, std::convert::Infallible>(
-                    section(file, id.name(), &mut budget).unwrap_or_default(),
-                )
-            });
-            sections
-        };
+        let mut load = |file: &object::File<'a>| sections(file, |id| Some(id.name()), &mut budget);
         let (sections, shared) = (load(file), shared.map(&mut load));
-        let little = file.is_little_endian();
-        let endian = if little { RunTimeEndian::Little } else { RunTimeEndian::Big };
-        Self { sections, shared, endian }
+        Self { sections, shared, endian: endian(file) }
     }
 
-    /// Reads the list of units; `None` if it is damaged, or made to do harm.
-    pub fn lines(&self) -> Option<Lines<'_>> {
+    /// Reads the list of units; `None` if it is damaged, or made to do harm. What lies in files of their own is
+    /// looked up in these.
+    pub fn lines<'b>(&'b self, split: Option<&'b Split<'b>>) -> Option<Lines<'b>> {
         let shared = self.shared.as_ref();
         let mut dwarf =
             self.sections.borrow_with_sup(shared, |bytes| EndianSlice::new(bytes, self.endian));
@@ -74,13 +68,18 @@ impl<'a> Sections<'a> {
         if nests_too_deep(&dwarf) {
             return None;
         }
-        Some(Lines { context: Context::from_dwarf(dwarf).ok()? })
+        Some(Lines { context: Context::from_dwarf(dwarf).ok()?, split })
     }
+}
+
+/// The byte order of a file.
+pub(super) fn endian(file: &object::File<'_>) -> RunTimeEndian {
+    if file.is_little_endian() { RunTimeEndian::Little } else { RunTimeEndian::Big }
 }
 
 /// Whether functions are inlined into each other deeper than any compiler does it. addr2line follows them by
 /// recursion, and would use up the stack.
-fn nests_too_deep<R: gimli::Reader>(dwarf: &gimli::Dwarf<R>) -> bool {
+pub(super) fn nests_too_deep<R: gimli::Reader>(dwarf: &gimli::Dwarf<R>) -> bool {
     let mut units = dwarf.units();
     let mut too_deep = false;
     while let (false, Ok(Some(unit))) = (too_deep, units.next()) {
@@ -118,12 +117,32 @@ fn inlining_of_unit<R: gimli::Reader>(
 }
 
 impl Lines<'_> {
+    /// What these addresses need of files of their own. Without these files from then on.
+    pub fn wanted(&self, addresses: impl Iterator<Item = u64>) -> Vec<Wanted> {
+        let mut wanted = Vec::new();
+        for address in addresses {
+            let mut lookup = self.context.find_frames(address);
+            while let LookupResult::Load { load, continuation } = lookup {
+                wanted.push(Wanted::of(&load));
+                lookup = continuation.resume(None);
+            }
+        }
+        wanted
+    }
+
     /// The functions at an address, innermost first; empty where DWARF does not cover it or is damaged.
     pub fn places(&self, address: u64) -> Vec<Place> {
         let mut places = Vec::new();
-        let Ok(mut frames) = self.context.find_frames(address).skip_all_loads() else {
-            return places;
+        let mut lookup = self.context.find_frames(address);
+        let frames = loop {
+            lookup = match lookup {
+                LookupResult::Output(frames) => break frames,
+                LookupResult::Load { load, continuation } => {
+                    continuation.resume(self.split.and_then(|split| split.unit(&load)))
+                }
+            };
         };
+        let Ok(mut frames) = frames else { return places };
         while let Ok(Some(frame)) = frames.next() {
             let name = frame.function.as_ref().and_then(|function| function.raw_name().ok());
             let name = name.filter(|name| !name.is_empty());
@@ -143,13 +162,45 @@ impl Lines<'_> {
     }
 }
 
-/// A section's bytes. Memory is set aside only for what its compressed bytes can really hold.
-fn section<'a>(file: &object::File<'a>, name: &str, budget: &mut u64) -> Option<Cow<'a, [u8]>> {
-    let section = file.section_by_name(name)?;
-    let range = section.compressed_file_range().ok()?;
-    if range.format != CompressionFormat::None {
-        let (from, to) = (range.compressed_size, range.uncompressed_size);
-        *budget = budget.checked_sub(to).filter(|_| to / LARGEST_RATIO <= from)?;
-    }
-    section.uncompressed_data().ok()
+/// All sections of a file that lookups need, by the names that they have in it; others and damaged ones are empty.
+pub(super) fn sections<'a>(
+    file: &object::File<'a>,
+    name: impl Fn(SectionId) -> Option<&'static str>,
+    budget: &mut u64,
+) -> DwarfSections<Cow<'a, [u8]>> {
+    let section = |id| {
+        Ok::<_, gimli::Error>(match name(id).filter(|_| is_needed(id)) {
+            Some(name) => section(file, name, budget),
+            None => Cow::default(),
+        })
+    };
+    DwarfSections::load(section).unwrap_or_default()
+}
+
+/// A section's bytes, empty if it is damaged or not there. Memory is set aside only for what its compressed bytes can
+/// really hold.
+pub(super) fn section<'a>(file: &object::File<'a>, name: &str, budget: &mut u64) -> Cow<'a, [u8]> {
+    let mut expanded = || {
+        let section = file.section_by_name(name)?;
+        let range = section.compressed_file_range().ok()?;
+        if range.format != CompressionFormat::None {
+            let (from, to) = (range.compressed_size, range.uncompressed_size);
+            *budget = budget.checked_sub(to).filter(|_| to / LARGEST_RATIO <= from)?;
+        }
+        section.uncompressed_data().ok()
+    };
+    expanded().unwrap_or_default()
+}
+
+/// Where variables live, types and macros are half of all DWARF, and nobody asks for them.
+fn is_needed(id: SectionId) -> bool {
+    !matches!(
+        id,
+        SectionId::DebugLoc
+            | SectionId::DebugLocLists
+            | SectionId::DebugMacinfo
+            | SectionId::DebugMacro
+            | SectionId::DebugNames
+            | SectionId::DebugTypes
+    )
 }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use super::binary::Summary;
 use super::debug_link::DebugLink;
 use super::folder::{Entry, Folder};
+use super::split::Wanted;
 use super::{SymbolSources, build_id, read};
 use crate::capture::{Module, Sentence, WhyNoSymbol};
 
@@ -28,6 +29,10 @@ pub(super) struct Found {
     pub refused: Vec<Sentence>,
     /// What was looked for.
     pub looked_for: Sentence,
+    /// Files with a part of the debug information, which the module's own refer to.
+    pub beside: Vec<PathBuf>,
+    /// Of those, which were turned down and which are missing.
+    pub notes: Vec<Sentence>,
     /// Why there is no program among the files.
     pub reason: Option<WhyNoSymbol>,
 }
@@ -120,6 +125,65 @@ impl Places {
             let bytes = read::read_file(&real).ok()?;
             let summary = Summary::of(&bytes).ok()?;
             summary.build_id.is_some_and(|found| build_id::same(&found, id)).then_some(bytes)
+        })
+    }
+
+    /// Files that may be the package of a program's split debug information (`PROGRAM.dwp`).
+    pub fn packages(&self, module: &Module) -> impl Iterator<Item = (PathBuf, Vec<u8>)> {
+        let path = path_in_capture(module);
+        let base = path.rsplit('/').next().unwrap_or(path);
+        let mut names = vec![
+            format!("{path}.dwp"),
+            format!("{base}.dwp"),
+            format!("usr/lib/debug/{path}.dwp"),
+            format!("usr/lib/debug/{path}.debug.dwp"),
+        ];
+        if let Some((hex, first, rest)) = split_build_id(module) {
+            names.push(format!(".build-id/{first}/{rest}.dwp"));
+            names.push(format!(".build-id/{first}/{rest}.debug.dwp"));
+            names.push(format!("{hex}.dwp"));
+        }
+        self.files(names)
+    }
+
+    /// Files that may hold a unit's debug information (`.dwo`): where the compiler put it, or copied beside the program.
+    pub fn unit_files(
+        &self,
+        module: &Module,
+        unit: &Wanted,
+    ) -> impl Iterator<Item = (PathBuf, Vec<u8>)> {
+        let path = path_in_capture(module);
+        let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+        let base = unit.name.rsplit('/').next().unwrap_or(&unit.name);
+        let made = if unit.name.starts_with('/') {
+            without_dots(&unit.name)
+        } else {
+            without_dots(&format!("{}/{}", unit.folder, unit.name))
+        };
+        self.files(vec![
+            made,
+            without_dots(&unit.name),
+            format!("{folder}/{base}"),
+            base.to_owned(),
+        ])
+    }
+
+    /// The files of these names that are there, each once.
+    fn files(&self, names: Vec<String>) -> impl Iterator<Item = (PathBuf, Vec<u8>)> {
+        let mut seen = Vec::new();
+        let folders = self.symfs.iter().chain(&self.debug);
+        let entries = folders.flat_map(move |folder| {
+            let entries: Vec<Entry> = names.iter().map(|name| folder.entry(name)).collect();
+            entries
+        });
+        entries.filter_map(move |entry| {
+            let Entry::File { shown, real } = entry else { return None };
+            if seen.contains(&real) {
+                return None;
+            }
+            let bytes = read::read_file(&real).ok()?;
+            seen.push(real);
+            Some((shown, bytes))
         })
     }
 
@@ -274,7 +338,8 @@ impl Search {
         }
         let unchecked = self.unchecked && !self.files.is_empty();
         let Self { files, refused, .. } = self;
-        Found { files, unchecked, refused, looked_for, reason }
+        let (beside, notes) = (Vec::new(), Vec::new());
+        Found { files, unchecked, refused, looked_for, beside, notes, reason }
     }
 }
 
@@ -326,4 +391,17 @@ fn split_build_id(module: &Module) -> Option<(String, String, String)> {
 /// The kernel marks a mapped file that was removed or replaced since.
 fn path_in_capture(module: &Module) -> &str {
     module.path.strip_suffix(" (deleted)").unwrap_or(&module.path)
+}
+
+/// A path with its `.` and `..` followed, as far as there is something to go back over.
+fn without_dots(path: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in path.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => drop(parts.pop()),
+            part => parts.push(part),
+        }
+    }
+    parts.join("/")
 }

@@ -35,6 +35,7 @@ mod plausible;
 mod programs;
 mod read;
 mod report;
+mod split;
 mod user;
 
 use std::path::PathBuf;

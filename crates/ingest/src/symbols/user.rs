@@ -9,8 +9,9 @@ use super::calls::calls;
 use super::debug_link::shared_file;
 use super::dwarf;
 use super::jit_map::JitMap;
-use super::locate::{Found, FoundFile, Places};
+use super::locate::{Found, Places};
 use super::report::{Count, ModuleReport};
+use super::split::SplitFiles;
 use super::{SymbolSources, elf_symbols};
 use crate::capture::{
     Call, Capture, FrameId, Location, Module, ModuleId, ModuleKind, Sentence, Symbol, WhyNoSymbol,
@@ -50,7 +51,7 @@ pub(super) fn resolve(
         if let Some(found) = &outcome.found {
             // Another build under the same name matters only if the right one was not found.
             let refusals = found.refused.iter().filter(|_| found.reason.is_some());
-            refused.extend(refusals.map(|why| {
+            refused.extend(refusals.chain(&found.notes).map(|why| {
                 Sentence::from("symbols of ").path(&report.path).words(": ").sentence(why)
             }));
             unchecked.extend(found.unchecked.then(|| unchecked_warning(&report)));
@@ -121,7 +122,7 @@ fn name_module(places: &Places, module: &Module, offsets: &[u64]) -> Outcome {
             let mut found = places.locate(module);
             let symbols = match found.reason {
                 Some(reason) => unknown(reason),
-                None => name_offsets(places, &found.files, offsets),
+                None => name_offsets(places, module, &mut found, offsets),
             };
             // A program can take gigabytes, and only its name is needed from here on.
             found.files.iter_mut().for_each(|file| file.bytes = Vec::new());
@@ -138,20 +139,33 @@ fn name_made_code(map: &JitMap<'_>, addresses: &[u64]) -> Vec<Symbol> {
     addresses.iter().map(name).collect()
 }
 
-/// Looks bytes of a program up in it and in its debug file.
-fn name_offsets(places: &Places, files: &[FoundFile], offsets: &[u64]) -> Vec<Symbol> {
+/// Looks bytes of a program up in it and in its debug files. Adds to what was found the files that these refer to.
+fn name_offsets(
+    places: &Places,
+    module: &Module,
+    found: &mut Found,
+    offsets: &[u64],
+) -> Vec<Symbol> {
+    let files = &found.files;
     let parsed: Vec<_> = files.iter().filter_map(|file| binary::parse(&file.bytes).ok()).collect();
     let code = parsed.iter().map(Segments::of).collect::<Vec<_>>();
+    let address = |&offset: &u64| code.iter().find_map(|segments| segments.address_of(offset));
     let symbols = elf_symbols::table(&parsed);
     let with_debug_info = files.iter().zip(&parsed).find(|(file, _)| file.summary.debug_info);
     let link = with_debug_info.and_then(|(file, _)| shared_file(&file.bytes));
     let shared = link.and_then(|(path, id)| places.shared_file(&path, &id));
     let shared = shared.as_ref().and_then(|bytes| binary::parse(bytes).ok());
     let sections = with_debug_info.map(|(_, file)| dwarf::Sections::load(file, shared.as_ref()));
-    let lines = sections.as_ref().and_then(|sections| sections.lines());
-    let name = |&offset: &u64| {
-        let address = code.iter().find_map(|segments| segments.address_of(offset));
-        let calls = address.map(|address| {
+    let lines = |split| sections.as_ref().and_then(|sections| sections.lines(split));
+    let without_split = lines(None);
+    let probes = offsets.iter().filter_map(address).map(|address| symbols.probe(address));
+    let wanted = without_split.as_ref().map(|lines| lines.wanted(probes)).unwrap_or_default();
+    let split_files = SplitFiles::find(places, module, wanted);
+    let split_sections = split_files.sections();
+    let split = split_sections.split();
+    let lines = if split.is_empty() { without_split } else { lines(Some(&split)) };
+    let name = |offset: &u64| {
+        let calls = address(offset).map(|address| {
             let probe = symbols.probe(address);
             calls(lines.as_ref(), symbols.find(probe).copied(), probe)
         });
@@ -160,7 +174,10 @@ fn name_offsets(places: &Places, files: &[FoundFile], offsets: &[u64]) -> Vec<Sy
             _ => Symbol::Unknown(WhyNoSymbol::NoSymbol),
         }
     };
-    offsets.iter().map(name).collect()
+    let named = offsets.iter().map(name).collect();
+    found.beside = split_files.shown().collect();
+    found.notes = split_files.notes.clone();
+    named
 }
 
 fn report(capture: &Capture, job: &Job, outcome: &Outcome) -> ModuleReport {
@@ -175,11 +192,12 @@ fn report(capture: &Capture, job: &Job, outcome: &Outcome) -> ModuleReport {
     let mut notes = Vec::new();
     let mut files = Vec::new();
     if let Some(found) = &outcome.found {
-        notes.extend(found.refused.iter().cloned());
+        notes.extend(found.refused.iter().chain(&found.notes).cloned());
         if found.reason.is_some() {
             notes.push(found.looked_for.clone());
         } else {
             files.extend(found.files.iter().map(|file| file.shown.clone()));
+            files.extend(found.beside.iter().cloned());
         }
     }
     let module = capture.modules.get(job.module);

@@ -11,3 +11,4 @@ mod kernel_image;
 mod located;
 mod own_binary;
 mod program;
+mod split;

@@ -114,6 +114,13 @@ fn what_froze(window: &Window) -> String {
             let article = if link.site.starts_with(char::is_lowercase) { "a " } else { "" };
             format!("waited for {article}{}", names::name(&link.site))
         }
+        (Some(Cause::Network), _) if window.lock.is_some() => {
+            "waited for a lock of the program's own, behind one that waited for somebody else"
+                .to_owned()
+        }
+        (Some(Cause::Network), Some(link)) if names_the_other_end(&link.site) => {
+            format!("waited for a {}", names::name(&link.site))
+        }
         (Some(cause), _) => threads_did(lock_itself(window).unwrap_or(cause)).to_owned(),
         (None, _) => threads_did(Cause::Unknown).to_owned(),
     };
@@ -135,6 +142,13 @@ fn what_froze(window: &Window) -> String {
             format!("{} {did} for at least {sum} in sum.", named_threads(freeze))
         }
     }
+}
+
+/// Whether a wait site says who is at the other end.
+fn names_the_other_end(site: &str) -> bool {
+    ["FUSE server", "reader of a full pipe", "userfaultfd handler"]
+        .iter()
+        .any(|known| site.starts_with(known))
 }
 
 /// The lock that the others waited for, where its holder was itself held up by the cause.
@@ -203,6 +217,12 @@ fn deed(window: &Window, culprit: &Culprit, cause: Cause) -> Deed {
             known: format!("{who} made the pause"),
             likely: format!("{who} may have made the pause"),
         }
+    } else if cause == Cause::Network {
+        let meanwhile = meanwhile(window, culprit);
+        Deed {
+            known: format!("{who} at the other end answered late{meanwhile}"),
+            likely: format!("{who} at the other end may have answered late{meanwhile}"),
+        }
     } else if cause.is_lock() {
         let held = culprit.held.map_or_else(|| took(culprit.duration), lasting);
         Deed {
@@ -235,7 +255,9 @@ fn meanwhile(window: &Window, culprit: &Culprit) -> String {
     let (what, time) = (names::name(&most.what), units::duration(most.time));
     match what.strip_prefix("blocked: ") {
         Some(site) => format!(", and was itself blocked for {time} meanwhile ({site})"),
-        None if culprit.operation == Some(Operation::UserLock) => {
+        None if culprit.operation == Some(Operation::UserLock)
+            || window.cause == Some(Cause::Network) =>
+        {
             let was = what.split(':').next().unwrap_or(&what);
             format!(", and was {was} for {time} meanwhile")
         }

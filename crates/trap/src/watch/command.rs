@@ -3,14 +3,15 @@
 use std::os::unix::process::CommandExt;
 use std::process::{Command, Stdio};
 use std::sync::mpsc::Sender;
+use std::time::Duration;
 
 use rustix::process::{Signal, kill_process_group};
 
-use super::program;
+use super::{Answer, program};
 use crate::session::pid_of;
 
 /// Starts the command; its exit status is the answer. Gives the group of its processes.
-pub fn ask(words: &[String], sender: Sender<Result<(), String>>) -> Option<u32> {
+pub fn ask(words: &[String], sender: Sender<Answer>) -> Option<u32> {
     let mut command = Command::new(program(words));
     command.args(words.get(1..).unwrap_or_default()).process_group(0);
     command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
@@ -18,7 +19,8 @@ pub fn ask(words: &[String], sender: Sender<Result<(), String>>) -> Option<u32> 
         Ok(child) => child,
         Err(error) => {
             // The receiver waits: it is told within its own thread's next glance.
-            sender.send(Err(format!("cannot be run: {error}"))).ok();
+            let outcome = Err(format!("cannot be run: {error}"));
+            sender.send(Answer { taken: Duration::ZERO, outcome }).ok();
             return None;
         }
     };

@@ -8,7 +8,7 @@ mod network;
 mod process;
 
 use std::path::PathBuf;
-use std::sync::mpsc::{Receiver, TryRecvError, channel};
+use std::sync::mpsc::{Receiver, Sender, TryRecvError, channel};
 use std::time::{Duration, Instant};
 
 pub use network::HttpTarget;
@@ -89,10 +89,17 @@ pub struct Watch {
     health: Health,
 }
 
+/// What was answered, and after how long: by the clock of the thread that asked, because the trap itself looks only once in a
+/// while.
+pub struct Answer {
+    taken: Duration,
+    outcome: Result<(), String>,
+}
+
 /// A question that waits for its answer.
 struct Probe {
     asked: Instant,
-    answer: Receiver<Result<(), String>>,
+    answer: Receiver<Answer>,
     /// The group of processes that answers, if it is a command.
     group: Option<u32>,
 }
@@ -161,14 +168,14 @@ impl Watch {
         let taken = probe.asked.elapsed();
         let limit = self.manners.slower_than;
         match probe.answer.try_recv() {
-            Ok(answer) => self.answered(answer, taken),
+            Ok(answer) => self.answered(answer),
             Err(TryRecvError::Disconnected) => {
-                self.answered(Err("it could not be asked".to_owned()), taken);
+                self.answered(Answer { taken, outcome: Err("it could not be asked".to_owned()) });
             }
             Err(TryRecvError::Empty) => {
                 if taken > limit {
-                    self.health =
-                        Health::Ill(format!("{} has not answered for {limit:?}", self.describe()));
+                    let watched = self.describe();
+                    self.health = Health::Ill(format!("{watched} has not answered for {limit:?}"));
                 }
                 if taken > limit * GIVE_UP {
                     command::stop(probe.group);
@@ -179,13 +186,10 @@ impl Watch {
         }
     }
 
-    fn answered(&mut self, answer: Result<(), String>, taken: Duration) {
-        let problem = match answer {
-            // The time from answer to glance counts too, so a little is let pass.
-            Ok(()) if taken <= self.manners.slower_than + Duration::from_millis(200) => None,
-            Ok(()) => Some(format!("took {:.1} s to answer", taken.as_secs_f64())),
-            Err(problem) => Some(problem),
-        };
+    fn answered(&mut self, Answer { taken, outcome }: Answer) {
+        let slow = taken > self.manners.slower_than;
+        let slow = slow.then(|| format!("took {:.2} s to answer", taken.as_secs_f64()));
+        let problem = outcome.err().or(slow);
         match problem {
             None => {
                 self.failures = 0;
@@ -208,15 +212,46 @@ impl Drop for Watch {
 }
 
 fn in_background(
-    sender: std::sync::mpsc::Sender<Result<(), String>>,
+    sender: Sender<Answer>,
     ask: impl FnOnce() -> Result<(), String> + Send + 'static,
 ) {
+    let asked = Instant::now();
+    let answer = move || {
+        let outcome = ask();
+        sender.send(Answer { taken: asked.elapsed(), outcome }).ok()
+    };
     // Where no thread can be made, the sender is dropped, and that is an answer too.
     let thread = std::thread::Builder::new().name("check".to_owned());
-    thread.spawn(move || sender.send(ask()).ok()).ok();
+    thread.spawn(answer).ok();
 }
 
 /// The program of a command, for messages.
 pub fn program(words: &[String]) -> PathBuf {
     words.first().map(PathBuf::from).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a command that sleeps so long is found to be, by a trap that looks again only after `glance`.
+    fn judged(seconds: &str, slower_than: u64, glance: u64) -> Health {
+        let manners = Manners {
+            every: Duration::from_secs(60),
+            slower_than: Duration::from_millis(slower_than),
+            confirm: 1,
+        };
+        let words = ["sleep", seconds].map(str::to_owned).to_vec();
+        let mut watch = Watch::new(Watched::Command(words), manners);
+        assert_eq!(watch.poll(), Health::Unknown);
+        std::thread::sleep(Duration::from_millis(glance));
+        watch.poll()
+    }
+
+    #[test]
+    fn how_long_an_answer_took_does_not_depend_on_when_it_is_looked_at() {
+        assert_eq!(judged("0", 1000, 1500), Health::Well);
+        let slow = judged("0.2", 100, 1500);
+        assert!(matches!(&slow, Health::Ill(saw) if saw.contains("took 0.2")), "{slow:?}");
+    }
 }
