@@ -80,9 +80,15 @@ pub(crate) fn find(model: &Model<'_>, options: &Options) -> Vec<RawWindow> {
     let families = family::all(model).into_iter().filter(|family| wanted(family.master));
     let mut windows: Vec<RawWindow> = families
         .flat_map(|family| {
-            let harms = harms(model, &family.threads, options);
-            let common = harms.into_iter().filter(|harm| family::is_common(model, harm)).collect();
-            of_crew(model, (family.master, &family.threads), common, options)
+            let crew = &family.threads[..];
+            let is_common = |harm: &Harm| family::is_common(model, harm);
+            let mut harms = if any_makes_window(model, crew, options, is_common) {
+                harms(model, crew, options)
+            } else {
+                Vec::new()
+            };
+            harms.retain(is_common);
+            of_crew(model, (family.master, crew), harms, options)
         })
         .filter(|window| window.stood_still().count() >= SEVERAL)
         .collect();
@@ -90,7 +96,7 @@ pub(crate) fn find(model: &Model<'_>, options: &Options) -> Vec<RawWindow> {
     let of_processes: Vec<RawWindow> = processes
         .flat_map(|(id, process)| {
             let crew = &process.threads[..];
-            let harms = if any_makes_window(model, crew, options) {
+            let harms = if any_makes_window(model, crew, options, |_| true) {
                 harms(model, crew, options)
             } else {
                 Vec::new()
@@ -329,13 +335,18 @@ fn long(options: &Options) -> Nanos {
 
 /// Whether any of these threads was kept from running for so long, and so unusually, that it made a freeze. In most
 /// processes none was, and all their short waits need no second look.
-fn any_makes_window(model: &Model<'_>, threads: &[ThreadId], options: &Options) -> bool {
+fn any_makes_window(
+    model: &Model<'_>,
+    threads: &[ThreadId],
+    options: &Options,
+    counts: impl Fn(&Harm) -> bool,
+) -> bool {
     let long = long(options);
     let in_one = |&thread: &ThreadId| {
         let judge = Judge::new(model, thread, options);
-        let slices = model.states.of(thread).iter();
-        let slices = slices.filter(|slice| slice.span.duration() >= long);
-        slices.filter_map(|slice| judge.harm(&slice)).any(|harm| harm.makes_window)
+        let slices = model.states.of(thread).long(long);
+        let harms = slices.filter_map(|slice| judge.harm(&slice));
+        harms.filter(|harm| counts(harm)).any(|harm| harm.makes_window)
     };
     let series = || model.series.iter().filter(|row| row.known_lock && row.span.duration() >= long);
     threads.iter().any(in_one) || series().any(|row| threads.contains(&row.thread))
