@@ -11,6 +11,7 @@ use crate::findings::{CannotTell, Cause};
 use crate::model::Model;
 use crate::names;
 use crate::rules::WaitKind;
+use crate::sums::Group;
 use crate::thread_state::WaitId;
 use crate::windows::{Harm, RawWindow, SEVERAL};
 
@@ -74,6 +75,10 @@ pub(crate) fn hint(model: &Model<'_>) -> Option<CannotTell> {
 fn long_rests(model: &Model<'_>) -> Vec<WaitId> {
     /// Shorter rest is nobody's freeze.
     const LONG: Nanos = Nanos(200_000_000);
+    let is_rest = |group: &Group| group.site.kind == WaitKind::Idle && group.longest >= LONG;
+    if !model.sums.iter().any(is_rest) {
+        return Vec::new();
+    }
     let waits = model.states.waits().filter(|(id, wait)| {
         !wait.open_start
             && wait.span.duration() >= LONG

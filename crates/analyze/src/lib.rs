@@ -58,6 +58,7 @@ mod sightings;
 mod sites;
 mod sliced;
 mod stopped;
+mod sums;
 mod suspects;
 mod tally;
 mod thread_state;

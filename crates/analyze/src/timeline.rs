@@ -149,19 +149,22 @@ pub(crate) fn off_cpu_in(model: &Model<'_>, raw: &RawWindow, span: Span) -> Vec<
 pub(crate) fn off_cpu(model: &Model<'_>, window: Option<&RawWindow>) -> Vec<FoldedStack> {
     let mut times: FxHashMap<(ThreadId, StackId), Nanos> = FxHashMap::default();
     let threads = &model.capture.threads;
-    let crew = window.map(|window| window.crew.iter().copied().collect::<FxHashSet<ThreadId>>());
-    let outside = |thread| crew.as_ref().is_some_and(|crew| !crew.contains(&thread));
-    for (id, wait) in model.states.waits() {
-        let thread = threads.get(wait.thread);
-        let time = match window {
-            Some(_) if outside(wait.thread) => continue,
-            Some(window) => wait.span.overlap(window.span),
-            None if threads.process(thread.process).kernel => continue,
-            None if model.sites.of(id).kind == WaitKind::Idle => continue,
-            None => wait.span.duration(),
-        };
-        if let Some(stack) = wait.stack.filter(|_| time > Nanos::ZERO) {
-            *times.entry((wait.thread, stack)).or_default() += time;
+    let mut add = |thread: ThreadId, stack: Option<StackId>, time: Nanos| {
+        if let Some(stack) = stack.filter(|_| time > Nanos::ZERO) {
+            *times.entry((thread, stack)).or_default() += time;
+        }
+    };
+    if let Some(window) = window {
+        for (id, time) in model.waits_in(&window.crew, window.span) {
+            let wait = model.states.wait(id);
+            add(wait.thread, wait.stack, time);
+        }
+    } else {
+        for group in model.sums.iter() {
+            let of_kernel = threads.process_of(group.thread).kernel;
+            if !of_kernel && group.site.kind != WaitKind::Idle {
+                add(group.thread, group.stack, group.blocked);
+            }
         }
     }
     let mut by_name: BTreeMap<(Option<&str>, &str, StackId), Nanos> = BTreeMap::new();
