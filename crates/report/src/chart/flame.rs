@@ -20,8 +20,8 @@ use crate::names;
 /// Frames that are shown of a deep stack, from its outer and its inner end.
 const OUTER: usize = 64;
 const INNER: usize = 40;
-/// Most boxes, the widest first: a browser lays out so many anew within 50 ms, which is what a zoom may take.
-pub(crate) const BOXES: usize = 1_200;
+/// Most boxes, the widest first.
+pub(crate) const BOXES: usize = 2_000;
 /// Boxes narrower than this part of the whole are left out.
 const NARROWEST: f64 = 0.000_4;
 

@@ -4,40 +4,51 @@ function makeFlame(flame, status) {
   const number = (box, key) => Number(box.style.getPropertyValue(key));
   const frames = [...flame.children].map((box) => ({
     box, name: box.textContent || box.title.slice(0, box.title.lastIndexOf(": ")), left: number(box, "--l"), width: number(box, "--w"), depth: number(box, "--d"),
-    shown: number(box, "--w"), gone: false, tiny: null,
+    above: false, gone: false, tiny: null,
   }));
+  // A zoom moves and widens this sheet: only the boxes above get a style of their own, which is what takes a browser its time.
+  const sheet = element("span");
+  sheet.setAttribute("role", "none");
+  sheet.append(...flame.children);
+  flame.append(sheet);
   const byBox = new Map(frames.map((frame) => [frame.box, frame]));
   const whole = flame.dataset.whole;
   let wanted = "";
   const slack = 1e-4;
-  let current = frames[0];
+  let [current, zoomed] = [frames[0], frames[0]];
 
   const holds = (outer, inner) => outer.left <= inner.left + slack
     && outer.left + outer.width >= inner.left + inner.width - slack;
 
+  function place(frame, { left, width }) {
+    frame.box.style.setProperty("--l", left);
+    frame.box.style.setProperty("--w", width);
+  }
+
   function zoom(to) {
     // Asked before anything changes, or the page is laid out twice.
     const room = flame.clientWidth;
+    sheet.style.left = `${-to.left / to.width * 100}%`;
+    sheet.style.width = `${100 / to.width * 100}%`;
     for (const frame of frames) {
       const above = frame.depth < to.depth && holds(frame, to);
-      const inside = frame.depth >= to.depth && holds(to, frame);
-      const gone = !above && !inside;
-      if (gone !== frame.gone) frame.box.classList.toggle("gone", gone);
-      frame.gone = gone;
-      if (gone) continue;
-      frame.shown = above ? 100 : frame.width / to.width * 100;
-      frame.box.classList.toggle("above", above);
-      frame.box.style.setProperty("--l", above ? 0 : (frame.left - to.left) / to.width * 100);
-      frame.box.style.setProperty("--w", frame.shown);
+      if (above || frame.above) {
+        frame.box.classList.toggle("above", above);
+        place(frame, above ? to : frame);
+      }
+      frame.above = above;
+      frame.gone = !above && !(frame.depth >= to.depth && holds(to, frame));
     }
+    zoomed = to;
     hideTinyNames(room);
   }
 
   // Boxes that are narrow at first come without a text, to keep the page small.
   function hideTinyNames(room) {
     for (const frame of frames) {
-      const tiny = frame.shown / 100 * room < 24;
-      if (frame.gone || tiny === frame.tiny) continue;
+      if (frame.gone) continue;
+      const tiny = (frame.above ? 1 : frame.width / zoomed.width) * room < 24;
+      if (tiny === frame.tiny) continue;
       frame.tiny = tiny;
       frame.box.classList.toggle("tiny", tiny);
       if (!tiny && frame.box.textContent === "") frame.box.textContent = frame.name;
@@ -66,7 +77,7 @@ function makeFlame(flame, status) {
   }
 
   function neighbour(key) {
-    const shown = frames.filter((frame) => !frame.box.classList.contains("gone"));
+    const shown = frames.filter((frame) => !frame.gone);
     const level = (depth) => shown.filter((frame) => frame.depth === depth);
     if (key === "ArrowUp") return level(current.depth - 1).find((frame) => holds(frame, current));
     if (key === "ArrowDown") return level(current.depth + 1).find((frame) => holds(current, frame));
