@@ -43,6 +43,7 @@ mod options;
 mod own_calls;
 mod profile;
 mod proofs;
+mod reasons;
 pub mod records;
 mod release;
 mod remedies;

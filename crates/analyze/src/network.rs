@@ -137,7 +137,7 @@ pub(crate) fn culprit(model: &Model<'_>, raw: &RawWindow, other: &OtherEnd) -> O
 }
 
 /// What is known of the other end.
-pub(crate) fn evidence(
+pub(crate) fn reasons(
     model: &Model<'_>,
     raw: &RawWindow,
     other: Option<&OtherEnd>,

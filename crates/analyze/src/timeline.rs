@@ -167,9 +167,11 @@ pub(crate) fn off_cpu(model: &Model<'_>, window: Option<&RawWindow>) -> Vec<Fold
             }
         }
     }
-    let mut by_name: BTreeMap<(&str, StackId), Nanos> = BTreeMap::new();
+    let mut by_name: BTreeMap<(Option<&str>, &str, StackId), Nanos> = BTreeMap::new();
     for ((thread, stack), time) in times {
-        *by_name.entry((threads.get(thread).comm(), stack)).or_default() += time;
+        let row = threads.get(thread);
+        let process = Some(threads.process_comm(row.process));
+        *by_name.entry((process, row.comm(), stack)).or_default() += time;
     }
     fold(model.capture, by_name)
 }
@@ -177,14 +179,19 @@ pub(crate) fn off_cpu(model: &Model<'_>, window: Option<&RawWindow>) -> Vec<Fold
 /// Stacks with their time as frames with names.
 pub(crate) fn fold(
     capture: &coldcase_ingest::capture::Capture,
-    times: BTreeMap<(&str, StackId), Nanos>,
+    times: BTreeMap<(Option<&str>, &str, StackId), Nanos>,
 ) -> Vec<FoldedStack> {
-    let mut folded: BTreeMap<Vec<String>, Nanos> = BTreeMap::new();
-    for ((comm, stack), time) in times {
+    let mut folded: BTreeMap<(Vec<String>, Option<&str>), Nanos> = BTreeMap::new();
+    for ((process, comm, stack), time) in times {
         let ids = capture.stacks.frames(stack).iter().rev();
         let frames = ids.flat_map(|&id| frame_label(capture, capture.frames.get(id)));
         let frames = std::iter::once(comm.to_owned()).chain(frames).collect();
-        *folded.entry(frames).or_default() += time;
+        *folded.entry((frames, process)).or_default() += time;
     }
-    folded.into_iter().map(|(frames, time)| FoldedStack { frames, time }).collect()
+    let stack = |((frames, process), time): ((Vec<String>, Option<&str>), Nanos)| FoldedStack {
+        process: process.map(str::to_owned),
+        frames,
+        time,
+    };
+    folded.into_iter().map(stack).collect()
 }

@@ -20,8 +20,8 @@ use crate::names;
 /// Frames that are shown of a deep stack, from its outer and its inner end.
 const OUTER: usize = 64;
 const INNER: usize = 40;
-/// Most boxes, the widest first.
-pub(crate) const BOXES: usize = 2_000;
+/// Most boxes, the widest first: a browser lays out so many anew within 50 ms, which is what a zoom may take.
+pub(crate) const BOXES: usize = 1_200;
 /// Boxes narrower than this part of the whole are left out.
 const NARROWEST: f64 = 0.000_4;
 
@@ -257,7 +257,11 @@ mod tests {
     use super::*;
 
     fn stack(frames: &str, time: u64) -> FoldedStack {
-        FoldedStack { frames: frames.split(';').map(str::to_owned).collect(), time: Nanos(time) }
+        FoldedStack {
+            process: None,
+            frames: frames.split(';').map(str::to_owned).collect(),
+            time: Nanos(time),
+        }
     }
 
     fn drawn(stacks: &[FoldedStack]) -> Vec<String> {
@@ -311,7 +315,9 @@ mod tests {
     #[test]
     fn deep_and_recursive_stacks_stay_small() {
         let deep: Vec<String> = (0..5_000).map(|depth| format!("f{depth}")).collect();
-        let picture = flame(&[FoldedStack { frames: deep, time: Nanos(1) }], BOXES, None).unwrap();
+        let picture =
+            flame(&[FoldedStack { process: None, frames: deep, time: Nanos(1) }], BOXES, None)
+                .unwrap();
         assert_eq!(picture.depth, 1 + OUTER + 1 + INNER);
         assert_eq!(picture.boxes[OUTER + 1].name, "… 4896 frames …");
         assert_eq!(picture.boxes.last().unwrap().name, "f4999");

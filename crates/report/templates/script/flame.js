@@ -4,6 +4,7 @@ function makeFlame(flame, status) {
   const number = (box, key) => Number(box.style.getPropertyValue(key));
   const frames = [...flame.children].map((box) => ({
     box, name: box.textContent || box.title.slice(0, box.title.lastIndexOf(": ")), left: number(box, "--l"), width: number(box, "--w"), depth: number(box, "--d"),
+    shown: number(box, "--w"), gone: false, tiny: null,
   }));
   const byBox = new Map(frames.map((frame) => [frame.box, frame]));
   const whole = flame.dataset.whole;
@@ -15,23 +16,31 @@ function makeFlame(flame, status) {
     && outer.left + outer.width >= inner.left + inner.width - slack;
 
   function zoom(to) {
+    // Asked before anything changes, or the page is laid out twice.
+    const room = flame.clientWidth;
     for (const frame of frames) {
       const above = frame.depth < to.depth && holds(frame, to);
       const inside = frame.depth >= to.depth && holds(to, frame);
+      const gone = !above && !inside;
+      if (gone !== frame.gone) frame.box.classList.toggle("gone", gone);
+      frame.gone = gone;
+      if (gone) continue;
+      frame.shown = above ? 100 : frame.width / to.width * 100;
       frame.box.classList.toggle("above", above);
-      frame.box.classList.toggle("gone", !above && !inside);
       frame.box.style.setProperty("--l", above ? 0 : (frame.left - to.left) / to.width * 100);
-      frame.box.style.setProperty("--w", above ? 100 : frame.width / to.width * 100);
+      frame.box.style.setProperty("--w", frame.shown);
     }
-    hideTinyNames();
+    hideTinyNames(room);
   }
 
   // Boxes that are narrow at first come without a text, to keep the page small.
-  function hideTinyNames() {
-    for (const { box, name } of frames) {
-      const tiny = box.clientWidth < 24;
-      box.classList.toggle("tiny", tiny);
-      if (!tiny && box.textContent === "") box.textContent = name;
+  function hideTinyNames(room) {
+    for (const frame of frames) {
+      const tiny = frame.shown / 100 * room < 24;
+      if (frame.gone || tiny === frame.tiny) continue;
+      frame.tiny = tiny;
+      frame.box.classList.toggle("tiny", tiny);
+      if (!tiny && frame.box.textContent === "") frame.box.textContent = frame.name;
     }
   }
 
@@ -80,10 +89,10 @@ function makeFlame(flame, status) {
   flame.addEventListener("mouseover", tell);
   flame.addEventListener("focusin", tell);
   flame.addEventListener("mouseleave", () => find(wanted));
-  addEventListener("resize", hideTinyNames);
+  addEventListener("resize", () => hideTinyNames(flame.clientWidth));
   for (const { box } of frames) box.tabIndex = -1;
   current.box.tabIndex = 0;
-  return { find, reset: () => zoom(frames[0]), show: (on) => { flame.hidden = !on; if (on) hideTinyNames(); } };
+  return { find, reset: () => zoom(frames[0]), show: (on) => { flame.hidden = !on; if (on) hideTinyNames(flame.clientWidth); } };
 }
 
 function startFlames() {
@@ -106,5 +115,8 @@ function startFlames() {
   if (compare) compare.addEventListener("change", () => document.getElementById("flame").classList.toggle("compared", compare.checked));
   tools.addEventListener("submit", (event) => event.preventDefault());
   tools.hidden = false;
-  shown.show(true);
+  // Without the script each graph stands under its name.
+  for (const name of document.querySelectorAll("#flame > h3, #flame > .flame + .note")) name.hidden = true;
+  for (const flame of flames) flame.show(flame === shown);
+  shown.find("");
 }
