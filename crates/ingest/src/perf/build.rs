@@ -70,17 +70,17 @@ const KERNEL_PID: i32 = -1;
 const KTHREADD: i32 = 2;
 
 impl Builder {
-    /// Makes room for the rows of so many bytes of records. Room that is not used costs nothing; tables that grow are copied
-    /// again and again, which took a third of the time that memory takes.
+    /// Makes room for what so many bytes of records may hold. A table that grows is copied, which touches twice the
+    /// memory; room that is not used is never touched, and costs nothing.
     pub fn reserve(&mut self, bytes: usize) {
-        /// Of a record with a callchain, so many bytes or more make one row.
-        const BYTES_PER_ROW: usize = 512;
+        /// A record with a callchain is hardly shorter, and every third one is a row of the same table.
+        const BYTES_FOR_A_ROW: usize = 512;
         if self.seen.is_none() {
-            let (capture, rows) = (&mut self.capture, bytes / BYTES_PER_ROW);
-            // Where there is no room, tables grow as far as they get.
-            let _ = capture.switches.try_reserve_exact(rows);
-            let _ = capture.wakeups.try_reserve_exact(rows);
-            let _ = capture.contention.try_reserve_exact(rows);
+            let rows = bytes / BYTES_FOR_A_ROW;
+            // A file with holes may be longer than all memory: then tables grow as far as they get.
+            let _ = self.capture.switches.try_reserve_exact(rows);
+            let _ = self.capture.wakeups.try_reserve_exact(rows);
+            let _ = self.capture.contention.try_reserve_exact(rows);
         }
     }
 

@@ -94,7 +94,8 @@ pub(crate) fn read(
     };
     let decode = Decode::new(plans, header.big_endian);
     let stretches = stretches(file, &header, parts);
-    builder.reserve(stretches.iter().map(|(_, range)| range.len()).sum());
+    let bytes: usize = stretches.iter().map(|(_, range)| range.len()).sum();
+    builder.reserve(bytes);
     let Read { decode, damage, late } = stages::read(&stretches, decode, &mut builder, progress)?;
     notes.extend(builder.unwinder.iter().flat_map(Unwinder::complaints));
     if builder.spaces.orphans > 0 {
