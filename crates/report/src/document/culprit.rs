@@ -1,6 +1,6 @@
 //! The culprit in full: its call, what it did meanwhile, and its stacks.
 
-use coldcase_analyze::findings::{Culprit, FrameView, Operation, Window};
+use coldcase_analyze::findings::{Cause, Culprit, FrameView, Operation, Window};
 
 use super::Pair;
 use crate::{names, units, words};
@@ -35,9 +35,11 @@ pub(super) fn culprit(window: &Window) -> Option<CulpritView> {
 
 fn facts(window: &Window, culprit: &Culprit) -> Vec<Pair> {
     let flags: Vec<String> = culprit.flags.iter().map(|flag| names::name(flag)).collect();
-    // Who stops others for the runtime holds no lock, and a lock is no call.
+    // Who stops others for the runtime or answers late holds no lock, and a lock is no call.
     let call = culprit.operation.filter(|call| *call != Operation::UserLock);
-    let lock = window.lock.filter(|_| culprit.operation != Some(Operation::RuntimePause));
+    let is_holder =
+        culprit.operation != Some(Operation::RuntimePause) && window.cause != Some(Cause::Network);
+    let lock = window.lock.filter(|_| is_holder);
     let lock = lock.map(|lock| {
         let mode = lock.mode.map_or("", words::held_as);
         let address = lock.address.map_or(String::new(), |address| format!(", at {address:#x}"));
