@@ -16,7 +16,7 @@ use crate::{load, output};
 /// Reads a capture and says what is in it.
 pub fn run(arguments: &InspectArguments) -> Result<Exit> {
     let mut redact = Redact::open(&arguments.redaction)?;
-    let (mut capture, mut symbols) = load::capture(&arguments.capture, &arguments.reading)?;
+    let (mut capture, mut symbols) = load::overview(&arguments.capture, &arguments.reading)?;
     if let Some(redaction) = redact.asked() {
         redaction.learn(&capture);
         redaction.symbols(&mut symbols);
