@@ -10,7 +10,7 @@ use super::debug_link::DebugLink;
 use super::folder::{Entry, Folder};
 use super::split::Wanted;
 use super::{SymbolSources, build_id, read};
-use crate::capture::{Module, Sentence, WhyNoSymbol};
+use crate::capture::{BuildId, Module, Sentence, WhyNoSymbol};
 
 /// The folders that may be searched.
 pub(super) struct Places {
@@ -76,7 +76,9 @@ impl Places {
             search.consider_all(folder, &names_in_cache(module));
         }
         for folder in &self.debug {
-            search.consider_all(folder, &names_by_build_id(module));
+            // The capture's; without one, that of the program that was found.
+            let id = search.id.clone().map(|id| BuildId(id.into()));
+            search.consider_all(folder, &names_by_build_id(id.as_ref()));
         }
         if let (false, Some(id)) = (search.has_code(), &module.build_id) {
             for folder in &self.symfs {
@@ -138,7 +140,7 @@ impl Places {
             format!("usr/lib/debug/{path}.dwp"),
             format!("usr/lib/debug/{path}.debug.dwp"),
         ];
-        if let Some((hex, first, rest)) = split_build_id(module) {
+        if let Some((hex, first, rest)) = split_build_id(module.build_id.as_ref()) {
             names.push(format!(".build-id/{first}/{rest}.dwp"));
             names.push(format!(".build-id/{first}/{rest}.debug.dwp"));
             names.push(format!("{hex}.dwp"));
@@ -349,7 +351,7 @@ fn names_in_symfs(module: &Module) -> Vec<String> {
     let path = path_in_capture(module);
     let base = path.rsplit('/').next().unwrap_or(path);
     let mut names = vec![path.to_owned(), base.to_owned()];
-    names.extend(names_by_build_id(module));
+    names.extend(names_by_build_id(module.build_id.as_ref()));
     names.push(format!("usr/lib/debug/{path}.debug"));
     names.push(format!("{path}.debug"));
     names.push(format!("{base}.debug"));
@@ -357,8 +359,8 @@ fn names_in_symfs(module: &Module) -> Vec<String> {
     names
 }
 
-fn names_by_build_id(module: &Module) -> Vec<String> {
-    let Some((hex, first, rest)) = split_build_id(module) else { return Vec::new() };
+fn names_by_build_id(id: Option<&BuildId>) -> Vec<String> {
+    let Some((hex, first, rest)) = split_build_id(id) else { return Vec::new() };
     vec![
         format!(".build-id/{first}/{rest}"),
         format!(".build-id/{first}/{rest}.debug"),
@@ -376,14 +378,16 @@ fn names_by_build_id(module: &Module) -> Vec<String> {
 
 /// In perf's cache, `.build-id/ab/cdef...` is a link to a folder; of old versions, to the file itself.
 fn names_in_cache(module: &Module) -> Vec<String> {
-    let Some((_, first, rest)) = split_build_id(module) else { return Vec::new() };
+    let Some((_, first, rest)) = split_build_id(module.build_id.as_ref()) else {
+        return Vec::new();
+    };
     let names = ["/elf", "/debug", "/vdso", ""];
     names.map(|name| format!(".build-id/{first}/{rest}{name}")).to_vec()
 }
 
 /// A build id as text: whole, its first byte, the rest.
-fn split_build_id(module: &Module) -> Option<(String, String, String)> {
-    let hex = module.build_id.as_ref()?.to_string();
+fn split_build_id(id: Option<&BuildId>) -> Option<(String, String, String)> {
+    let hex = id?.to_string();
     let (first, rest) = hex.split_at_checked(2)?;
     (!rest.is_empty()).then(|| (hex.clone(), first.to_owned(), rest.to_owned()))
 }
