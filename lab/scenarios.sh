@@ -207,6 +207,7 @@ record_chronic_contention() { record_plain chronic-contention; }
 record_two_freezes() { record_plain two-freezes 8; }
 record_nested_locks() { record_plain nested-locks 8; }
 record_slow_backend() { record_plain slow-backend; }
+record_full_pipe() { record_plain full-pipe; }
 record_position_lock() { record_plain position-lock /dev/shm 2; }
 record_ptrace_stop() { record_plain ptrace-stop; }
 record_mlock_large() { record_plain mlock-large 3; }
@@ -267,4 +268,36 @@ record_folded_offcputime() {
     stop_scenario
     stop_truth
     "$lab/fold" "$work/offcputime.txt" >"$work/capture.folded"
+}
+
+# `populate` in the trap, twice at once: with its flight recorder, and with a budget that allows none, so that the second
+# recording begins with the alarm. The process is watched, so nothing else runs.
+record_trapped_populate() {
+    local pids=()
+    scenario_command="coldcase-lab populate 4"
+    start_scenario populate 4
+    start_truth
+    set_trap bundle 100
+    set_trap late 0
+    sleep 2
+    go
+    wait_for_note done
+    for trap in bundle late; do
+        until grep -q 'wrote\|nothing was' "$work/$trap.log"; do sleep 0.1; done
+    done
+    kill "${pids[@]}"
+    wait "${pids[@]}"
+    stop_scenario
+    stop_truth
+    keep_bundles=(bundle late)
+}
+
+# Starts a trap with a budget in percent of a CPU; its process is added to $pids.
+set_trap() {
+    local command=("${COLDCASE:-coldcase}" trap --into "$work/$1" --process "$server" --every 100 --slower-than 400
+        --seconds-before 2 --budget "$2")
+    trap_commands[$1]=$(printf '%q ' coldcase "${command[@]:1}")
+    "${command[@]}" 2>"$work/$1.log" &
+    pids+=($!)
+    until grep -q watching "$work/$1.log"; do sleep 0.1; done
 }

@@ -306,3 +306,40 @@ fn symbols(capture: &Capture) -> SymbolCounts {
     }
     counts
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::script;
+
+    #[test]
+    fn who_waited_for_a_frozen_process_is_told_where_that_is_told() {
+        let stops = "schedule<do_signal_stop<get_signal";
+        let receives = "schedule<sk_wait_data<tcp_recvmsg";
+        let sleeps = "schedule<do_nanosleep<hrtimer_nanosleep";
+        let mut events = vec!["0 .a".to_owned()];
+        for at in (0..120).step_by(10) {
+            events.push(format!("{}ms a>- S {sleeps},{}ms ->a", at + 1, at + 4));
+            events.push(format!("{}ms a>b S {receives}", at + 5));
+            events.push(format!("{}ms b!a tcp_sendmsg,{}ms b>a S {sleeps}", at + 6, at + 6));
+        }
+        events.push(format!("125ms a>b S {receives},126ms b>- S {stops},326ms ->b"));
+        events.push(format!("327ms b!a tcp_sendmsg,327ms b>a S {sleeps},328ms a>-"));
+        let capture = script::process(Capture::default(), &[('a', "client")]);
+        let capture = script::process(capture, &[('b', "server")]);
+        let capture = script::record(capture, &events.join(","));
+        let findings = analyze(&capture, &script::options());
+        let [window] = &findings.windows[..] else { panic!("{:?}", findings.windows) };
+        assert_eq!(
+            (window.cause, window.freeze.pid),
+            (Some(Cause::Stopped), Some(i32::from(b'b')))
+        );
+        let told: Vec<&str> = window.evidence.iter().map(|row| &**row).collect();
+        assert!(
+            told.contains(
+                &"1 thread of client (pid 97) waited for its answers meanwhile, 0.20 s in sum"
+            ),
+            "{told:?}"
+        );
+    }
+}

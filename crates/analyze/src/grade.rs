@@ -1,13 +1,13 @@
 //! How sure a verdict is, and the evidence for it in words.
 
-use coldcase_ingest::capture::{Meaning, Nanos, Sentence, ThreadId};
+use coldcase_ingest::capture::{Context, Meaning, Nanos, Sentence, ThreadId};
 
 use crate::blame::{Leaf, Root, root_thread};
 use crate::culprit::Suspect;
 use crate::findings::{Cause, Grade, LockMode, Operation};
 use crate::holds::Evidence;
 use crate::model::Model;
-use crate::thread_state::Doing;
+use crate::thread_state::{Doing, WaitId};
 use crate::windows::RawWindow;
 use crate::{losses, names, rhythm, runtime, view};
 
@@ -102,6 +102,12 @@ pub(crate) fn evidence(
         if suspect.hold.operation == Some(Operation::RuntimePause) {
             evidence.push(paused(model, raw, suspect.thread));
         }
+        if gave_up(model, raw, suspect.thread) {
+            evidence.push(
+                Sentence::from("its own wait for a lock ran out by a timer, and nobody is seen to have let go of that one: ")
+                    .words("two threads that wait for each other look like this"),
+            );
+        }
         if suspect.hold.mode == Some(LockMode::Read) && raw.cause == Cause::MmapLock {
             evidence.push(
                 "it held the lock as a reader: writers waited, and readers behind them".into(),
@@ -116,6 +122,19 @@ pub(crate) fn evidence(
         evidence.push("events were lost in or near the window".into());
     }
     evidence
+}
+
+/// Whether a holder spent most of a window in a futex wait of its own that nobody ended.
+fn gave_up(model: &Model<'_>, raw: &RawWindow, thread: ThreadId) -> bool {
+    let nobody_ended = |id: WaitId| {
+        let by_task = model.wakeup(id).is_some_and(|wakeup| wakeup.context == Context::Task);
+        !by_task && model.wakeup(id).is_some() && model.sites.of(id).known_lock
+    };
+    let waited = model.states.time(thread, raw.span, |doing| match doing {
+        Doing::Blocked(id) => nobody_ended(id),
+        Doing::Running | Doing::Runnable(_) => false,
+    });
+    waited.share_of(raw.span.duration()) > 0.5
 }
 
 /// Whether most waits of a window are for a condition or a semaphore, as far as the C library's functions have

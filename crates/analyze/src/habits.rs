@@ -137,7 +137,9 @@ impl<'m, 'a> Habits<'m, 'a> {
             | Cause::Swap => true,
             // A producer that is faster than its consumer waits at their pipe as a matter of course.
             Cause::Network if site.is_some_and(|site| model.sites.name(site) == FULL_PIPE) => {
-                !self.born_here && self.stands_out(length, None) == Some(true)
+                !self.born_here
+                    && self.lengths(Some(cause)).len() < HABIT
+                    && self.stands_out(length, None) == Some(true)
             }
             // Reading its files is what a new process does.
             Cause::DiskIo | Cause::PageFaultIo | Cause::FsJournal | Cause::Network => {

@@ -165,22 +165,24 @@ pub(crate) fn evidence(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::analyze;
+    use crate::findings::{Findings, Grade};
     use crate::script;
 
     const RECEIVES: &str = "schedule<sk_wait_data<tcp_recvmsg_locked<tcp_recvmsg";
     const SLEEPS: &str = "schedule<do_nanosleep<hrtimer_nanosleep";
 
     /// Twelve rounds of a thread: a rest, unless it has none, and an answer after 1 ms; then one after 100 ms.
-    fn rounds(rests: bool) -> Capture {
+    fn rounds(rests: bool, waits: &str) -> Capture {
         let mut script = vec!["0 .a".to_owned()];
         for round in 0..12 {
             let at = 10 * round;
             if rests {
                 script.push(format!("{}ms a>- S {SLEEPS},{}ms ->a", at + 1, at + 5));
             }
-            script.push(format!("{}ms a>- S {RECEIVES},{}ms b!a,{}ms ->a", at + 6, at + 7, at + 7));
+            script.push(format!("{}ms a>- S {waits},{}ms b!a,{}ms ->a", at + 6, at + 7, at + 7));
         }
-        script.push(format!("120ms a>- S {RECEIVES},220ms b!a tcp_sendmsg,220ms ->a,221ms a>-"));
+        script.push(format!("120ms a>- S {waits},220ms b!a tcp_sendmsg,220ms ->a,221ms a>-"));
         script::record(Capture::default(), &script.join(","))
     }
 
@@ -192,11 +194,48 @@ mod tests {
 
     #[test]
     fn an_answer_that_stands_out_is_late() {
-        assert_eq!(late(&rounds(true)), 1);
+        assert_eq!(late(&rounds(true, RECEIVES)), 1);
     }
 
     #[test]
     fn who_rests_in_its_receives_waits_for_no_answer() {
-        assert_eq!(late(&rounds(false)), 0);
+        assert_eq!(late(&rounds(false, RECEIVES)), 0);
+    }
+
+    #[test]
+    fn a_poll_that_stands_out_is_a_late_answer_too() {
+        let polls = |rests| rounds(rests, "schedule<do_sys_poll");
+        assert_eq!((late(&polls(true)), late(&polls(false))), (1, 0));
+    }
+
+    /// What is found where a thread, after twelve rounds of work, waits for 100 ms until b ends that.
+    fn verdict(usually: &str, at_last: &str) -> Findings {
+        let mut script = vec!["0 .a".to_owned()];
+        for round in 0..12 {
+            let at = 10 * round;
+            let wait = format!("{}ms a>b S {usually},{}ms b!a,{}ms b>a S", at + 1, at + 8, at + 8);
+            script.push(wait);
+        }
+        script.push(format!("121ms a>b S {at_last},221ms b!a,221ms b>a S,222ms a>-"));
+        analyze(&script::record(Capture::default(), &script.join(",")), &script::options())
+    }
+
+    const PIPE: &str = "schedule<anon_pipe_write<vfs_write";
+
+    #[test]
+    fn who_answered_late_is_named_with_what_it_did() {
+        for other_end in [PIPE, "schedule<handle_userfault", "schedule<request_wait_answer"] {
+            let findings = verdict(SLEEPS, other_end);
+            let window = findings.worst().unwrap();
+            assert_eq!((window.cause, window.grade), (Some(Cause::Network), Grade::Strong));
+            let culprit = window.culprit.as_ref().unwrap();
+            assert_eq!(culprit.thread.tid, Some(i32::from(b'b')));
+            assert_eq!(culprit.activity[0].what, "on a CPU");
+        }
+    }
+
+    #[test]
+    fn a_producer_that_often_waits_for_its_consumer_does_not_freeze() {
+        assert!(verdict(PIPE, PIPE).worst().is_none());
     }
 }

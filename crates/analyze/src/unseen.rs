@@ -114,11 +114,6 @@ mod tests {
     use super::*;
     use crate::script;
 
-    fn options() -> Options {
-        let rules = crate::rules::Rules::built_in();
-        Options { process: None, window: None, min_freeze: Nanos::from_millis(50), rules }
-    }
-
     const SLEEPS: &str = "schedule<do_nanosleep<hrtimer_nanosleep";
 
     /// Three threads that leave for a sleep every 10 ms, and once for `long` ms.
@@ -137,7 +132,7 @@ mod tests {
 
     fn told(command: &[&str], long: u64) -> Option<String> {
         let capture = capture(command, long);
-        hint(&script::model(&capture), &options()).map(|hint| hint.missing.to_string())
+        hint(&script::model(&capture), &script::options()).map(|hint| hint.missing.to_string())
     }
 
     #[test]
@@ -154,6 +149,6 @@ mod tests {
     #[test]
     fn where_everything_was_recorded_nothing_is_unseen() {
         let capture = script::record(capture(&["perf", "record", "-a"], 500), "900ms w:a");
-        assert_eq!(hint(&script::model(&capture), &options()), None);
+        assert_eq!(hint(&script::model(&capture), &script::options()), None);
     }
 }

@@ -166,8 +166,13 @@ impl Redaction {
             NameKind::Task => self.task(name),
             NameKind::Path => self.path(name),
             NameKind::Event => self.event(name),
-            NameKind::Quote => self.plain(Space::Quote, name),
+            NameKind::Quote => self.quote(name),
         })
+    }
+
+    /// Somebody's own words.
+    pub(crate) fn quote(&mut self, words: &str) -> String {
+        self.plain(Space::Quote, words)
     }
 
     fn plain(&mut self, space: Space, name: &str) -> String {

@@ -84,10 +84,10 @@ impl Redaction {
         warnings.iter_mut().for_each(|warning| *warning = self.sentence(warning));
     }
 
-    /// What an alarm saw is somebody's own words, with addresses and commands: they go altogether.
+    /// What an alarm saw is somebody's own words, with addresses and commands: one token for all of them.
     fn incident(&mut self, incident: &mut Incident) {
         let Incident { alarm: _, saw, well_again: _, sizes } = incident;
-        saw.clear();
+        *saw = self.quote(saw);
         sizes.iter_mut().for_each(|size| size.comm = self.task(&size.comm));
     }
 

@@ -97,7 +97,7 @@ fn chain(page: &mut String, document: &Document) {
 fn step_text(step: &Step) -> String {
     let (who, what, time) = (escape(&step.who), escape(&step.what), &step.time);
     if step.culprit {
-        format!("**{who}** in {what} for {time}")
+        format!("**{who}** {what}, {time}")
     } else {
         format!("**{who}** waited {time}: {what}, {}", escape(&step.ended))
     }

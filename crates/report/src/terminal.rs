@@ -94,9 +94,8 @@ impl Page {
     }
 
     fn step(&mut self, step: &Step, width: usize) {
-        let did = if step.culprit && !step.what.is_empty() { "in " } else { "" };
         let who = padded(&step.who, width);
-        self.line(&format!("  {who}  {:>8}  {did}{}", step.time, step.what));
+        self.line(&format!("  {who}  {:>8}  {}", step.time, step.what));
         if !step.ended.is_empty() {
             self.faint(&format!("  {}  {:>8}  {}", " ".repeat(width), "", step.ended));
         }

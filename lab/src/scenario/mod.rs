@@ -8,6 +8,7 @@ mod cpu_throttle;
 mod disk_fsync;
 mod dontneed_large;
 mod fork_large;
+mod full_pipe;
 mod futex_convoy;
 mod hashmap_resize;
 mod idle_server;
@@ -43,6 +44,7 @@ const ALL: &[Scenario] = &[
     Scenario { name: "populate", arguments: "[GIB]", what: "mmap(MAP_POPULATE), later munmap", run: populate::run },
     Scenario { name: "munmap-large", arguments: "[GIB]", what: "munmap of touched memory", run: munmap_large::run },
     Scenario { name: "fork-large", arguments: "[GIB]", what: "fork of a large process", run: fork_large::run },
+    Scenario { name: "full-pipe", arguments: "", what: "a log shipper does not read its pipe", run: full_pipe::run },
     Scenario { name: "futex-convoy", arguments: "", what: "one thread keeps a std Mutex", run: futex_convoy::run },
     Scenario { name: "disk-fsync", arguments: "FOLDER MAJOR:MINOR CGROUP", what: "writers wait for a throttled disk", run: disk_fsync::run },
     Scenario { name: "smaps-reader", arguments: "[GIB]", what: "another process reads /proc/PID/smaps", run: smaps_reader::run },

@@ -40,8 +40,10 @@ pub struct Judged {
 }
 
 /// The sets of events with their files, the richest first.
-pub const EVENT_SETS: [(&str, &str); 7] = [
+pub const EVENT_SETS: [(&str, &str); 9] = [
     ("full", "capture.data.zst"),
+    ("trap", "bundle.tar.zst"),
+    ("late", "late.tar.zst"),
     ("sched", "sched.data.zst"),
     ("pid", "pid.data.zst"),
     ("switch", "switch.data.zst"),

@@ -31,6 +31,7 @@ fixtures! {
     file_lock
     folded_offcputime
     fork_large
+    full_pipe
     futex_convoy
     hashmap_resize
     idle_server
@@ -53,6 +54,7 @@ fixtures! {
     slow_backend
     smaps_reader
     swap_in
+    trapped_populate
     two_freezes
     vma_lock
 }

@@ -81,6 +81,10 @@ fn mark(capture: &mut Capture) {
     });
     capture.origin.hostname = Some(next(""));
     capture.origin.command = vec![next("--"), next(""), next("/")];
+    if let Some(incident) = &mut capture.incident {
+        incident.saw = next("");
+        incident.sizes.iter_mut().for_each(|size| size.comm = next(""));
+    }
     for warning in &mut capture.warnings {
         *warning = warning.renamed(|_, _| next(""));
     }

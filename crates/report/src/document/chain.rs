@@ -7,7 +7,7 @@
 //!   ingest-0 .[###################].....   mmap 3.36 GB
 //! ```
 
-use coldcase_analyze::findings::{ChainLink, Culprit, Findings, Window};
+use coldcase_analyze::findings::{Cause, ChainLink, Culprit, Findings, Window};
 use coldcase_ingest::capture::Span;
 
 use crate::words::Kind;
@@ -85,12 +85,21 @@ fn step(findings: &Findings, window: &Window, link: &ChainLink, axis: Span) -> S
 
 fn last_step(window: &Window, culprit: &Culprit, axis: Span) -> Step {
     let time = culprit.held.or(culprit.duration);
+    let answered_late = window.cause == Some(Cause::Network);
+    let meanwhile = culprit.activity.iter().max_by_key(|share| share.time);
+    let meanwhile = meanwhile.filter(|_| time.is_none() && answered_late);
     Step {
         who: words::thread(&culprit.thread, window.freeze.pid),
-        what: culprit.operation.map_or_else(String::new, |call| {
-            words::operation_sized(call, culprit.bytes, &culprit.flags)
-        }),
-        time: time.map_or_else(|| "–".to_owned(), units::duration),
+        what: match (culprit.operation, meanwhile) {
+            (Some(call), _) => {
+                format!("in {}", words::operation_sized(call, culprit.bytes, &culprit.flags))
+            }
+            (None, Some(share)) => names::name(&share.what),
+            (None, None) => String::new(),
+        },
+        time: time
+            .or(meanwhile.map(|share| share.time))
+            .map_or_else(|| "–".to_owned(), units::duration),
         ended: String::new(),
         culprit: true,
         kind: Kind::OnCpu,
