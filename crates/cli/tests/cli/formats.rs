@@ -392,6 +392,5 @@ fn stacks_of_user_space_alone_never_show_that_nothing_froze() {
         let found = report(&[recordings.join(name).to_str().unwrap()], &[]);
         assert_eq!(found["verdict"]["outcome"], "freeze_unexplained", "{name}");
         assert_eq!(found["verdict"]["culprit"], Value::Null, "{name}");
-        assert!(found["processes"][0]["comm"] == "wait", "{}", found["processes"]);
     }
 }

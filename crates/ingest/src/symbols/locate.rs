@@ -10,7 +10,7 @@ use super::debug_link::DebugLink;
 use super::folder::{Entry, Folder};
 use super::split::Wanted;
 use super::{SymbolSources, build_id, read};
-use crate::capture::{BuildId, Module, Sentence, WhyNoSymbol};
+use crate::capture::{BuildId, Module, ModuleTable, Sentence, WhyNoSymbol};
 
 /// The folders that may be searched.
 pub(super) struct Places {
@@ -20,6 +20,7 @@ pub(super) struct Places {
 }
 
 /// What the search for one module found.
+#[derive(Default)]
 pub(super) struct Found {
     /// The module's own files: the program, its debug file, or both; never one of another build id.
     pub files: Vec<FoundFile>,
@@ -93,17 +94,23 @@ impl Places {
         search.finish(self.looked_for(module))
     }
 
-    /// The map of code that a program made: in `tmp/` of the folder that stands for the machine's root, or
-    /// copied beside the binaries.
-    pub fn jit_map(&self, module: &Module) -> Option<(PathBuf, Vec<u8>)> {
-        let base = module.path.rsplit('/').next()?;
-        let names = [module.path.clone(), base.to_owned()];
-        let mut entries =
-            self.symfs.iter().flat_map(|folder| names.iter().map(|name| folder.entry(name)));
-        entries.find_map(|entry| match entry {
-            Entry::File { shown, real } => Some((shown, read::read_file(&real).ok()?)),
-            Entry::Missing | Entry::Outside => None,
-        })
+    /// Files that may name the code that a process made: its map, in `tmp/` of the folder that stands for the machine's root or
+    /// copied beside the binaries; then its dump for `perf inject --jit`, where the capture saw it or beside the binaries.
+    pub fn made_code(
+        &self,
+        module: &Module,
+        modules: &ModuleTable,
+    ) -> impl Iterator<Item = (PathBuf, Vec<u8>)> {
+        let base = module.path.rsplit('/').next().unwrap_or_default();
+        let dump = pid_of_made_code(module).map(|pid| format!("jit-{pid}.dump"));
+        let mapped = modules.iter().map(|(_, module)| module.path.as_str());
+        let mapped = mapped.filter(|path| dump.as_deref() == path.rsplit('/').next());
+        let mapped: Vec<String> = mapped.map(str::to_owned).collect();
+        let mut names = vec![module.path.clone(), base.to_owned()];
+        names.extend(mapped);
+        names.extend(dump.iter().map(|name| format!("tmp/{name}")));
+        names.extend(dump);
+        self.files(names)
     }
 
     /// The file of a build id that debug files share, by its name or by the id.
@@ -395,6 +402,12 @@ fn split_build_id(id: Option<&BuildId>) -> Option<(String, String, String)> {
 /// The kernel marks a mapped file that was removed or replaced since.
 fn path_in_capture(module: &Module) -> &str {
     module.path.strip_suffix(" (deleted)").unwrap_or(&module.path)
+}
+
+/// The process whose code `/tmp/perf-PID.map` names.
+pub(super) fn pid_of_made_code(module: &Module) -> Option<u32> {
+    let base = module.path.rsplit('/').next()?;
+    base.strip_prefix("perf-")?.strip_suffix(".map")?.parse().ok()
 }
 
 /// A path with its `.` and `..` followed, as far as there is something to go back over.
