@@ -40,6 +40,12 @@ record_resident_step() { record_whole events_with_resident resident-step 3; }
 record_populate() { record_whole proven_events populate 3; }
 record_futex_convoy() { record_whole strong_events futex-convoy; }
 record_munmap_large() { record_whole strong_events munmap-large 12; }
+
+record_munmap_in_steps() {
+    build_ids=("${all_build_ids[@]}")
+    record_whole strong_events munmap-in-steps 12
+}
+
 record_smaps_reader() { record_whole strong_events smaps-reader 16; }
 
 record_fork_large() {

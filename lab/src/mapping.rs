@@ -135,6 +135,17 @@ impl Mapping {
             assert_eq!(result, 0, "mprotect: {}", std::io::Error::last_os_error());
         }
     }
+
+    /// Gives the memory back in pieces of `step` bytes, whole pages, the last first.
+    #[inline(never)]
+    pub fn unmap_in_steps(mut self, step: usize) {
+        while self.bytes > step {
+            self.bytes -= step;
+            // SAFETY: the piece is the end of this mapping, which does without it from here on.
+            let result = unsafe { libc::munmap(self.address.add(self.bytes).cast(), step) };
+            assert_eq!(result, 0, "munmap: {}", std::io::Error::last_os_error());
+        }
+    }
 }
 
 impl Drop for Mapping {

@@ -10,12 +10,13 @@ use std::process::ExitCode;
 use anyhow::{Result, bail};
 
 const USAGE: &str = "usage: cargo xtask accuracy [--check]
-       cargo xtask bench [--only pop,big,huge,giant] [--turns N] [--captures FOLDER]
+       cargo xtask bench [--only pop,big,huge,giant] [--turns N] [--captures FOLDER] [--fast]
 
 accuracy   writes docs/accuracy.md: every stored capture's verdict against its measured truth
 --check    writes nothing, and fails if the file is not what it would write
 bench      measures coldcase and what else reads the same captures, records these if they are not there (which takes
-           root, perf, 6 GB of memory and 3 GB of disk), and prints the table of docs/performance.md";
+           root, perf, 6 GB of memory and 3 GB of disk), and prints the table of docs/performance.md
+--fast     leaves out programs that take minutes, and the comparison of results";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

@@ -127,6 +127,7 @@ fn of_events(model: &Model<'_>, options: &Options) -> (Findings, Vec<RawWindow>)
         processes: totals::by_process(model),
         contention: chronic::find(model, options, &raws),
         memory_events: memory::events(capture, &model.brackets, &model.resident, &spans),
+        memory_totals: memory::totals(capture, &model.brackets),
         off_cpu: timeline::off_cpu(model, raw),
         windows,
     };
@@ -228,6 +229,7 @@ fn of_profile(capture: &Capture, options: &Options) -> Findings {
     let cannot_tell = suspects::nothing_to_judge_by(capture).cannot_tell.into_iter();
     let known = windows.first().and_then(|window| window.cause);
     let outcome = outcome(windows.first(), profile.can_deny);
+    let brackets = Brackets::new(capture);
     Findings {
         capture: summary(capture),
         verdict: Verdict {
@@ -243,12 +245,8 @@ fn of_profile(capture: &Capture, options: &Options) -> Findings {
         wait_sites: profile.sites,
         processes: profile.processes,
         contention: None,
-        memory_events: memory::events(
-            capture,
-            &Brackets::new(capture),
-            &ResidentSizes::new(capture),
-            &[],
-        ),
+        memory_events: memory::events(capture, &brackets, &ResidentSizes::new(capture), &[]),
+        memory_totals: memory::totals(capture, &brackets),
         timeline: None,
         off_cpu: profile.off_cpu,
         details: Details::default(),

@@ -1,6 +1,6 @@
 //! The way from a victim to the culprit: who waited, and who let go.
 
-use coldcase_ingest::capture::{Context, Span, StackId, ThreadId, Timestamp};
+use coldcase_ingest::capture::{Context, Span, StackId, ThreadId};
 
 use crate::findings::ChainLink;
 use crate::model::Model;
@@ -13,29 +13,52 @@ use crate::windows::RawWindow;
 
 /// Longer chains are told from their end: the culprit's end is what matters.
 const MAX_LINKS: usize = 64;
+/// So many of the longest waits are tried for a chain that leads to the culprit.
+const TRIED: usize = 16;
 
-/// The chain of the longest wait of a freeze, up to the culprit if there is one.
+/// The chain of the longest wait of a freeze, up to the culprit if there is one: of the longest that leads to it, if
+/// that is among the first.
 pub(crate) fn of_longest(
     model: &Model<'_>,
     raw: &RawWindow,
     culprit: Option<ThreadId>,
 ) -> Vec<ChainLink> {
-    let longest = raw.waits().max_by_key(|&id| {
+    let mut waits: Vec<WaitId> = raw.waits().collect();
+    waits.sort_by_key(|&id| {
         let wait = model.states.wait(id);
-        (wait.wakeup.is_some(), wait.span.duration(), std::cmp::Reverse(id))
+        (wait.wakeup.is_none(), std::cmp::Reverse(wait.span.duration()), id)
     });
+    let mut longest = None;
+    for &id in waits.iter().take(TRIED) {
+        let (chain, end) = follow(model, id, culprit);
+        if culprit.is_none_or(|culprit| end == Some(culprit)) {
+            return chain;
+        }
+        longest.get_or_insert(chain);
+    }
+    longest.unwrap_or_default()
+}
+
+/// The chain of a wait, and who ended its last one.
+fn follow(
+    model: &Model<'_>,
+    first: WaitId,
+    culprit: Option<ThreadId>,
+) -> (Vec<ChainLink>, Option<ThreadId>) {
     let mut chain = Vec::new();
-    let mut next = longest;
-    let not_before = longest.map_or(Timestamp(0), |id| model.states.wait(id).span.start);
+    let mut next = Some(first);
+    let mut end = None;
+    let not_before = model.states.wait(first).span.start;
     while let Some(id) = next.filter(|_| chain.len() < MAX_LINKS) {
         let (link, waker) = link(model, id);
         let woken_at = model.states.wait(id).span.end;
         chain.push(link);
+        end = waker;
         next = waker
             .filter(|&waker| Some(waker) != culprit)
             .and_then(|waker| own_wait(model, waker, Span::new(not_before, woken_at)));
     }
-    chain
+    (chain, end)
 }
 
 fn link(model: &Model<'_>, id: WaitId) -> (ChainLink, Option<ThreadId>) {

@@ -7,6 +7,7 @@ use crate::findings::{Cause, Contention};
 use crate::model::Model;
 use crate::options::Options;
 use crate::rules::WaitKind;
+use crate::sites::Site;
 use crate::thread_state::WaitId;
 use crate::windows::RawWindow;
 
@@ -21,11 +22,14 @@ pub(crate) fn find(
     options: &Options,
     freezes: &[RawWindow],
 ) -> Option<Contention> {
+    if !may_be(model) {
+        return None;
+    }
     let mut by_lock: FxHashMap<(ProcessId, u32), Vec<WaitId>> = FxHashMap::default();
     for (id, wait) in model.states.waits() {
         let site = model.sites.of(id);
         let process = model.capture.threads.get(wait.thread).process;
-        let for_lock = matches!(site.kind, WaitKind::Harm(cause, _) if cause.is_lock());
+        let for_lock = is_lock(site);
         let short = wait.span.duration() < options.min_freeze;
         let in_freeze = || {
             freezes.iter().any(|raw| {
@@ -42,6 +46,25 @@ pub(crate) fn find(
         Some((contention.blocked, std::cmp::Reverse(process), contention))
     });
     locks.max_by_key(|&(blocked, process, _)| (blocked, process)).map(|(.., contention)| contention)
+}
+
+/// Whether waits for some lock are many and long enough together, if all of them count.
+fn may_be(model: &Model<'_>) -> bool {
+    let mut by_lock: FxHashMap<(ProcessId, u32), (u64, Nanos)> = FxHashMap::default();
+    for group in model.sums.iter().filter(|group| is_lock(&group.site)) {
+        let process = model.capture.threads.get(group.thread).process;
+        let (waits, blocked) = by_lock.entry((process, group.site.number())).or_default();
+        *waits += group.waits;
+        *blocked += group.blocked;
+    }
+    let enough = |waits, blocked: Nanos| {
+        waits >= WAITS as u64 && blocked.share_of(model.span.duration()) >= PART
+    };
+    by_lock.into_values().any(|(waits, blocked)| enough(waits, blocked))
+}
+
+fn is_lock(site: &Site) -> bool {
+    matches!(site.kind, WaitKind::Harm(cause, _) if cause.is_lock())
 }
 
 fn contention(

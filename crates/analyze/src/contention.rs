@@ -115,11 +115,13 @@ impl Cursors<'_> {
         let (list, after) = &mut self.of_thread[thread.index()];
         let begins_before = |known: &&Events| time(known.begin, span.start) <= sleep.start;
         *after += list[*after..].iter().take_while(begins_before).count();
-        let found = list[..*after].iter().rev().take(4).find(|known| {
-            let flags = known.flags(capture);
-            time(known.end, span.end) >= sleep.end
-                && !flags.is_some_and(|flags| flags.spin && !flags.mutex)
-        })?;
+        let spins =
+            |known: &Events| known.flags(capture).is_some_and(|flags| flags.spin && !flags.mutex);
+        let found = list[..*after]
+            .iter()
+            .rev()
+            .take(4)
+            .find(|known| time(known.end, span.end) >= sleep.end && !spins(known))?;
         let LockContention { lock, stack, .. } = *found.first(capture)?;
         Some(Contention { lock, flags: found.flags(capture), stack })
     }

@@ -27,8 +27,8 @@ pub(crate) fn is_throttled(model: &Model<'_>, stack: Option<StackId>, span: Span
     by_stack || model.load().is_more_idle(&model.states, span, IDLE_SHARE)
 }
 
-/// The figure that tells a throttled process from a starved one, and who had the CPUs.
-pub(crate) fn evidence(model: &Model<'_>, raw: &RawWindow) -> Vec<Sentence> {
+/// Who had the CPUs, and the figure that tells a throttled process from a starved one.
+pub(crate) fn reasons(model: &Model<'_>, raw: &RawWindow) -> Vec<Sentence> {
     let Some(idle) = model.load().idle_share(&model.states, raw.span) else { return Vec::new() };
     let percent = 100.0 * idle;
     match raw.cause {
@@ -41,8 +41,8 @@ pub(crate) fn evidence(model: &Model<'_>, raw: &RawWindow) -> Vec<Sentence> {
             "these threads were taken off their CPUs by the kernel's bandwidth control, as their stacks show".into(),
         ],
         Cause::CpuStarvation => {
-            let busy = format!("the CPUs were idle for only {percent:.0} % of the window").into();
-            std::iter::once(busy).chain(who_had_them(model, raw)).collect()
+            let busy = format!("the CPUs were idle for {percent:.0} % of the window").into();
+            who_had_them(model, raw).into_iter().chain([busy]).collect()
         }
         _ => Vec::new(),
     }
@@ -63,7 +63,7 @@ fn who_had_them(model: &Model<'_>, raw: &RawWindow) -> Option<Sentence> {
     (share >= WORTH_NAMING).then(|| {
         let comm = threads.process_comm(process);
         let pid = threads.process(process).pid.map_or(String::new(), |pid| format!(" (pid {pid})"));
-        let share = format!("{pid}: {:.0} % of all CPUs' time", 100.0 * share);
-        Sentence::from("most of it went to ").task(comm).words(&share)
+        let had = format!("{pid} had {:.0} % of all CPUs' time", 100.0 * share);
+        Sentence::default().task(comm).words(&had)
     })
 }

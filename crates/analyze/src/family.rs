@@ -11,6 +11,7 @@ use crate::findings::{CannotTell, Cause};
 use crate::model::Model;
 use crate::names;
 use crate::rules::WaitKind;
+use crate::sums::Group;
 use crate::thread_state::WaitId;
 use crate::windows::{Harm, RawWindow, SEVERAL};
 
@@ -61,8 +62,8 @@ pub(crate) fn hint(model: &Model<'_>) -> Option<CannotTell> {
     Some(CannotTell {
         cause: Cause::Futex,
         missing: Sentence::from("names for the functions of ").task(comm).words(&format!(
-            " (--symfs): {} of its processes rested for up to {:.0} ms until one of them, \
-             pid {}, signalled them, which is how PostgreSQL lets go of a lock",
+            " (--symfs), which tell a wait for a lock (ProcSleep, LWLockAcquire) from rest: {} of its processes rested for \
+             up to {:.0} ms until one of them, pid {}, signalled them, which is how PostgreSQL lets go of a lock",
             waiters.len(),
             longest.as_millis_f64(),
             threads.get(waker).tid,
@@ -74,6 +75,10 @@ pub(crate) fn hint(model: &Model<'_>) -> Option<CannotTell> {
 fn long_rests(model: &Model<'_>) -> Vec<WaitId> {
     /// Shorter rest is nobody's freeze.
     const LONG: Nanos = Nanos(200_000_000);
+    let is_rest = |group: &Group| group.site.kind == WaitKind::Idle && group.longest >= LONG;
+    if !model.sums.iter().any(is_rest) {
+        return Vec::new();
+    }
     let waits = model.states.waits().filter(|(id, wait)| {
         !wait.open_start
             && wait.span.duration() >= LONG

@@ -28,8 +28,10 @@ pub struct Findings {
     /// The lock that was waited for most in short waits that add up, which are no freeze; `None` if none was waited
     /// for much.
     pub contention: Option<Contention>,
-    /// Memory system calls, the largest first.
+    /// Memory system calls, the largest first, at most two hundred.
     pub memory_events: Vec<MemoryEvent>,
+    /// All of them, by the thread's name and the call; to compare captures.
+    pub memory_totals: Vec<MemoryTotal>,
     /// The threads concerned, against time.
     pub timeline: Option<Timeline>,
     /// Off-CPU time by stack, for a flame graph: of the worst window, or of the whole capture.
@@ -117,6 +119,8 @@ pub struct Window {
     pub cause: Option<Cause>,
     /// How sure that is.
     pub grade: Grade,
+    /// What explains it beyond the culprit and its call, in a sentence each: who had the CPUs, what held up the holder.
+    pub reasons: Vec<Sentence>,
     /// Why the grade is what it is: the evidence, in a sentence each.
     pub evidence: Vec<Sentence>,
     /// What froze.
@@ -158,6 +162,8 @@ pub struct Freeze {
     pub open_end: bool,
     /// How many threads stood still.
     pub threads_blocked: u32,
+    /// Of how many processes: more than one are those of one master.
+    pub processes: u32,
     /// Blocked time, summed over these threads.
     pub blocked: Nanos,
 }
@@ -350,6 +356,21 @@ pub struct Contention {
     pub longest: Nanos,
 }
 
+/// The memory system calls of all threads of one name.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct MemoryTotal {
+    /// Their name.
+    pub comm: String,
+    /// Which call.
+    pub operation: Operation,
+    /// How many.
+    pub calls: u64,
+    /// Bytes of the largest, 0 if none says so.
+    pub largest: u64,
+    /// How long the longest took, as far as both ends of any are in the recording.
+    pub longest: Nanos,
+}
+
 /// A memory system call.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct MemoryEvent {
@@ -466,6 +487,8 @@ pub enum SegmentState {
 /// Off-CPU time of one stack.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct FoldedStack {
+    /// The name of the process; `None` where a format knows threads' names only.
+    pub process: Option<String>,
     /// Command, then frames, outermost first; kernel frames end in `_[k]`, as in FlameGraph.
     pub frames: Vec<String>,
     /// Blocked time.

@@ -4,12 +4,12 @@ use coldcase_ingest::capture::{Context, Meaning, Nanos, Sentence, ThreadId};
 
 use crate::blame::{Leaf, Root, root_thread};
 use crate::culprit::Suspect;
-use crate::findings::{Cause, Grade, LockMode, Operation};
+use crate::findings::{Cause, Grade, LockMode};
 use crate::holds::Evidence;
 use crate::model::Model;
 use crate::thread_state::{Doing, WaitId};
 use crate::windows::RawWindow;
-use crate::{losses, names, rhythm, runtime, view};
+use crate::{losses, names, rhythm, view};
 
 /// How sure it is that `cause`, and the culprit if there is one, made a freeze whose waiting comes down to these leaves;
 /// `answered_late` if somebody at the other end is known to be why.
@@ -99,9 +99,6 @@ pub(crate) fn evidence(
                 .task(comm)
                 .words(" spans the waiting; nothing else points to it"),
         });
-        if suspect.hold.operation == Some(Operation::RuntimePause) {
-            evidence.push(paused(model, raw, suspect.thread));
-        }
         if gave_up(model, raw, suspect.thread) {
             evidence.push(
                 Sentence::from("its own wait for a lock ran out by a timer, and nobody is seen to have let go of that one: ")
@@ -157,23 +154,6 @@ fn wait_for_a_signal(model: &Model<'_>, raw: &RawWindow) -> bool {
             .any(|name| FUNCTIONS.iter().any(|known| name.split('@').next() == Some(*known)))
     });
     for_signal.count() * 2 > raw.waits().count()
-}
-
-/// What the threads that make a runtime's pause did in a window.
-fn paused(model: &Model<'_>, raw: &RawWindow, thread: ThreadId) -> Sentence {
-    let threads = raw
-        .crew
-        .iter()
-        .filter(|&&other| runtime::is_collector(model, other) || runtime::is_worker(model, other));
-    let time = |counts: fn(Doing) -> bool| -> Nanos {
-        threads.clone().map(|&other| model.states.time(other, raw.span, counts)).sum()
-    };
-    let ran = time(|doing| doing == Doing::Running).as_millis_f64();
-    let wanted = time(|doing| matches!(doing, Doing::Runnable(_))).as_millis_f64();
-    Sentence::default().task(model.capture.threads.get(thread).comm()).words(&format!(
-        " is a thread of the Java VM: the others stood at a safepoint or waited for its collector, at no lock of \
-         the program; the VM's threads ran for {ran:.0} ms in sum and waited {wanted:.0} ms for a CPU"
-    ))
 }
 
 /// Time for which nobody is known.

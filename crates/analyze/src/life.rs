@@ -3,7 +3,7 @@
 //! Captures have three slices for each context switch, and what a report takes time for is memory that is touched for
 //! the first time. As a slice begins where the one before it ended, one of them takes 12 bytes instead of 24.
 
-use coldcase_ingest::capture::{Span, StackId, Timestamp};
+use coldcase_ingest::capture::{Nanos, Span, StackId, Timestamp};
 
 use crate::thread_state::{Doing, Slice, WaitId};
 
@@ -15,7 +15,12 @@ pub(crate) struct Life {
     /// The stack or the wait that belongs to it.
     of: Vec<u32>,
     end: Timestamp,
+    /// Places of the slices from [`LONG`] on, in which the thread did not run.
+    long: Vec<u32>,
 }
+
+/// Who asks for slices that may make a freeze need not look at all the others.
+const LONG: Nanos = Nanos(10_000_000);
 
 /// Kinds of slices, and stretches of which nothing is known.
 const UNKNOWN: u64 = 0;
@@ -33,6 +38,7 @@ impl Life {
             begins: Vec::with_capacity(slices),
             of: Vec::with_capacity(slices),
             end: Timestamp(0),
+            long: Vec::new(),
         }
     }
 
@@ -50,6 +56,9 @@ impl Life {
             Doing::Running => self.begin(start, RUNNING, 0),
             Doing::Runnable(stack) => self.begin(start, RUNNABLE, number(stack)),
             Doing::Blocked(wait) => self.begin(start, BLOCKED, wait.0),
+        }
+        if doing != Doing::Running && end.since(start) >= LONG {
+            self.long.push(u32::try_from(self.begins.len() - 1).unwrap_or(u32::MAX));
         }
         self.end = end;
         Some(Span { start, end })
@@ -75,6 +84,15 @@ impl Life {
         // The last that had begun goes on until the next begins.
         let goes_on = begun < self.begins.len() || self.end > time;
         self.from(if goes_on { begun.saturating_sub(1) } else { begun })
+    }
+
+    /// Slices of some length and more in which the thread did not run.
+    pub fn long(&self, least: Nanos) -> impl Iterator<Item = Slice> {
+        let all = (least < LONG).then(|| self.iter());
+        let long = self.long.iter().filter(move |_| least >= LONG);
+        let long = long.filter_map(|&place| self.from(place as usize).next());
+        let slices = all.into_iter().flatten().chain(long);
+        slices.filter(move |slice| slice.doing != Doing::Running && slice.span.duration() >= least)
     }
 
     fn from(&self, first: usize) -> impl Iterator<Item = Slice> {
@@ -132,5 +150,7 @@ mod tests {
         for (time, first) in [(0, 0), (9, 0), (10, 1), (20, 2), (39, 2), (40, 3), (LATEST, 4)] {
             assert_eq!(told(&mut life.after(Timestamp(time))), all[first..], "after {time}");
         }
+        assert_eq!(told(&mut life.long(Nanos(10))), all[1..]);
+        assert_eq!(told(&mut life.long(LONG)), all[3..]);
     }
 }

@@ -1,5 +1,7 @@
 //! How many CPUs were busy, and when.
 
+use std::cell::OnceCell;
+
 use coldcase_ingest::capture::{Capture, Nanos, Span, ThreadId, Timestamp};
 use rustc_hash::FxHashMap;
 
@@ -16,8 +18,9 @@ pub(crate) struct Busy {
 }
 
 impl Busy {
-    /// Bins, at most: of a minute, each is a millisecond.
-    const BINS: u64 = 1 << 16;
+    /// Bins, at most: of a minute, each is a quarter of a millisecond. With a quarter of them, every second question
+    /// for the length of a turn on a CPU is left open.
+    const BINS: u64 = 1 << 18;
 
     pub fn new(capture: Span) -> Self {
         let length = capture.duration().0;
@@ -86,18 +89,18 @@ impl Busy {
 }
 
 /// The CPUs of which [`Busy`] tells how long somebody had them.
-pub(crate) struct Load {
+pub(crate) struct Load<'a> {
+    capture: &'a Capture,
     cpus: u64,
-    /// Some CPU is never seen to wake from idling, so a thread that seems to wait may run there.
-    blind: bool,
+    /// Some CPU is never seen to wake from idling, so a thread that seems to wait may run there. Asked for by few
+    /// captures.
+    blind: OnceCell<bool>,
 }
 
-impl Load {
-    pub fn new(capture: &Capture) -> Self {
-        let seen = capture.switches.iter().filter_map(|switch| switch.cpu).max();
-        let cpus = u64::from(capture.origin.cpus.unwrap_or(0))
-            .max(seen.map_or(0, |cpu| u64::from(cpu) + 1));
-        Self { cpus, blind: is_blind(capture) }
+impl<'a> Load<'a> {
+    pub fn new(capture: &'a Capture, states: &ThreadStates) -> Self {
+        let cpus = u64::from(capture.origin.cpus.unwrap_or(0)).max(states.cpus_seen);
+        Self { capture, cpus, blind: OnceCell::new() }
     }
 
     /// All CPUs' time in a span.
@@ -115,14 +118,15 @@ impl Load {
     /// Whether more than a part of all CPUs' time in a span is known to have been idle. Mostly the bins tell.
     pub fn is_more_idle(&self, states: &ThreadStates, span: Span, part: f64) -> bool {
         let whole = self.whole(span);
-        if self.blind || whole == Nanos::ZERO || !states.busy.any() {
+        if whole == Nanos::ZERO || !states.busy.any() {
             return false;
         }
         let (least, most) = states.busy.bounds(span);
         if idle(least, whole) <= part {
             return false;
         }
-        idle(most, whole) > part || idle(states.busy.exact(span, states), whole) > part
+        (idle(most, whole) > part || idle(states.busy.exact(span, states), whole) > part)
+            && !self.blind.get_or_init(|| is_blind(self.capture))
     }
 }
 

@@ -124,6 +124,7 @@ mod tests {
         Window {
             cause: Some(Cause::MmapLock),
             grade,
+            reasons: Vec::new(),
             evidence: Vec::new(),
             freeze: Freeze {
                 pid: Some(1),
@@ -132,6 +133,7 @@ mod tests {
                 open_start: false,
                 open_end: false,
                 threads_blocked: 1,
+                processes: 1,
                 blocked: span.duration(),
             },
             lock: None,

@@ -21,8 +21,13 @@ struct Absence {
 /// The longest absence of a thread from its event loop, if it stands out against all others of that thread.
 pub(crate) fn hint(model: &Model<'_>) -> Option<CannotTell> {
     let threads = model.capture.threads.iter();
-    let candidates = threads.filter(|(_, thread)| {
-        !model.capture.threads.process(thread.process).kernel && thread.born.is_none()
+    let looks = model.sums.of_threads(model.capture, |site| {
+        site.kind == WaitKind::Idle && is_loop(model.sites.name(site))
+    });
+    let candidates = threads.filter(|(id, thread)| {
+        !model.capture.threads.process(thread.process).kernel
+            && thread.born.is_none()
+            && looks[id.index()] >= ROUNDS as u64
     });
     let longest = candidates
         .filter_map(|(id, _)| of_thread(model, id))
@@ -49,6 +54,10 @@ const SHORT: Nanos = Nanos(LONG.0 / 10);
 /// Fewer rounds make no event loop.
 const ROUNDS: usize = 20;
 
+fn is_loop(site: &str) -> bool {
+    matches!(site, "epoll" | "poll, select")
+}
+
 fn of_thread(model: &Model<'_>, thread: ThreadId) -> Option<Absence> {
     let mut absences: Vec<Absence> = Vec::new();
     let mut open: Option<(Span, bool)> = None;
@@ -58,7 +67,7 @@ fn of_thread(model: &Model<'_>, thread: ThreadId) -> Option<Absence> {
             Doing::Blocked(id) => {
                 let site = model.sites.of(id);
                 match (site.kind, model.sites.name(site)) {
-                    (WaitKind::Idle, "epoll" | "poll, select") => (true, false),
+                    (WaitKind::Idle, name) if is_loop(name) => (true, false),
                     (WaitKind::Idle, "sleep") => (false, true),
                     // Any other wait is a cause of its own, or not known: what lies around it is no absence.
                     _ => {

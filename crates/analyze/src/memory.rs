@@ -1,10 +1,12 @@
 //! Memory system calls: how many bytes, with which flags.
 
+use std::collections::BTreeMap;
+
 use coldcase_ingest::capture::{Capture, Nanos, ProcessId, Span, Syscall, ThreadId};
 use rustc_hash::FxHashMap;
 
 use crate::brackets::{Bracket, Brackets};
-use crate::findings::{MemoryEvent, Operation};
+use crate::findings::{MemoryEvent, MemoryTotal, Operation};
 use crate::operation::is_memory;
 use crate::resident::ResidentSizes;
 use crate::view::thread_name;
@@ -43,6 +45,27 @@ pub(crate) fn events(
     });
     events.truncate(KEPT);
     events
+}
+
+/// What the threads of each name asked for, by name and call.
+pub(crate) fn totals(capture: &Capture, brackets: &Brackets) -> Vec<MemoryTotal> {
+    let sizes = BrkSizes::new(capture, brackets);
+    let mut totals: BTreeMap<(&str, Operation), MemoryTotal> = BTreeMap::new();
+    for bracket in brackets.iter().filter(|bracket| is_listed(bracket.syscall)) {
+        let comm = capture.threads.get(bracket.thread).comm();
+        let operation = Operation::Syscall(bracket.syscall);
+        let total = totals.entry((comm, operation)).or_insert_with(|| MemoryTotal {
+            comm: comm.to_owned(),
+            operation,
+            calls: 0,
+            largest: 0,
+            longest: Nanos::ZERO,
+        });
+        total.calls += 1;
+        total.largest = total.largest.max(bytes(bracket, &sizes).unwrap_or(0));
+        total.longest = total.longest.max(bracket.duration().unwrap_or_default());
+    }
+    totals.into_values().collect()
 }
 
 /// Whether a call is one of those that are listed.

@@ -2,7 +2,7 @@
 
 use std::cell::OnceCell;
 
-use coldcase_ingest::capture::{Capture, Span, Wakeup};
+use coldcase_ingest::capture::{Capture, Nanos, Span, ThreadId, Wakeup};
 
 use crate::brackets::Brackets;
 use crate::contention::Contentions;
@@ -18,7 +18,8 @@ use crate::series::Series;
 use crate::sightings::Sightings;
 use crate::sites::Sites;
 use crate::stopped;
-use crate::thread_state::{ThreadStates, WaitId};
+use crate::sums::Sums;
+use crate::thread_state::{Doing, ThreadStates, WaitId};
 
 /// What is derived from a capture.
 pub(crate) struct Model<'a> {
@@ -27,13 +28,14 @@ pub(crate) struct Model<'a> {
     pub states: ThreadStates,
     pub brackets: Brackets,
     pub sites: Sites,
+    pub sums: Sums,
     pub series: Series,
     pub holds: Holds,
     pub brk: BrkSizes,
     pub resident: ResidentSizes,
     /// Asked for by few captures.
     sightings: OnceCell<Sightings>,
-    load: OnceCell<Load>,
+    load: OnceCell<Load<'a>>,
 }
 
 impl<'a> Model<'a> {
@@ -43,11 +45,13 @@ impl<'a> Model<'a> {
         let contentions = Contentions::new(capture);
         let spaces = AddressSpaces::new(capture);
         let mut sites = Sites::new(capture, rules, &states, &brackets, &contentions, &spaces);
-        let late = network::late_answers(capture, &states, &sites);
+        let sums = Sums::new(&states, &sites);
+        let late = network::late_answers(capture, &states, &sites, &sums);
         sites.retell(&late, None, Cause::Network);
         let thawed = stopped::thawed(capture, &states);
         sites.retell(&thawed, Some("frozen by the cgroup freezer"), Cause::Stopped);
-        let series = Series::new(capture, &states, &mut sites);
+        let series = Series::new(capture, &states, &mut sites, &sums);
+        let sums = if sites.retold { Sums::new(&states, &sites) } else { sums };
         let holds = Holds::new(capture, &states, &sites, &brackets, &spaces);
         let brk = BrkSizes::new(capture, &brackets);
         let resident = ResidentSizes::new(capture);
@@ -59,6 +63,7 @@ impl<'a> Model<'a> {
             states,
             brackets,
             sites,
+            sums,
             series,
             holds,
             brk,
@@ -69,13 +74,25 @@ impl<'a> Model<'a> {
     }
 
     /// How many CPUs were busy, and when.
-    pub fn load(&self) -> &Load {
-        self.load.get_or_init(|| Load::new(self.capture))
+    pub fn load(&self) -> &Load<'a> {
+        self.load.get_or_init(|| Load::new(self.capture, &self.states))
     }
 
     /// Where threads were seen while they ran.
     pub fn sightings(&self) -> &Sightings {
         self.sightings.get_or_init(|| Sightings::new(self.capture, &self.states))
+    }
+
+    /// The waits of some threads in a span, in the order of their numbers, each with its time in it.
+    pub fn waits_in(&self, threads: &[ThreadId], span: Span) -> Vec<(WaitId, Nanos)> {
+        let slices = threads.iter().flat_map(|&thread| self.states.within(thread, span));
+        let waits = slices.filter_map(|slice| match slice.doing {
+            Doing::Blocked(id) => Some((id, self.states.wait(id).span.overlap(span))),
+            Doing::Running | Doing::Runnable(_) => None,
+        });
+        let mut waits: Vec<_> = waits.collect();
+        waits.sort_unstable();
+        waits
     }
 
     /// The wakeup that ended a wait.

@@ -13,8 +13,9 @@ use crate::habits::{self, FACTOR, HABIT};
 use crate::model::Model;
 use crate::names;
 use crate::rules::WaitKind;
-use crate::sites::Sites;
+use crate::sites::{Site, Sites};
 use crate::stopped;
+use crate::sums::Sums;
 use crate::tally::Tally;
 use crate::thread_state::{Doing, ThreadStates, WaitId};
 use crate::view;
@@ -26,25 +27,29 @@ const WAITS_FOR_DATA: [&str; 2] = ["socket receive", POLL];
 const POLL: &str = "poll, select";
 
 /// The receives and polls in which a thread waited far longer than it usually does.
-pub(crate) fn late_answers(capture: &Capture, states: &ThreadStates, sites: &Sites) -> Vec<WaitId> {
+pub(crate) fn late_answers(
+    capture: &Capture,
+    states: &ThreadStates,
+    sites: &Sites,
+    sums: &Sums,
+) -> Vec<WaitId> {
     let numbers = WAITS_FOR_DATA.map(|name| sites.number(name));
+    let kind = |site: &Site| numbers.iter().position(|&number| number == Some(site.number()));
+    let rests =
+        sums.of_threads(capture, |site| site.kind == WaitKind::Idle && kind(site).is_none());
+    let for_data = [0, 1].map(|wanted| sums.of_threads(capture, |site| kind(site) == Some(wanted)));
     let mut late = Vec::new();
-    if numbers == [None, None] {
-        return late;
-    }
     for (thread, _) in capture.threads.iter() {
+        let is_habit = |counts: &[u64]| counts[thread.index()] >= HABIT as u64;
+        if !is_habit(&rests) || !for_data.iter().any(|counts| is_habit(counts)) {
+            continue;
+        }
         let mut for_data: [Vec<(u64, WaitId)>; 2] = Default::default();
-        let mut rests = 0;
         for slice in states.of(thread).iter() {
             let Doing::Blocked(id) = slice.doing else { continue };
-            let site = sites.of(id);
-            match numbers.iter().position(|&number| number == Some(site.number())) {
-                Some(kind) => for_data[kind].push((slice.span.duration().0, id)),
-                None => rests += usize::from(site.kind == WaitKind::Idle),
+            if let Some(kind) = kind(sites.of(id)) {
+                for_data[kind].push((slice.span.duration().0, id));
             }
-        }
-        if rests < HABIT {
-            continue;
         }
         for waits in for_data.iter().filter(|waits| waits.len() >= HABIT) {
             let mut lengths: Vec<u64> = waits.iter().map(|(length, _)| *length).collect();
@@ -132,7 +137,7 @@ pub(crate) fn culprit(model: &Model<'_>, raw: &RawWindow, other: &OtherEnd) -> O
 }
 
 /// What is known of the other end.
-pub(crate) fn evidence(
+pub(crate) fn reasons(
     model: &Model<'_>,
     raw: &RawWindow,
     other: Option<&OtherEnd>,

@@ -120,6 +120,7 @@ fn describe(model: &Model<'_>, call: &Bracket) -> (RawWindow, Window) {
     let window = Window {
         cause: Some(Cause::MemorySyscall),
         grade: if others_seen { Grade::Strong } else { Grade::Circumstantial },
+        reasons: Vec::new(),
         evidence,
         freeze: Freeze {
             pid: capture.threads.process(process).pid,
@@ -128,6 +129,7 @@ fn describe(model: &Model<'_>, call: &Bracket) -> (RawWindow, Window) {
             open_start: false,
             open_end: false,
             threads_blocked: 1,
+            processes: 1,
             blocked: duration,
         },
         lock: None,

@@ -75,9 +75,9 @@ pub(crate) fn judge(capture: &Capture, options: &Options) -> Profile {
         timeless || time >= options.min_freeze
     });
     let cause = run.as_ref().map(|run| run.cause).or(most.map(|(cause, _)| cause));
-    let mut times: BTreeMap<(&str, StackId), Nanos> = BTreeMap::new();
+    let mut times: BTreeMap<(Option<&str>, &str, StackId), Nanos> = BTreeMap::new();
     for row in &capture.profile {
-        *times.entry((capture.threads.get(row.thread).comm(), row.stack)).or_default() +=
+        *times.entry((None, capture.threads.get(row.thread).comm(), row.stack)).or_default() +=
             row.off_cpu;
     }
     Profile {
@@ -221,6 +221,7 @@ fn window(
     Window {
         cause: Some(cause),
         grade: Grade::Circumstantial,
+        reasons: Vec::new(),
         evidence,
         freeze: Freeze {
             pid: None,
@@ -229,6 +230,7 @@ fn window(
             open_start: false,
             open_end: false,
             threads_blocked: u32::try_from(comms.len()).unwrap_or(u32::MAX),
+            processes: 1,
             blocked,
         },
         lock: cause.is_lock().then_some(Lock { kind: cause, mode: None, address: None }),

@@ -11,7 +11,8 @@ use coldcase_ingest::capture::{Capture, Context, Span, ThreadId};
 use crate::findings::Cause;
 use crate::interpreter;
 use crate::rules::WaitKind;
-use crate::sites::Sites;
+use crate::sites::{Site, Sites};
+use crate::sums::Sums;
 use crate::thread_state::{Doing, ThreadStates, WaitId};
 
 /// Series of two waits and more.
@@ -31,9 +32,11 @@ pub(crate) struct Row {
 }
 
 impl Series {
-    pub fn new(capture: &Capture, states: &ThreadStates, sites: &mut Sites) -> Self {
+    pub fn new(capture: &Capture, states: &ThreadStates, sites: &mut Sites, sums: &Sums) -> Self {
         let mut series = Self { rows: Vec::new(), of_wait: FxHashMap::default() };
-        for (thread, _) in capture.threads.iter() {
+        let may_have = sums.of_threads(capture, is_for_futex);
+        let threads = capture.threads.iter().map(|(thread, _)| thread);
+        for thread in threads.filter(|thread| may_have[thread.index()] > 0) {
             let mut open: Vec<WaitId> = Vec::new();
             for slice in states.of(thread).iter() {
                 let Doing::Blocked(id) = slice.doing else { continue };
@@ -82,6 +85,11 @@ impl Series {
     }
 }
 
+/// Only such waits are taken in slices.
+fn is_for_futex(site: &Site) -> bool {
+    matches!(site.kind, WaitKind::Harm(Cause::Futex, _))
+}
+
 /// Whether a wait can be continued by the next. Who was let on by another thread has got what it waited for, unless a
 /// known lock says otherwise.
 fn goes_on(capture: &Capture, states: &ThreadStates, sites: &Sites, id: WaitId) -> bool {
@@ -91,7 +99,7 @@ fn goes_on(capture: &Capture, states: &ThreadStates, sites: &Sites, id: WaitId) 
         let wakeup = states.wait(id).wakeup.map(|wakeup| wakeup.of(capture));
         wakeup.is_none_or(|wakeup| wakeup.context != Context::Task)
     };
-    matches!(site.kind, WaitKind::Harm(Cause::Futex, _)) && (site.known_lock || timed_out())
+    is_for_futex(site) && (site.known_lock || timed_out())
 }
 
 #[cfg(test)]

@@ -20,6 +20,8 @@ pub(crate) struct Sites {
     of_wait: Vec<u32>,
     unique: Unique,
     names: Vec<String>,
+    /// Some were told anew, by more than their own stacks.
+    pub retold: bool,
 }
 
 /// Different sites by their numbers.
@@ -94,13 +96,18 @@ impl Sites {
         let mut unique = Unique::default();
         let of_wait = states.waits.iter().map(|wait| tables.number(wait, &mut known, &mut unique));
         let of_wait = of_wait.collect();
-        let mut sites = Self { of_wait, unique, names: known.names.names };
+        let mut sites = Self { of_wait, unique, names: known.names.names, retold: false };
         sites.unite_by_address(states, capture);
         sites
     }
 
     pub fn of(&self, wait: WaitId) -> &Site {
-        &self.unique.sites[self.of_wait[wait.0 as usize] as usize]
+        &self.unique.sites[self.number_of(wait) as usize]
+    }
+
+    /// The number of a wait's site.
+    pub fn number_of(&self, wait: WaitId) -> u32 {
+        self.of_wait[wait.0 as usize]
     }
 
     /// Whether any wait could be told from others: without callchains or their names none can.
@@ -144,6 +151,7 @@ impl Sites {
 
     fn set(&mut self, wait: WaitId, site: Site) {
         self.of_wait[wait.0 as usize] = self.unique.number(site);
+        self.retold = true;
     }
 
     fn name_id(&mut self, name: &str) -> u32 {

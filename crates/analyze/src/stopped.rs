@@ -103,12 +103,14 @@ fn stopping(name: &str) -> Option<(Operation, &'static str)> {
 /// The waits that ended when a cgroup was thawed: since Linux 6.1 a sleeping thread is frozen where it sleeps
 /// (`__set_task_frozen`, `kernel/freezer.c`), so its own stack shows what it did before.
 pub(crate) fn thawed(capture: &Capture, states: &ThreadStates) -> Vec<WaitId> {
+    let is_thaw = |name: &str| matches!(names::normalise(name), "__thaw_task" | "thaw_task");
+    // Of hundreds of functions hardly any is one, and then no wait has to be looked at.
+    if !capture.frames.iter().any(|(_, frame)| frame.function().is_some_and(is_thaw)) {
+        return Vec::new();
+    }
     let mut known = OfStacks::new(capture);
-    let mut thaws = |stack: StackId| {
-        known.get(stack, || {
-            names::kernel(capture, stack).any(|name| matches!(name, "__thaw_task" | "thaw_task"))
-        })
-    };
+    let mut thaws =
+        |stack: StackId| known.get(stack, || names::kernel(capture, stack).any(is_thaw));
     let ends = states.waits().filter_map(|(id, wait)| Some((id, wait.wakeup?)));
     let ends = ends.filter_map(|(id, wakeup)| Some((id, wakeup.of(capture).stack?)));
     ends.filter(|(_, stack)| thaws(*stack)).map(|(id, _)| id).collect()

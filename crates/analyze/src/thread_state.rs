@@ -13,7 +13,8 @@
 use std::num::NonZeroU32;
 
 use coldcase_ingest::capture::{
-    Capture, Nanos, Span, StackId, Switch, TaskState, ThreadId, Timestamp, Wakeup, WakeupKind,
+    Capture, Nanos, Sample, Span, StackId, Switch, SyscallEvent, TaskState, ThreadId, Timestamp,
+    Wakeup, WakeupKind,
 };
 use rustc_hash::FxHashMap;
 
@@ -26,6 +27,8 @@ pub(crate) struct ThreadStates {
     lives: Vec<Life>,
     /// How much of the time some thread ran.
     pub busy: Busy,
+    /// The highest number of a CPU that was seen, and one.
+    pub cpus_seen: u64,
     /// Every time that a thread was blocked, by its beginning.
     pub waits: Vec<Wait>,
     /// Whether the capture shows threads come to a CPU. It does not if only some processes were recorded (`perf
@@ -94,24 +97,24 @@ impl ThreadStates {
     /// Reconstructs what every thread did.
     pub fn new(capture: &Capture) -> Self {
         let mut machine = Machine::new(capture);
-        let mut proofs = own_events(capture).peekable();
-        let wakeups = capture.wakeups.iter().enumerate();
-        let mut wakeups = wakeups.map(|(index, row)| (WakeupId::from_index(index), row)).peekable();
+        let mut proofs = OwnEvents::new(capture);
+        let mut woken = 0;
         for switch in &capture.switches {
-            while let Some((index, wakeup)) = wakeups.next_if(|(_, row)| row.time <= switch.time) {
-                machine.wake(wakeup.wakee, wakeup.time, index);
+            let wakeups = capture.wakeups[woken..].iter();
+            for wakeup in wakeups.take_while(|wakeup| wakeup.time <= switch.time) {
+                machine.wake(wakeup, WakeupId::from_index(woken));
+                woken += 1;
             }
-            while let Some((time, thread, cpu)) = proofs.next_if(|row| row.0 < switch.time) {
-                machine.prove_running(thread, time, cpu);
-            }
+            proofs
+                .before(switch.time, |time, thread, cpu| machine.prove_running(thread, time, cpu));
             machine.switch(switch);
         }
-        for (index, wakeup) in wakeups {
-            machine.wake(wakeup.wakee, wakeup.time, index);
+        for (index, wakeup) in capture.wakeups.iter().enumerate().skip(woken) {
+            machine.wake(wakeup, WakeupId::from_index(index));
         }
-        for (time, thread, cpu) in proofs {
-            machine.prove_running(thread, time, cpu);
-        }
+        proofs.before(Timestamp(u64::MAX), |time, thread, cpu| {
+            machine.prove_running(thread, time, cpu)
+        });
         machine.finish()
     }
 
@@ -185,28 +188,48 @@ fn comings_recorded(capture: &Capture) -> bool {
             || capture.switches.iter().any(|switch| switch.out.is_some_and(is_idle_task)))
 }
 
-type OwnEvent = (Timestamp, ThreadId, Option<u32>);
-
-/// Events that only a running thread can cause, besides switches, in order of time.
-fn own_events(capture: &Capture) -> impl Iterator<Item = OwnEvent> {
-    let samples = capture.samples.iter().map(|row| (row.time, row.thread, row.cpu));
-    let syscalls = capture.syscalls.iter().map(|row| (row.time, row.thread, None));
-    // Who is interrupted is on a CPU as well.
-    let wakers = capture.wakeups.iter().filter_map(|row| Some((row.time, row.waker?, None)));
-    merged(merged(samples, syscalls), wakers)
+/// Events that only a running thread can cause, besides switches, in order of time; of two tables' events of one time,
+/// the first one's comes first.
+struct OwnEvents<'a> {
+    samples: &'a [Sample],
+    syscalls: &'a [SyscallEvent],
+    wakeups: &'a [Wakeup],
 }
 
-/// Two sequences in order of time as one; of two events of one time, the first one's comes first.
-fn merged(
-    first: impl Iterator<Item = OwnEvent>,
-    second: impl Iterator<Item = OwnEvent>,
-) -> impl Iterator<Item = OwnEvent> {
-    let (mut first, mut second) = (first.peekable(), second.peekable());
-    std::iter::from_fn(move || match (first.peek(), second.peek()) {
-        (Some(a), Some(b)) if b.0 < a.0 => second.next(),
-        (Some(_), _) => first.next(),
-        _ => second.next(),
-    })
+impl<'a> OwnEvents<'a> {
+    fn new(capture: &'a Capture) -> Self {
+        let Capture { samples, syscalls, wakeups, .. } = capture;
+        Self { samples, syscalls, wakeups }
+    }
+
+    /// Hands on those that come before a moment.
+    fn before(
+        &mut self,
+        time: Timestamp,
+        mut hand_on: impl FnMut(Timestamp, ThreadId, Option<u32>),
+    ) {
+        loop {
+            let sample = self.samples.first().filter(|row| row.time < time);
+            let call = self.syscalls.first().filter(|row| row.time < time);
+            let wakeup = self.wakeups.first().filter(|row| row.time < time);
+            let next =
+                [sample.map(|row| row.time), call.map(|row| row.time), wakeup.map(|row| row.time)];
+            let Some(first) = next.into_iter().flatten().min() else { return };
+            if let Some(row) = sample.filter(|row| row.time == first) {
+                self.samples = &self.samples[1..];
+                hand_on(first, row.thread, row.cpu);
+            } else if let Some(row) = call.filter(|row| row.time == first) {
+                self.syscalls = &self.syscalls[1..];
+                hand_on(first, row.thread, None);
+            } else if let Some(row) = wakeup {
+                self.wakeups = &self.wakeups[1..];
+                // Who is interrupted is on a CPU as well.
+                if let Some(waker) = row.waker {
+                    hand_on(first, waker, None);
+                }
+            }
+        }
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -383,22 +406,23 @@ impl<'a> Machine<'a> {
         first.is_some_and(|&first| since < first && switch.time <= first.plus(SOON))
     }
 
-    fn wake(&mut self, thread: ThreadId, time: Timestamp, index: WakeupId) {
+    fn wake(&mut self, wakeup: &Wakeup, index: WakeupId) {
+        let Wakeup { wakee: thread, time, kind, .. } = *wakeup;
         if self.is_idle_task(thread) {
             return;
         }
-        let kind = |index: WakeupId| index.of(self.capture).kind;
         match &mut self.now[thread.index()] {
             Now::Off { woken, state, .. } if !state.is_runnable() => match *woken {
                 // sched_wakeup repeats what sched_waking has already told, and knows less.
                 Some((_, known))
-                    if kind(known) == WakeupKind::Waking && kind(index) != WakeupKind::Waking => {}
+                    if kind != WakeupKind::Waking
+                        && known.of(self.capture).kind == WakeupKind::Waking => {}
                 _ => *woken = Some((time, index)),
             },
             Now::Unseen => {
                 let since = self.beginning_of(thread);
                 // A new thread's first waking makes it runnable; any other ends a sleep that nobody saw begin.
-                let (state, woken) = match kind(index) {
+                let (state, woken) = match kind {
                     WakeupKind::New => (TaskState::Runnable, None),
                     _ => (TaskState::Unknown, Some((time, index))),
                 };
@@ -510,7 +534,9 @@ impl<'a> Machine<'a> {
             }
         }
         let comings_recorded = self.comings_recorded;
-        ThreadStates { lives: self.lives, busy: self.busy, waits: self.waits, comings_recorded }
+        let cpus_seen = self.last_switch_on.keys().max().map_or(0, |&cpu| u64::from(cpu) + 1);
+        let (lives, busy, waits) = (self.lives, self.busy, self.waits);
+        ThreadStates { lives, busy, cpus_seen, waits, comings_recorded }
     }
 
     fn push_wait(&mut self, wait: Wait) {

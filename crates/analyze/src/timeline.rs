@@ -149,24 +149,29 @@ pub(crate) fn off_cpu_in(model: &Model<'_>, raw: &RawWindow, span: Span) -> Vec<
 pub(crate) fn off_cpu(model: &Model<'_>, window: Option<&RawWindow>) -> Vec<FoldedStack> {
     let mut times: FxHashMap<(ThreadId, StackId), Nanos> = FxHashMap::default();
     let threads = &model.capture.threads;
-    let crew = window.map(|window| window.crew.iter().copied().collect::<FxHashSet<ThreadId>>());
-    let outside = |thread| crew.as_ref().is_some_and(|crew| !crew.contains(&thread));
-    for (id, wait) in model.states.waits() {
-        let thread = threads.get(wait.thread);
-        let time = match window {
-            Some(_) if outside(wait.thread) => continue,
-            Some(window) => wait.span.overlap(window.span),
-            None if threads.process(thread.process).kernel => continue,
-            None if model.sites.of(id).kind == WaitKind::Idle => continue,
-            None => wait.span.duration(),
-        };
-        if let Some(stack) = wait.stack.filter(|_| time > Nanos::ZERO) {
-            *times.entry((wait.thread, stack)).or_default() += time;
+    let mut add = |thread: ThreadId, stack: Option<StackId>, time: Nanos| {
+        if let Some(stack) = stack.filter(|_| time > Nanos::ZERO) {
+            *times.entry((thread, stack)).or_default() += time;
+        }
+    };
+    if let Some(window) = window {
+        for (id, time) in model.waits_in(&window.crew, window.span) {
+            let wait = model.states.wait(id);
+            add(wait.thread, wait.stack, time);
+        }
+    } else {
+        for group in model.sums.iter() {
+            let of_kernel = threads.process_of(group.thread).kernel;
+            if !of_kernel && group.site.kind != WaitKind::Idle {
+                add(group.thread, group.stack, group.blocked);
+            }
         }
     }
-    let mut by_name: BTreeMap<(&str, StackId), Nanos> = BTreeMap::new();
+    let mut by_name: BTreeMap<(Option<&str>, &str, StackId), Nanos> = BTreeMap::new();
     for ((thread, stack), time) in times {
-        *by_name.entry((threads.get(thread).comm(), stack)).or_default() += time;
+        let row = threads.get(thread);
+        let process = Some(threads.process_comm(row.process));
+        *by_name.entry((process, row.comm(), stack)).or_default() += time;
     }
     fold(model.capture, by_name)
 }
@@ -174,14 +179,19 @@ pub(crate) fn off_cpu(model: &Model<'_>, window: Option<&RawWindow>) -> Vec<Fold
 /// Stacks with their time as frames with names.
 pub(crate) fn fold(
     capture: &coldcase_ingest::capture::Capture,
-    times: BTreeMap<(&str, StackId), Nanos>,
+    times: BTreeMap<(Option<&str>, &str, StackId), Nanos>,
 ) -> Vec<FoldedStack> {
-    let mut folded: BTreeMap<Vec<String>, Nanos> = BTreeMap::new();
-    for ((comm, stack), time) in times {
+    let mut folded: BTreeMap<(Vec<String>, Option<&str>), Nanos> = BTreeMap::new();
+    for ((process, comm, stack), time) in times {
         let ids = capture.stacks.frames(stack).iter().rev();
         let frames = ids.flat_map(|&id| frame_label(capture, capture.frames.get(id)));
         let frames = std::iter::once(comm.to_owned()).chain(frames).collect();
-        *folded.entry(frames).or_default() += time;
+        *folded.entry((frames, process)).or_default() += time;
     }
-    folded.into_iter().map(|(frames, time)| FoldedStack { frames, time }).collect()
+    let stack = |((frames, process), time): ((Vec<String>, Option<&str>), Nanos)| FoldedStack {
+        process: process.map(str::to_owned),
+        frames,
+        time,
+    };
+    folded.into_iter().map(stack).collect()
 }

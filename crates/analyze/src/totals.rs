@@ -9,7 +9,7 @@ use rustc_hash::FxHashSet;
 use crate::findings::{Cause, ProcessTotal, SiteTotal};
 use crate::model::Model;
 use crate::rules::WaitKind;
-use crate::thread_state::WaitId;
+use crate::sums::Group;
 use crate::windows::RawWindow;
 
 #[derive(Clone, Default)]
@@ -25,22 +25,19 @@ struct Total {
 /// Where the window's process waited in the window, or all user processes in all of the capture, by blocked
 /// time; where they rested comes last.
 pub(crate) fn by_site(model: &Model<'_>, window: Option<&RawWindow>) -> Vec<SiteTotal> {
-    let threads = &model.capture.threads;
     let mut totals = vec![Total::default(); model.sites.names().len()];
-    let crew = window.map(|window| window.crew.iter().copied().collect::<FxHashSet<ThreadId>>());
-    for (id, wait) in model.states.waits() {
-        let thread = threads.get(wait.thread);
-        let (inside, blocked) = match window {
-            Some(window) => {
-                let inside = crew.as_ref().is_some_and(|crew| crew.contains(&wait.thread));
-                (inside, wait.span.overlap(window.span))
-            }
-            None => (!threads.process(thread.process).kernel, wait.span.duration()),
-        };
-        if !inside || blocked == Nanos::ZERO {
-            continue;
+    let Some(window) = window else {
+        let is_users = |thread: ThreadId| !model.capture.threads.process_of(thread).kernel;
+        let groups = model.sums.iter().filter(|group| is_users(group.thread));
+        for group in groups.filter(|group| group.blocked > Nanos::ZERO) {
+            add_group(&mut totals, group);
         }
-        add(&mut totals, model, (id, wait.thread), blocked);
+        return finished(totals, model);
+    };
+    for (id, blocked) in model.waits_in(&window.crew, window.span) {
+        let site = model.sites.of(id);
+        let thread = model.states.wait(id).thread;
+        add(&mut totals[site.number() as usize], site.kind, thread, (blocked, 1, blocked));
     }
     finished(totals, model)
 }
@@ -57,10 +54,10 @@ pub(crate) fn by_process(model: &Model<'_>) -> Vec<ProcessTotal> {
             processes.entry(comm).or_insert_with(none).0 += 1;
         }
     }
-    for (id, wait) in model.states.waits() {
-        let comm = threads.process_comm(threads.get(wait.thread).process);
+    for group in model.sums.iter() {
+        let comm = threads.process_comm(threads.get(group.thread).process);
         if let Some((_, totals)) = processes.get_mut(comm) {
-            add(totals, model, (id, wait.thread), wait.span.duration());
+            add_group(totals, group);
         }
     }
     let rows = processes.into_iter().map(|(comm, (threads, totals))| ProcessTotal {
@@ -71,17 +68,26 @@ pub(crate) fn by_process(model: &Model<'_>) -> Vec<ProcessTotal> {
     rows.collect()
 }
 
-fn add(totals: &mut [Total], model: &Model<'_>, (id, thread): (WaitId, ThreadId), blocked: Nanos) {
-    let site = model.sites.of(id);
-    let total = &mut totals[site.number() as usize];
-    if let WaitKind::Harm(cause, _) = site.kind {
+fn add_group(totals: &mut [Total], group: &Group) {
+    let total = &mut totals[group.site.number() as usize];
+    let figures = (group.blocked, group.waits, group.longest);
+    add(total, group.site.kind, group.thread, figures);
+}
+
+fn add(
+    total: &mut Total,
+    kind: WaitKind,
+    thread: ThreadId,
+    (blocked, waits, longest): (Nanos, u64, Nanos),
+) {
+    if let WaitKind::Harm(cause, _) = kind {
         total.cause = Some(cause);
     }
-    total.idle = site.kind == WaitKind::Idle;
+    total.idle = kind == WaitKind::Idle;
     total.blocked += blocked;
-    total.waits += 1;
+    total.waits += waits;
     total.threads.insert(thread);
-    total.longest = total.longest.max(blocked);
+    total.longest = total.longest.max(longest);
 }
 
 /// One entry for each site's name.

@@ -1,5 +1,7 @@
 //! From a freeze and its blame to what is said of it: cause, culprit, grade.
 
+use std::collections::BTreeSet;
+
 use coldcase_ingest::capture::{Nanos, ThreadId};
 
 use crate::blame::{Blamer, Leaf, Root, Why, root_thread};
@@ -11,7 +13,7 @@ use crate::operation::is_memory;
 use crate::rules::WaitKind;
 use crate::tally::Tally;
 use crate::windows::{self, RawWindow};
-use crate::{chain, counterfactual, cpu, culprit, grade, network, rhythm, stopped, view};
+use crate::{chain, counterfactual, culprit, grade, network, reasons, rhythm, stopped, view};
 
 /// Judges a freeze; `None` if what looked like one was rest.
 pub(crate) fn judge(model: &Model<'_>, raw: &RawWindow) -> Option<Window> {
@@ -44,11 +46,11 @@ pub(crate) fn judge(model: &Model<'_>, raw: &RawWindow) -> Option<Window> {
         (cause == Cause::Network).then(|| network::other_end(model, raw, &leaves, total));
     let late = other_end.iter().flatten().find_map(|other| network::culprit(model, raw, other));
     let grade = grade::grade(model, raw, cause, culprit.as_ref(), late.is_some(), (&leaves, total));
-    let mut evidence = cpu::evidence(model, raw);
+    let mut reasons = reasons::of(model, raw, cause, culprit.as_ref());
     if let Some(other) = &other_end {
-        evidence.extend(network::evidence(model, raw, other.as_ref()));
+        reasons.extend(network::reasons(model, raw, other.as_ref()));
     }
-    evidence.extend(grade::evidence(model, raw, culprit.as_ref(), &leaves, total));
+    let mut evidence = grade::evidence(model, raw, culprit.as_ref(), &leaves, total);
     let stopped = cause == Cause::Stopped;
     let sender = stopped.then(|| stopped::sender(model, &raw.crew, raw.span)).flatten();
     evidence.extend(sender.as_ref().map(|sender| sender.evidence.clone()));
@@ -58,6 +60,7 @@ pub(crate) fn judge(model: &Model<'_>, raw: &RawWindow) -> Option<Window> {
     Some(Window {
         cause: Some(cause),
         grade,
+        reasons,
         evidence,
         freeze: freeze(model, raw, total),
         lock,
@@ -134,6 +137,8 @@ fn freeze(model: &Model<'_>, raw: &RawWindow, blocked: Nanos) -> Freeze {
     let opens = |open: fn(&crate::thread_state::Wait) -> bool| {
         raw.waits().any(|id| open(model.states.wait(id)))
     };
+    let processes: BTreeSet<_> =
+        raw.stood_still().map(|thread| threads.get(thread).process).collect();
     Freeze {
         pid: threads.process(raw.process).pid,
         comm: threads.process_comm(raw.process).to_owned(),
@@ -141,6 +146,7 @@ fn freeze(model: &Model<'_>, raw: &RawWindow, blocked: Nanos) -> Freeze {
         open_start: raw.span.start <= model.span.start || opens(|wait| wait.open_start),
         open_end: raw.span.end >= model.span.end && opens(|wait| wait.open_end),
         threads_blocked: u32::try_from(raw.stood_still().count()).unwrap_or(u32::MAX),
+        processes: u32::try_from(processes.len()).unwrap_or(u32::MAX),
         blocked,
     }
 }

@@ -27,8 +27,12 @@ pub(crate) fn longest(model: &Model<'_>, lanes: &[ThreadId]) -> (Vec<WaitView>, 
         .filter(|(_, wait)| lane_of.contains_key(&wait.thread))
         .map(|(id, _)| id)
         .collect();
-    ids.sort_by_key(|&id| (!harms(id), Reverse(model.states.wait(id).span.duration()), id));
-    ids.truncate(KEPT);
+    let order = |&id: &WaitId| (!harms(id), Reverse(model.states.wait(id).span.duration()), id);
+    if ids.len() > KEPT {
+        ids.select_nth_unstable_by_key(KEPT, order);
+        ids.truncate(KEPT);
+    }
+    ids.sort_unstable_by_key(order);
     let mut stacks = Stacks::default();
     let waits = ids.into_iter().map(|id| {
         let wait = model.states.wait(id);

@@ -9,7 +9,7 @@ use coldcase_ingest::capture::{Context, Nanos, ProcessId, Span, ThreadId, Timest
 use crate::cpu;
 use crate::family;
 use crate::findings::Cause;
-use crate::habits::Habits;
+use crate::habits::{HABIT, Habits};
 use crate::model::Model;
 use crate::network;
 use crate::options::{Options, ProcessFilter};
@@ -80,9 +80,15 @@ pub(crate) fn find(model: &Model<'_>, options: &Options) -> Vec<RawWindow> {
     let families = family::all(model).into_iter().filter(|family| wanted(family.master));
     let mut windows: Vec<RawWindow> = families
         .flat_map(|family| {
-            let harms = harms(model, &family.threads, options);
-            let common = harms.into_iter().filter(|harm| family::is_common(model, harm)).collect();
-            of_crew(model, (family.master, &family.threads), common, options)
+            let crew = &family.threads[..];
+            let is_common = |harm: &Harm| family::is_common(model, harm);
+            let mut harms = if any_makes_window(model, crew, options, is_common) {
+                harms(model, crew, options)
+            } else {
+                Vec::new()
+            };
+            harms.retain(is_common);
+            of_crew(model, (family.master, crew), harms, options)
         })
         .filter(|window| window.stood_still().count() >= SEVERAL)
         .collect();
@@ -90,7 +96,7 @@ pub(crate) fn find(model: &Model<'_>, options: &Options) -> Vec<RawWindow> {
     let of_processes: Vec<RawWindow> = processes
         .flat_map(|(id, process)| {
             let crew = &process.threads[..];
-            let harms = if any_makes_window(model, crew, options) {
+            let harms = if any_makes_window(model, crew, options, |_| true) {
                 harms(model, crew, options)
             } else {
                 Vec::new()
@@ -246,6 +252,11 @@ fn concerns_the_process(model: &Model<'_>, window: &RawWindow) -> bool {
             frozen * 2 >= lively.count() && (frozen >= 2 || length >= LONG_FOR_THE_ONLY_ONE)
         }
         Cause::Network if network::is_of_polls(model, window) => frozen >= SEVERAL,
+        Cause::DiskIo | Cause::PageFaultIo | Cause::FsJournal
+            if frozen < 2 && length < LONG_FOR_ONE_OF_MANY && lives_off_its_disk(model, window) =>
+        {
+            false
+        }
         _ => {
             let working = all.iter().filter(|&&thread| is_working(model, thread)).count();
             frozen >= 2 && frozen * 4 >= working
@@ -253,6 +264,26 @@ fn concerns_the_process(model: &Model<'_>, window: &RawWindow) -> bool {
                 || is_nobodys_routine(window.cause) && length >= LONG_FOR_ONE_OF_MANY
         }
     }
+}
+
+/// Whether the threads of a window never rest, and mostly wait for this: a program that copies files waits for its disk
+/// as a matter of course.
+fn lives_off_its_disk(model: &Model<'_>, window: &RawWindow) -> bool {
+    window.threads.iter().all(|&thread| {
+        let (mut rests, mut all, mut at_disk) = (0, Nanos::ZERO, Nanos::ZERO);
+        for slice in model.states.of(thread).iter() {
+            let Doing::Blocked(id) = slice.doing else { continue };
+            all += slice.span.duration();
+            match model.sites.of(id).kind {
+                WaitKind::Idle => rests += 1,
+                WaitKind::Harm(cause, _) if cause == window.cause => {
+                    at_disk += slice.span.duration();
+                }
+                WaitKind::Harm(..) | WaitKind::Other => {}
+            }
+        }
+        rests < HABIT && at_disk.share_of(all) > 0.5
+    })
 }
 
 /// Whether a thread of the process did something through half of a window, so that it can have held a lock.
@@ -304,13 +335,18 @@ fn long(options: &Options) -> Nanos {
 
 /// Whether any of these threads was kept from running for so long, and so unusually, that it made a freeze. In most
 /// processes none was, and all their short waits need no second look.
-fn any_makes_window(model: &Model<'_>, threads: &[ThreadId], options: &Options) -> bool {
+fn any_makes_window(
+    model: &Model<'_>,
+    threads: &[ThreadId],
+    options: &Options,
+    counts: impl Fn(&Harm) -> bool,
+) -> bool {
     let long = long(options);
     let in_one = |&thread: &ThreadId| {
         let judge = Judge::new(model, thread, options);
-        let slices = model.states.of(thread).iter();
-        let slices = slices.filter(|slice| slice.span.duration() >= long);
-        slices.filter_map(|slice| judge.harm(&slice)).any(|harm| harm.makes_window)
+        let slices = model.states.of(thread).long(long);
+        let harms = slices.filter_map(|slice| judge.harm(&slice));
+        harms.filter(|harm| counts(harm)).any(|harm| harm.makes_window)
     };
     let series = || model.series.iter().filter(|row| row.known_lock && row.span.duration() >= long);
     threads.iter().any(in_one) || series().any(|row| threads.contains(&row.thread))
@@ -370,3 +406,31 @@ impl<'m, 'a> Judge<'m, 'a> {
 const LONG_FOR_ONE_OF_MANY: Nanos = Nanos(500_000_000);
 /// The only working thread of a process waits for longer before it counts as starved.
 const LONG_FOR_THE_ONLY_ONE: Nanos = Nanos(300_000_000);
+
+#[cfg(test)]
+mod tests {
+    use coldcase_ingest::capture::Capture;
+
+    use super::*;
+    use crate::script;
+
+    /// How many freezes there are where a thread reads from a disk for 2 ms twelve times, with something else between,
+    /// and at last for 80 ms.
+    fn freezes(between: &str) -> usize {
+        let reads = "schedule<io_schedule<folio_wait_bit_common<filemap_read";
+        let mut events = vec!["0 .a".to_owned()];
+        for at in (0..120).step_by(10) {
+            events.push(format!("{}ms a>- D {reads},{}ms ->a", at + 1, at + 3));
+            events.push(format!("{}ms a>- S {between},{}ms ->a", at + 5, at + 6));
+        }
+        events.push(format!("121ms a>- D {reads},201ms ->a,202ms a>-"));
+        let capture = script::record(Capture::default(), &events.join(","));
+        find(&script::model(&capture), &script::options()).len()
+    }
+
+    #[test]
+    fn a_server_freezes_at_its_disk_and_a_copy_waits_there() {
+        assert_eq!(freezes("schedule<ep_poll<do_epoll_wait"), 1);
+        assert_eq!(freezes("schedule<pipe_write"), 0);
+    }
+}

@@ -32,6 +32,8 @@ pub enum Command {
     Diff(Box<DiffArguments>),
     /// Put the names back into a text that was written with --redact
     Unredact(UnredactArguments),
+    /// Print the commands that record the best capture on this machine, or on a captured one, with what each can prove
+    Recipe(RecipeArguments),
     /// Wait for a freeze on this live system and capture it, with its beginning, as a bundle
     Trap(Box<TrapArguments>),
 }
@@ -124,6 +126,16 @@ pub struct InspectArguments {
     pub reading: ReadingArguments,
     #[command(flatten)]
     pub redaction: RedactionArguments,
+}
+
+/// Arguments of `recipe`.
+#[derive(Debug, Args)]
+pub struct RecipeArguments {
+    /// A capture of the machine to record on; without one, it is this machine. Nothing is started, and no root is needed
+    #[arg(value_name = "CAPTURE")]
+    pub capture: Option<PathBuf>,
+    #[command(flatten)]
+    pub reading: ReadingArguments,
 }
 
 /// Arguments of `check`.

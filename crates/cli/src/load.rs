@@ -9,7 +9,7 @@ use coldcase_analyze::rules::Rules;
 use coldcase_analyze::{Options, ProcessFilter, analyze, analyze_with_records};
 use coldcase_ingest::capture::{Capture, Nanos, Span, Timestamp};
 use coldcase_ingest::symbols::{self, ReadAhead, SymbolReport, SymbolSources};
-use coldcase_ingest::{InputFormat, ReadOptions, beside};
+use coldcase_ingest::{ReadOptions, beside};
 
 use crate::args::{AnalysisArguments, ReadingArguments};
 use crate::exit_code::Usage;
@@ -17,9 +17,24 @@ use crate::progress::Progress;
 
 /// Reads a capture and gives its addresses names.
 pub fn capture(path: &Path, arguments: &ReadingArguments) -> Result<(Capture, SymbolReport)> {
+    one(path, arguments, false)
+}
+
+/// The same, with hardly any rows of events.
+pub fn overview(path: &Path, arguments: &ReadingArguments) -> Result<(Capture, SymbolReport)> {
+    one(path, arguments, true)
+}
+
+fn one(
+    path: &Path,
+    arguments: &ReadingArguments,
+    overview: bool,
+) -> Result<(Capture, SymbolReport)> {
     let sources = sources(arguments)?;
     let ahead = ReadAhead::start(&sources);
-    let capture = read(path, arguments.format.map(Into::into), arguments.every, &sources)?;
+    let mut options = options_of(arguments, &sources);
+    options.overview = overview;
+    let capture = read(path, options)?;
     Ok(named(capture, &sources, ahead))
 }
 
@@ -32,12 +47,14 @@ pub fn captures(
     let offset = log_offset.map(offset).transpose()?;
     let sources = sources(arguments)?;
     let ahead = ReadAhead::start(&sources);
-    let mut format = arguments.format.map(Into::into);
-    let mut read =
-        paths.iter().map(|path| Ok((path, read(path, format.take(), arguments.every, &sources)?)));
-    let read: Vec<(&PathBuf, Capture)> = read.by_ref().collect::<Result<_>>()?;
+    let mut options = options_of(arguments, &sources);
+    let mut captures = Vec::new();
+    for path in paths {
+        captures.push((path, read(path, options)?));
+        options.format = None;
+    }
     let (mut logs, mut captures): (Vec<_>, Vec<_>) =
-        read.into_iter().partition(|(_, capture)| beside::is_log(capture));
+        captures.into_iter().partition(|(_, capture)| beside::is_log(capture));
     if captures.is_empty() {
         captures.push(logs.remove(0));
     }
@@ -72,15 +89,17 @@ fn sources(arguments: &ReadingArguments) -> Result<SymbolSources> {
     })
 }
 
-fn read(
-    path: &Path,
-    format: Option<InputFormat>,
-    every: Option<u64>,
-    sources: &SymbolSources,
-) -> Result<Capture> {
+fn options_of<'a>(arguments: &ReadingArguments, sources: &'a SymbolSources) -> ReadOptions<'a> {
+    ReadOptions {
+        format: arguments.format.map(Into::into),
+        programs: Some(sources),
+        every: arguments.every.map(Nanos::from_millis),
+        overview: false,
+    }
+}
+
+fn read(path: &Path, options: ReadOptions<'_>) -> Result<Capture> {
     let progress = Progress::new("reading");
-    let options =
-        ReadOptions { format, programs: Some(sources), every: every.map(Nanos::from_millis) };
     Ok(coldcase_ingest::read(path, options, &mut |done, total| progress.set(done, total))?)
 }
 

@@ -29,6 +29,7 @@ fn main() -> ExitCode {
         Command::Check(arguments) => command::check::run(arguments),
         Command::Diff(arguments) => command::diff::run(arguments),
         Command::Unredact(arguments) => command::unredact::run(arguments),
+        Command::Recipe(arguments) => command::recipe::run(arguments),
         Command::Trap(arguments) => command::trap::run(arguments),
     };
     match outcome {

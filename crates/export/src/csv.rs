@@ -39,13 +39,22 @@ fn cell<'v>(values: &'v Values<'_>, row: usize) -> Cow<'v, str> {
     }
 }
 
-/// Text that no spreadsheet takes for a formula.
+/// Text that no spreadsheet takes for a formula, also behind a character that one of another country takes for the end of a
+/// cell.
 fn inert(text: &str) -> Cow<'_, str> {
-    if text.starts_with(['=', '+', '-', '@', '\t', '\r']) {
-        format!("'{text}").into()
-    } else {
-        text.into()
+    /// The last four are full-width forms, which some take for the same.
+    const BEGINS: &[char] = &['=', '+', '-', '@', '\t', '\r', '\n', '＝', '＋', '－', '＠'];
+    const ENDS: &[char] = &[';', '\t', '\r', '\n'];
+    let mut shown = String::new();
+    let mut begins = true;
+    for character in text.chars() {
+        if begins && BEGINS.contains(&character) {
+            shown.push('\'');
+        }
+        shown.push(character);
+        begins = ENDS.contains(&character);
     }
+    if shown.len() == text.len() { text.into() } else { shown.into() }
 }
 
 #[cfg(test)]
@@ -57,14 +66,26 @@ mod tests {
 
     #[test]
     fn hostile_names_stay_one_inert_cell() {
-        let names = ["=HYPERLINK(1)", "+1", "-1", "@SUM(A1)", "\tx", "a,\"b\"\nc", "plain", ""];
+        let names = [
+            "=HYPERLINK(1)",
+            "+1",
+            "-1",
+            "@SUM(A1)",
+            "\tx",
+            "a,\"b\"\nc",
+            "a;=b;c",
+            "\n@x",
+            "＝1",
+            "plain",
+            "",
+        ];
         let table = Builder::of("t", &names).text("name", |name| Some(*name));
         let table = table.integer("value", |_| Some(-5)).finish();
         let mut bytes = Vec::new();
         write_csv(&table, &mut bytes).unwrap();
         let text = String::from_utf8(bytes).unwrap();
         let expected = "name,value\n'=HYPERLINK(1),-5\n'+1,-5\n'-1,-5\n'@SUM(A1),-5\n'\tx,-5\n\
-                        \"a,\"\"b\"\"\nc\",-5\nplain,-5\n,-5\n";
+                        \"a,\"\"b\"\"\nc\",-5\na;'=b;c,-5\n\"'\n'@x\",-5\n'＝1,-5\nplain,-5\n,-5\n";
         assert_eq!(text, expected);
     }
 }

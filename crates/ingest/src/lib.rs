@@ -59,6 +59,9 @@ pub struct ReadOptions<'a> {
     pub programs: Option<&'a SymbolSources>,
     /// How long each file of a folder of profiles lasts; `None` tells it by the times in their names.
     pub every: Option<Nanos>,
+    /// Leaves out what events become rows of, but for a switch of each stack: what remains tells what a perf.data holds, at a
+    /// third of the memory. Other formats are read as ever.
+    pub overview: bool,
 }
 
 /// Reads a capture or a bundle from a file, from standard input if the path is `-`, or from a folder: of `perf record --threads`, or of
@@ -118,7 +121,8 @@ fn read_input(
             Err(Problem::at(0, "the file does not begin as a perf.data does"))
         }
         None | Some(InputFormat::Perf) if is_perf_data => {
-            perf::read(source, parts, options.programs.map(Programs::open), progress)
+            let programs = options.programs.map(Programs::open);
+            perf::read(source, parts, programs, options.overview, progress)
         }
         format => {
             let bytes = source.get(0..source.len())?.unwrap_or_default();

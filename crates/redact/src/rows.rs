@@ -24,6 +24,7 @@ impl Redaction {
             processes,
             contention,
             memory_events,
+            memory_totals,
             timeline,
             off_cpu,
             details,
@@ -38,6 +39,7 @@ impl Redaction {
             contention.comm = self.task(&contention.comm);
         }
         memory_events.iter_mut().for_each(|event| self.thread(&mut event.thread));
+        memory_totals.iter_mut().for_each(|total| total.comm = self.task(&total.comm));
         let lanes = timeline.iter_mut().flat_map(|timeline| &mut timeline.lanes);
         lanes.for_each(|Lane { thread, role: _, segments: _ }| self.thread(thread));
         self.stacks(off_cpu);
@@ -95,6 +97,7 @@ impl Redaction {
         let Window {
             cause: _,
             grade: _,
+            reasons,
             evidence,
             freeze,
             lock: _,
@@ -103,7 +106,9 @@ impl Redaction {
             chain,
             without_culprit: _,
         } = window;
-        evidence.iter_mut().for_each(|sentence| *sentence = self.sentence(sentence));
+        for sentence in reasons.iter_mut().chain(evidence) {
+            *sentence = self.sentence(sentence);
+        }
         freeze.comm = self.task(&freeze.comm);
         if let Some(culprit) = culprit {
             let Culprit {
@@ -164,7 +169,8 @@ impl Redaction {
     }
 
     fn stacks(&mut self, stacks: &mut [FoldedStack]) {
-        for FoldedStack { frames, time: _ } in stacks {
+        for FoldedStack { process, frames, time: _ } in stacks {
+            *process = process.as_deref().map(|process| self.task(process));
             let mut frames = frames.iter_mut();
             if let Some(comm) = frames.next() {
                 *comm = self.task(comm);

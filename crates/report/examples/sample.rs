@@ -17,6 +17,7 @@ fn main() -> io::Result<()> {
         ("folded", sample::folded::findings()),
         ("unexplained", sample::unexplained::findings()),
         ("hostile", sample::hostile::findings()),
+        ("large", sample::large::findings()),
     ];
     for (name, findings) in samples {
         write(&Path::new(&folder).join(name), &findings)?;

@@ -6,18 +6,18 @@
 mod data;
 mod evidence;
 pub(crate) mod filters;
+pub(crate) mod flames;
 
 use askama::Template;
 use coldcase_analyze::findings::Findings;
-use coldcase_ingest::capture::Nanos;
 
-use crate::chart::flame::{Against, BOXES, Flame, flame};
 use crate::chart::svg::{kind_class, svg};
 use crate::chart::{heat, timeline};
 use crate::document::Document;
 use crate::{ReportError, names, units, words};
 pub(crate) use evidence::anchor;
 use evidence::{Evidence, evidence};
+use flames::FlameSection;
 
 pub(crate) const STYLE: &str = include_str!("../templates/style.css");
 /// One function for all of its parts, so that they share what the first define and the page sees none of it.
@@ -35,14 +35,11 @@ pub(crate) const SCRIPT: &str = concat!(
     "})();\n",
 );
 /// Of the script; a test says the right one after a change.
-pub(crate) const SCRIPT_HASH: &str = "sha256-OSRAj3vtrh2lTLifpXkfLYuXLyqJBFCsKmnNx/L6U2s=";
+pub(crate) const SCRIPT_HASH: &str = "sha256-dn+OYWoZqJhrJvpWrXO+WkAvq5NYcm1gwnGznzGHxFY=";
 
 /// As wide as the page's column, so that a text of 12 is 12 pixels high there.
 const TIMELINE: timeline::Size =
     timeline::Size { width: 1_048.0, gutter: 150.0, text: 12.0, lanes: 40 };
-
-/// With less before a freeze there is nothing to compare it with.
-const LONG_ENOUGH_BEFORE: Nanos = Nanos(200_000_000);
 
 /// What the page says beside the findings.
 #[derive(Clone, Debug)]
@@ -92,7 +89,7 @@ pub fn html(findings: &Findings, context: &HtmlContext) -> Result<String, Report
             .into_iter()
             .map(|kind| (kind_class(kind), words::kind_label(kind)))
             .collect(),
-        flames: flames(findings),
+        flame_graphs: flames::flames(findings),
         style: STYLE,
         script: SCRIPT,
         script_hash: SCRIPT_HASH,
@@ -112,26 +109,10 @@ struct Page {
     heat: Option<HeatMap>,
     heat_note: &'static str,
     legend: Vec<(&'static str, &'static str)>,
-    flames: Vec<Flame>,
+    flame_graphs: Option<FlameSection>,
     style: &'static str,
     script: &'static str,
     script_hash: &'static str,
-}
-
-/// The flame graph of the freeze and, if there is another, that of the whole capture.
-fn flames(findings: &Findings) -> Vec<Flame> {
-    let details = &findings.details;
-    let freeze = findings.worst().and_then(|window| window.freeze.span);
-    let enough = |length: Nanos| length >= LONG_ENOUGH_BEFORE;
-    let before = details.off_cpu_before.as_ref().filter(|before| enough(before.length));
-    let against = before.zip(freeze).map(|(before, freeze)| Against {
-        length: before.length,
-        now: freeze.duration(),
-        stacks: &before.off_cpu,
-    });
-    let first = flame(&findings.off_cpu, BOXES, against.as_ref());
-    let second = first.as_ref().and_then(|_| flame(&details.off_cpu_all, BOXES / 2, None));
-    first.into_iter().chain(second).collect()
 }
 
 /// The heat map, and where a click on it leads.

@@ -58,9 +58,9 @@ fn verdict(page: &mut String, document: &Document) {
         push(page, "");
         push(page, &escape(alarm));
     }
-    if let Some(container) = &document.container {
+    if let Some(because) = &document.because {
         push(page, "");
-        push(page, &escape(container));
+        push(page, &escape(because));
     }
     if let Some(fingerprint) = &document.fingerprint {
         push(page, "");
@@ -112,7 +112,7 @@ fn blame(page: &mut String, document: &Document) {
     let row = |line: &BlameLine| {
         vec![escape(&line.who), escape(&line.doing), line.time.clone(), line.share.clone()]
     };
-    table(page, Some("Who caused how much waiting"), &columns, &align, &document.blame, row);
+    table(page, Some("Where the waiting ends"), &columns, &align, &document.blame, row);
     push(page, &format!("| **Sum** | | **{}** | **100 %** |", document.blame_total));
 }
 

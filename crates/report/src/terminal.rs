@@ -56,8 +56,8 @@ impl Page {
         if let Some(alarm) = &document.alarm {
             self.wrapped(alarm, "  ", "  ");
         }
-        if let Some(container) = &document.container {
-            self.wrapped(container, "  ", "  ");
+        if let Some(because) = &document.because {
+            self.wrapped(because, "  ", "  ");
         }
         if let Some(fingerprint) = &document.fingerprint {
             self.faint(&format!("  fingerprint {fingerprint}"));

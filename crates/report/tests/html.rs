@@ -3,7 +3,6 @@
 mod sample;
 
 use coldcase_analyze::findings::*;
-use coldcase_ingest::capture::{Nanos, Span, Timestamp};
 use coldcase_report::HtmlContext;
 
 fn page(findings: &Findings) -> String {
@@ -158,44 +157,9 @@ fn the_timeline_says_what_it_does_not_show() {
     assert!(page.contains("Not drawn: 24 threads that stood still and 6 other threads."));
 }
 
-/// A hundred threads that switch every hundred microseconds, and ten thousand stacks.
 #[test]
 fn a_busy_capture_still_gives_a_small_page() {
-    let mut findings = sample::incident::findings();
-    let states = [
-        SegmentState::OnCpu,
-        SegmentState::Blocked(Cause::MmapLock),
-        SegmentState::Idle,
-        SegmentState::Runnable,
-        SegmentState::Blocked(Cause::DiskIo),
-    ];
-    let segment = |lane: u64, at: u64| Segment {
-        span: Span::new(Timestamp(at * 100_000), Timestamp((at + 1) * 100_000)),
-        state: states[usize::try_from((at / 17 + lane) % 5).unwrap()],
-        site: Some("mmap_lock (write) in munmap".into()),
-    };
-    let lanes = (0..100).map(|lane| Lane {
-        thread: sample::thread(4711, 5000 + i32::try_from(lane).unwrap(), "worker"),
-        role: if lane < 90 { Role::Victim } else { Role::Bystander },
-        segments: (0..20_000).map(|at| segment(lane, at)).collect(),
-    });
-    findings.timeline = Some(Timeline {
-        span: Span::new(Timestamp(0), Timestamp(2_000_000_000)),
-        whole: Span::new(Timestamp(0), Timestamp(2_000_000_000)),
-        windows: vec![Span::new(Timestamp(500_000_000), Timestamp(900_000_000))],
-        lanes: lanes.collect(),
-    });
-    findings.off_cpu = (0..10_000)
-        .map(|at| FoldedStack {
-            frames: (0..40)
-                .map(|depth| {
-                    format!("core::module::function_{depth}_{}", at >> (40 - depth).min(13))
-                })
-                .collect(),
-            time: Nanos(1_000_000 + at),
-        })
-        .collect();
-    let page = page(&findings);
+    let page = page(&sample::large::findings());
     assert!(page.len() < 1_500_000, "{}", page.len());
-    assert!(page.contains("Not drawn: 50 threads that stood still and 10 other threads."));
+    assert!(page.contains("Not drawn: 140 threads that stood still and 20 other threads."));
 }

@@ -73,7 +73,8 @@ impl Plan {
 
     /// What is recorded costs, in percent of one CPU.
     pub fn percent(&self) -> f64 {
-        self.kept.iter().map(|row| row.percent).sum()
+        // A sum of nothing is -0.0.
+        self.kept.iter().fold(0.0, |sum, row| sum + row.percent)
     }
 
     /// What a ring takes each second, in bytes.

@@ -11,6 +11,8 @@ pub struct Group {
     pub events: Vec<Event>,
     /// Without these nothing can be told: they go last.
     pub vital: bool,
+    /// What cannot be told without them.
+    pub without: &'static str,
 }
 
 /// One event.
@@ -31,6 +33,14 @@ impl Event {
     pub fn is_tracepoint(&self) -> bool {
         self.name.contains(':')
     }
+
+    /// Whether a kernel has it; `tracing` is its folder of tracepoints.
+    pub fn is_offered(&self, tracing: &Path) -> bool {
+        match self.name.split_once(':') {
+            Some((system, name)) => tracing.join(system).join(name).is_dir(),
+            None => true,
+        }
+    }
 }
 
 /// Whether a group's events slow every system call down, because the kernel then takes the way through
@@ -41,34 +51,42 @@ pub fn slows_all_calls(group: &Group) -> bool {
 
 /// All groups, the most telling first.
 pub fn all() -> Vec<Group> {
-    let group = |name, events: &[&'static str]| Group {
+    let group = |name, without, events: &[&'static str]| Group {
         name,
         events: events.iter().copied().map(Event::all).collect(),
         vital: false,
+        without,
     };
     let switches = ["sched:sched_switch", "sched:sched_waking"];
     // Nine in ten begins are spinlocks of microseconds.
     let begin = Event { name: "lock:contention_begin", filter: "flags != 1" };
+    let end = Event::all("lock:contention_end");
     vec![
-        Group { vital: true, ..group("switches and wakeups", &switches) },
-        group("memory and fork calls", CALLS),
+        Group { vital: true, ..group("switches and wakeups", "anything", &switches) },
+        group("memory and fork calls", "sizes and flags of memory calls", CALLS),
         group(
             "holds of mmap_lock",
+            "for certain who held mmap_lock: strong at best, not proven",
             &["mmap_lock:mmap_lock_acquire_returned", "mmap_lock:mmap_lock_released"],
         ),
         Group {
-            name: "contended locks",
-            events: vec![begin, Event::all("lock:contention_end")],
-            vital: false,
+            events: vec![begin, end],
+            ..group("contended locks", "locks of one kind apart, by their addresses", &[])
         },
-        group("on-CPU samples", &["cpu-clock/freq=99/"]),
+        group("on-CPU samples", "what a holder computed meanwhile", &["cpu-clock/freq=99/"]),
         group(
             "processes that come and go",
+            "which process a new thread belongs to",
             &["sched:sched_process_fork", "sched:sched_process_exec", "sched:sched_process_exit"],
         ),
-        group("signals", &["signal:signal_generate", "signal:signal_deliver"]),
+        group(
+            "signals",
+            "who sent a stop signal",
+            &["signal:signal_generate", "signal:signal_deliver"],
+        ),
         group(
             "reclaim",
+            "how long memory was reclaimed",
             &[
                 "vmscan:mm_vmscan_direct_reclaim_begin",
                 "vmscan:mm_vmscan_direct_reclaim_end",
@@ -76,8 +94,16 @@ pub fn all() -> Vec<Group> {
                 "vmscan:mm_vmscan_memcg_reclaim_end",
             ],
         ),
-        group("journal commits", &["jbd2:jbd2_start_commit", "jbd2:jbd2_end_commit"]),
-        group("disk requests", &["block:block_rq_issue", "block:block_rq_complete"]),
+        group(
+            "journal commits",
+            "how long a commit of the journal took",
+            &["jbd2:jbd2_start_commit", "jbd2:jbd2_end_commit"],
+        ),
+        group(
+            "disk requests",
+            "how long requests were at the disk",
+            &["block:block_rq_issue", "block:block_rq_complete"],
+        ),
     ]
 }
 
@@ -116,12 +142,8 @@ const CALLS: &[&str] = &[
 /// What this kernel has of them: `tracing` is its folder of tracepoints (`/sys/kernel/tracing/events`). Groups of which
 /// nothing is left are gone.
 pub fn offered(tracing: &Path) -> Vec<Group> {
-    let exists = |event: &Event| match event.name.split_once(':') {
-        Some((system, name)) => tracing.join(system).join(name).is_dir(),
-        None => true,
-    };
     let groups = all().into_iter().map(|mut group| {
-        group.events.retain(exists);
+        group.events.retain(|event| event.is_offered(tracing));
         group
     });
     groups.filter(|group| !group.events.is_empty()).collect()

@@ -20,7 +20,8 @@ pub fn tracing_folder() -> Result<PathBuf, TrapError> {
     judge(effective_capabilities(), paranoid, &tracing_candidates())
 }
 
-fn tracing_candidates() -> Vec<PathBuf> {
+/// Where they may be.
+pub fn tracing_candidates() -> Vec<PathBuf> {
     ["/sys/kernel/tracing/events", "/sys/kernel/debug/tracing/events"].map(PathBuf::from).to_vec()
 }
 
@@ -49,7 +50,8 @@ fn judge(capabilities: u64, paranoid: i32, folders: &[PathBuf]) -> Result<PathBu
     }
 }
 
-fn readable(events: &Path) -> bool {
+/// Whether the tracepoints there can be used.
+pub fn readable(events: &Path) -> bool {
     fs::read(events.join("sched/sched_switch/format")).is_ok()
 }
 

@@ -19,6 +19,7 @@ use crate::error::TrapError;
 use crate::gate::Gate;
 use crate::history::History;
 use crate::options::Options;
+use crate::pace::Pace;
 use crate::perf::Perf;
 use crate::recorder::{Flight, Recorder};
 use crate::status::Status;
@@ -29,8 +30,9 @@ use crate::{bundle, clock, events, keep, recorder, rights};
 const TICK: Duration = Duration::from_millis(100);
 /// How often the status file is written.
 const STATUS: Duration = Duration::from_secs(10);
-/// How often events are counted anew.
-const COUNT: Duration = Duration::from_secs(300);
+/// How often events are counted anew, and how soon after a count if the load has outgrown it.
+const COUNT: Duration = Duration::from_secs(60);
+const COUNT_SOON: Duration = Duration::from_secs(5);
 /// How long after perf ended it is started again; doubled each time.
 const RETRY: Duration = Duration::from_secs(5);
 const LONGEST_RETRY: Duration = Duration::from_secs(600);
@@ -64,6 +66,7 @@ pub(crate) struct Trap<'a> {
     retry: (Instant, Duration),
     counting: Option<Receiver<Result<Rates, TrapError>>>,
     counted: Instant,
+    pace: Pace,
     status: (Instant, Status),
     /// Whether things were ill at the last look: an alarm is when they become so.
     was_ill: bool,
@@ -123,6 +126,7 @@ fn set<'a>(
         retry: (Instant::now(), RETRY),
         counting: None,
         counted: Instant::now(),
+        pace: Pace::new(),
         status: (Instant::now(), Status::default()),
         was_ill: false,
         say,
@@ -163,7 +167,8 @@ fn take(folder: &Path) -> Result<File, TrapError> {
     Ok(lock)
 }
 
-fn cpus() -> u32 {
+/// CPUs that there are.
+pub(crate) fn cpus() -> u32 {
     std::thread::available_parallelism()
         .ok()
         .and_then(|count| u32::try_from(count.get()).ok())
@@ -201,6 +206,7 @@ impl Trap<'_> {
     /// Counts what events would cost, and starts the flight recorder with those that it can afford.
     fn arm(&mut self) -> Result<(), TrapError> {
         let rates = self.recorder.count()?;
+        self.pace.counted(rate(&rates));
         self.plan = Plan::within(self.options.budget, price(self.recorder.groups.clone(), &rates));
         self.fly();
         let watched: Vec<String> = self.watches.iter().map(Watch::describe).collect();
@@ -343,10 +349,13 @@ impl Trap<'_> {
         }
     }
 
-    /// Counts events once in a while, beside everything else.
+    /// Counts events once in a while, and when more is going on than was counted, beside everything else.
     fn keep_counting(&mut self) {
+        let flies = self.flight.is_some();
+        let outgrown = flies && self.pace.outgrows(self.plan.percent(), self.options.budget);
         let Some(counting) = &self.counting else {
-            if self.counted.elapsed() >= COUNT {
+            let since = self.counted.elapsed();
+            if since >= COUNT || (outgrown && since >= COUNT_SOON) {
                 let (sender, receiver) = channel();
                 let recorder = self.recorder.clone();
                 let thread = std::thread::Builder::new().name("count".to_owned());
@@ -362,16 +371,19 @@ impl Trap<'_> {
         self.counting = None;
         self.counted = Instant::now();
         let Ok(Ok(rates)) = counted else { return };
+        self.pace.counted(rate(&rates));
         let groups = self.recorder.groups.clone();
         let plan = Plan::within(self.options.budget, price(groups, &rates));
         if plan.replaces(&self.plan, self.options.budget) {
             self.plan = plan;
             self.fly();
-            (self.say)(&format!(
-                "the flight recorder now records: {} (about {:.2} % of a CPU)",
-                names(&self.plan),
-                self.plan.percent()
-            ));
+            let (names, percent) = (names(&self.plan), self.plan.percent());
+            (self.say)(&match &self.grounded {
+                None => format!(
+                    "the flight recorder now records: {names} (about {percent:.2} % of a CPU)"
+                ),
+                Some(why) => format!("from now on recording from the alarm on: {why}"),
+            });
         } else if self.flight.is_some() {
             let groups = self.plan.kept.iter().map(|row| row.group.clone()).collect();
             self.plan.kept = price(groups, &rates);
@@ -427,9 +439,14 @@ impl Trap<'_> {
     }
 }
 
+/// Switches of threads a second.
+fn rate(rates: &Rates) -> f64 {
+    rates.get("sched:sched_switch").copied().unwrap_or(0.0)
+}
+
 fn names(plan: &Plan) -> String {
     let names: Vec<&str> = plan.kept.iter().map(|row| row.group.name).collect();
-    if names.is_empty() { "nothing".to_owned() } else { names.join(", ") }
+    names.join(", ")
 }
 
 #[cfg(test)]

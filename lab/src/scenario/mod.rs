@@ -17,6 +17,7 @@ mod journal_commit;
 mod memory_limit;
 mod memory_reclaim;
 mod mlock_large;
+mod munmap_in_steps;
 mod munmap_large;
 mod nested_locks;
 mod page_fault_io;
@@ -61,6 +62,7 @@ const ALL: &[Scenario] = &[
     Scenario { name: "memory-limit", arguments: "CGROUP", what: "a memory cgroup is full", run: memory_limit::run },
     Scenario { name: "memory-reclaim", arguments: "STORAGE-FOLDER CGROUP", what: "a full memory cgroup waits for its swap device", run: memory_reclaim::run },
     Scenario { name: "mlock-large", arguments: "[GIB]", what: "mlock of much memory", run: mlock_large::run },
+    Scenario { name: "munmap-in-steps", arguments: "[GIB]", what: "nothing freezes: munmap of touched memory, piece by piece", run: munmap_in_steps::run },
     Scenario { name: "nested-locks", arguments: "[GIB]", what: "munmap while keeping a std Mutex", run: nested_locks::run },
     Scenario { name: "page-fault-io", arguments: "FOLDER MAJOR:MINOR CGROUP", what: "page faults wait for a throttled disk", run: page_fault_io::run },
     Scenario { name: "position-lock", arguments: "FOLDER [GIB]", what: "a long read() of a shared open file", run: position_lock::run },

@@ -26,6 +26,8 @@ struct Asked {
     folder: PathBuf,
     sizes: Vec<Size>,
     turns: usize,
+    /// Whether programs that take minutes run, too.
+    slow: bool,
 }
 
 /// Measures, prints a table of medians and ratios on standard output, and says how the results agree.
@@ -37,10 +39,13 @@ pub fn run(root: &Path, arguments: &[&str]) -> Result<String> {
     for size in asked.sizes {
         let capture = captures::made(&asked.folder, size)?;
         let kallsyms = captures::kallsyms(&asked.folder)?;
-        let programs = programs::installed(&coldcase, &capture, &kallsyms, &asked.folder);
+        let mut programs = programs::installed(&coldcase, &capture, &kallsyms, &asked.folder);
+        programs.retain(|program| asked.slow || !program.once);
         let measured = turns(&programs, asked.turns)?;
         crate::print(&table::rows(size, &capture, &measured)?)?;
-        agreement.extend(agree::check(&capture).context("cannot compare results")?);
+        if asked.slow {
+            agreement.extend(agree::check(&capture).context("cannot compare results")?);
+        }
     }
     crate::print("\nThe same in all of them:\n\n")?;
     agreement.iter().try_for_each(|line| crate::print(&format!("- {line}\n")))?;
@@ -49,9 +54,13 @@ pub fn run(root: &Path, arguments: &[&str]) -> Result<String> {
 
 fn asked(root: &Path, arguments: &[&str]) -> Result<Asked> {
     let folder = root.join("target/bench");
-    let mut asked = Asked { folder, sizes: Size::ALL.to_vec(), turns: 5 };
+    let mut asked = Asked { folder, sizes: Size::ALL.to_vec(), turns: 5, slow: true };
     let mut words = arguments.iter();
     while let Some(&word) = words.next() {
+        if word == "--fast" {
+            asked.slow = false;
+            continue;
+        }
         let value = words.next().with_context(|| format!("{word} needs a value"))?;
         match word {
             "--captures" => asked.folder = PathBuf::from(value),

@@ -40,8 +40,9 @@ pub fn repeat(capture: &Path, path: &Path, bytes: u64) -> Result<()> {
     while written < bytes {
         source.seek(SeekFrom::Start(start))?;
         let mut records = BufReader::with_capacity(1 << 20, Read::by_ref(&mut source).take(size));
-        shift += copy_later(&mut records, &mut out, shift)?;
-        written += size;
+        let (later, bytes) = copy_later(&mut records, &mut out, shift)?;
+        shift += later;
+        written += bytes;
     }
     // The index lies behind the records, and says where in the file each of its sections is.
     source.seek(SeekFrom::Start(start + size))?;
@@ -49,7 +50,7 @@ pub fn repeat(capture: &Path, path: &Path, bytes: u64) -> Result<()> {
     source.read_to_end(&mut index)?;
     let sections = (72..HEADER).map(|at| header[at].count_ones() as usize).sum();
     for section in index.as_chunks_mut::<16>().0.iter_mut().take(sections) {
-        let at = number(section, 0) + written - size;
+        let at = number(section, 0) - size + written;
         section[..8].copy_from_slice(&at.to_le_bytes());
     }
     out.write_all(&index)?;
@@ -59,15 +60,17 @@ pub fn repeat(capture: &Path, path: &Path, bytes: u64) -> Result<()> {
     Ok(())
 }
 
-/// Copies records, later by `shift`; says how long they take, in ns.
-fn copy_later(records: &mut impl Read, out: &mut impl Write, shift: u64) -> Result<u64> {
+/// Copies records, later by `shift`, but of perf's own only the first time those that are no end of a round; says how long
+/// they take, in ns, and how many bytes were written.
+fn copy_later(records: &mut impl Read, out: &mut impl Write, shift: u64) -> Result<(u64, u64)> {
     let (mut first, mut last) = (u64::MAX, 0);
+    let mut written = 0;
     let mut record = vec![0; 8];
     loop {
         record.resize(8, 0);
         if let Err(error) = records.read_exact(&mut record) {
             ensure!(error.kind() == std::io::ErrorKind::UnexpectedEof, error);
-            return Ok(last - first + 1000);
+            return Ok((last - first + 1000, written));
         }
         let kind = u32::from_le_bytes([record[0], record[1], record[2], record[3]]);
         let size = usize::from(u16::from_le_bytes([record[6], record[7]]));
@@ -88,6 +91,7 @@ fn copy_later(records: &mut impl Read, out: &mut impl Write, shift: u64) -> Resu
             continue;
         }
         out.write_all(&record)?;
+        written += record.len() as u64;
     }
 }
 

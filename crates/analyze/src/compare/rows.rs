@@ -176,18 +176,18 @@ pub(super) fn culprits(before: &Findings, after: &Findings) -> Vec<CulpritChange
 pub(super) fn memory(before: &Findings, after: &Findings) -> Vec<MemoryChange> {
     let mut rows: BTreeMap<(&str, &str), MemoryChange> = BTreeMap::new();
     for (findings, is_after) in [(before, false), (after, true)] {
-        for event in &findings.memory_events {
-            let key = (pool(&event.thread.comm), event.operation.word());
+        for total in &findings.memory_totals {
+            let key = (pool(&total.comm), total.operation.word());
             let row = rows.entry(key).or_insert_with(|| MemoryChange {
-                comm: event.thread.comm.clone(),
-                operation: event.operation,
+                comm: total.comm.clone(),
+                operation: total.operation,
                 before: MemorySum::default(),
                 after: MemorySum::default(),
             });
             let sum = if is_after { &mut row.after } else { &mut row.before };
-            sum.calls += 1;
-            sum.largest = sum.largest.max(event.bytes.unwrap_or(0));
-            sum.longest = sum.longest.max(event.duration.unwrap_or(Nanos::ZERO));
+            sum.calls += total.calls;
+            sum.largest = sum.largest.max(total.largest);
+            sum.longest = sum.longest.max(total.longest);
         }
     }
     let mut rows: Vec<MemoryChange> = rows.into_values().collect();

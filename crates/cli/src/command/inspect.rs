@@ -7,6 +7,7 @@ use coldcase_ingest::capture::{Capture, Meaning, Mode, Span};
 use coldcase_ingest::symbols::SymbolReport;
 
 use super::inspect_names;
+use super::recipe::captured;
 use crate::args::InspectArguments;
 use crate::exit_code::Exit;
 use crate::redact::Redact;
@@ -15,7 +16,7 @@ use crate::{load, output};
 /// Reads a capture and says what is in it.
 pub fn run(arguments: &InspectArguments) -> Result<Exit> {
     let mut redact = Redact::open(&arguments.redaction)?;
-    let (mut capture, mut symbols) = load::capture(&arguments.capture, &arguments.reading)?;
+    let (mut capture, mut symbols) = load::overview(&arguments.capture, &arguments.reading)?;
     if let Some(redaction) = redact.asked() {
         redaction.learn(&capture);
         redaction.symbols(&mut symbols);
@@ -140,19 +141,9 @@ fn reach(out: &mut String, capture: &Capture) -> std::fmt::Result {
         )?;
     }
     if lines.iter().any(|(can, ..)| !can) {
-        writeln!(out, "\nrecord next time\n  {RECIPE}")?;
+        let command = coldcase_trap::best_command(&captured(capture)).replace('\n', "\n  ");
+        writeln!(out, "\nrecord next time (`coldcase recipe` has other ways)\n  {command}")?;
+        writeln!(out, "  cp /proc/kallsyms kallsyms   # as root, beside the capture")?;
     }
     Ok(())
 }
-
-/// The capture that allows the best grade.
-const RECIPE: &str = "perf record -a -g -m 16M -k CLOCK_MONOTONIC --buildid-all \\
-    -e sched:sched_switch,sched:sched_waking \\
-    -e syscalls:sys_enter_mmap,syscalls:sys_exit_mmap,syscalls:sys_enter_munmap,syscalls:sys_exit_munmap \\
-    -e syscalls:sys_enter_mremap,syscalls:sys_exit_mremap,syscalls:sys_enter_brk,syscalls:sys_exit_brk \\
-    -e syscalls:sys_enter_mprotect,syscalls:sys_exit_mprotect,syscalls:sys_enter_madvise,syscalls:sys_exit_madvise \\
-    -e syscalls:sys_enter_clone,syscalls:sys_exit_clone,syscalls:sys_enter_clone3,syscalls:sys_exit_clone3 \\
-    -e mmap_lock:mmap_lock_acquire_returned,mmap_lock:mmap_lock_released \\
-    -e lock:contention_begin --filter 'flags != 1' -e lock:contention_end \\
-    -e cpu-clock/freq=99/ -- sleep 10
-  cp /proc/kallsyms kallsyms   # as root, beside the capture";

@@ -23,6 +23,8 @@ fn json(before: &str, after: &str) -> Value {
 
 const FROZEN: &str = "hashmap-resize/capture.data.zst";
 const MUNMAP: &str = "munmap-large/capture.data.zst";
+/// The same with a fix.
+const MENDED: &str = "munmap-in-steps/capture.data.zst";
 /// The same program, which waits in short waits and does not freeze.
 const CALM: &str = "chronic-contention/capture.data.zst";
 /// Another program, which does not freeze.
@@ -99,6 +101,43 @@ fn a_freeze_comes_and_goes() {
         assert_eq!(code(&diff(folder.path(), FROZEN, FROZEN, arguments)), 0);
     }
     assert_eq!(code(&diff(folder.path(), QUIET, FROZEN, &[])), 0, "only if that was asked for");
+}
+
+/// What was measured of a fixture, without coldcase.
+fn truth(name: &str) -> Value {
+    serde_json::from_slice(&fs::read(fixture(&format!("{name}/truth.json"))).unwrap()).unwrap()
+}
+
+/// 12 GiB given back by one munmap, and after the fix in steps of 10 MiB.
+#[test]
+fn a_real_fix_is_told_from_the_captures_before_and_after_it() {
+    const STEP: u64 = 10 << 20;
+    let (before, after) = (truth("munmap-large"), truth("munmap-in-steps"));
+    let frozen = &before["freezes"][0];
+    assert_eq!(after["freezes"].as_array().unwrap().len(), 0);
+    let found = json(MUNMAP, MENDED);
+    assert_eq!((&found["change"], &found["worse"]), (&"gone".into(), &false.into()), "{found}");
+    assert_eq!(found["reservations"].as_array().unwrap().len(), 0, "{}", found["reservations"]);
+    let freeze = &found["before"]["freeze"];
+    assert_eq!(freeze["culprit"]["tid"], frozen["tid"]);
+    assert_eq!(freeze["operation"], frozen["operation"]);
+    let off = freeze["duration_ms"].as_f64().unwrap() - frozen["ms"].as_f64().unwrap();
+    assert!(off.abs() < 7.0, "{freeze} is not of {frozen}");
+    assert_eq!(
+        (&found["after"]["freeze"], &found["after"]["can_tell"]),
+        (&Value::Null, &true.into())
+    );
+    let rows = found["memory_calls"].as_array().unwrap();
+    let calls =
+        rows.iter().find(|row| row["comm"] == "coldcase-lab" && row["operation"] == "munmap");
+    let calls = calls.expect("the munmap of the program is compared");
+    assert_eq!(calls["before"]["largest_bytes"], frozen["bytes"]);
+    assert_eq!(calls["after"]["largest_bytes"], STEP);
+    let steps = frozen["bytes"].as_u64().unwrap().div_ceil(STEP);
+    assert!(calls["after"]["calls"].as_u64().unwrap() >= steps, "{calls}");
+    let folder = folder();
+    let code_of = |before, after| code(&diff(folder.path(), before, after, &["--fail-if-worse"]));
+    assert_eq!((code_of(MUNMAP, MENDED), code_of(MENDED, MUNMAP)), (0, 1));
 }
 
 #[test]

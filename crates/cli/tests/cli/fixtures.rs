@@ -41,6 +41,7 @@ fixtures! {
     memory_limit
     memory_reclaim
     mlock_large
+    munmap_in_steps
     munmap_large
     nested_locks
     page_fault_io

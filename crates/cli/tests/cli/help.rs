@@ -55,6 +55,11 @@ fn of_unredact() {
 }
 
 #[test]
+fn of_recipe() {
+    help("recipe", &["recipe", "--help"]);
+}
+
+#[test]
 fn of_trap() {
     help("trap", &["trap", "--help"]);
 }

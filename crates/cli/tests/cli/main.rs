@@ -13,6 +13,7 @@ mod output;
 mod poorer;
 mod project;
 mod readme;
+mod recipe;
 mod redact;
 mod support;
 mod trap;

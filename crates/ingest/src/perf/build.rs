@@ -2,7 +2,7 @@
 
 use super::chains::Chains;
 use super::dump::StackDump;
-use super::event::{Body, Event, MmapRecord, NameId, RawStack, SideRecord, Task};
+use super::event::{Body, Event, MmapRecord, RawStack, SideRecord, Task};
 use super::space::{MARKER_USER, Spaces};
 use super::unwind::Unwinder;
 use crate::capture::{
@@ -41,10 +41,27 @@ impl SideTables {
 pub(super) struct Builder {
     pub capture: Capture,
     pub spaces: Spaces,
+    /// For an overview: which stacks of switches it has.
+    pub seen: Option<Seen>,
     /// For stacks that were recorded as bytes.
     pub unwinder: Option<Unwinder>,
     /// Whether `PERF_RECORD_SWITCH` is the only source of switches.
     pub use_switch_records: bool,
+}
+
+/// Stacks that were seen, by their numbers.
+#[derive(Default)]
+pub(super) struct Seen(Vec<bool>);
+
+impl Seen {
+    /// Whether it is seen for the first time.
+    fn is_new(&mut self, stack: StackId) -> bool {
+        let index = stack.index();
+        if self.0.len() <= index {
+            self.0.resize(index + 1, false);
+        }
+        !std::mem::replace(&mut self.0[index], true)
+    }
 }
 
 /// perf's process number for the kernel's own mappings.
@@ -53,6 +70,20 @@ const KERNEL_PID: i32 = -1;
 const KTHREADD: i32 = 2;
 
 impl Builder {
+    /// Makes room for what so many bytes of records may hold. A table that grows is copied, which touches twice the
+    /// memory; room that is not used is never touched, and costs nothing.
+    pub fn reserve(&mut self, bytes: usize) {
+        /// A record with a callchain is hardly shorter, and every third one is a row of the same table.
+        const BYTES_FOR_A_ROW: usize = 512;
+        if self.seen.is_none() {
+            let rows = bytes / BYTES_FOR_A_ROW;
+            // A file with holes may be longer than all memory: then tables grow as far as they get.
+            let _ = self.capture.switches.try_reserve_exact(rows);
+            let _ = self.capture.wakeups.try_reserve_exact(rows);
+            let _ = self.capture.contention.try_reserve_exact(rows);
+        }
+    }
+
     /// Takes the next event.
     pub fn add(&mut self, event: Event, side: &mut SideTables) {
         let time = Timestamp(event.time);
@@ -78,23 +109,18 @@ impl Builder {
                     _ => self.task(out, time, side),
                 };
                 let into = self.task(into, time, side);
-                let (out, into) = (Some(out), Some(into));
-                self.capture.switches.push(Switch {
-                    time,
-                    cpu: event.cpu,
-                    out,
-                    into,
-                    state,
-                    stack,
-                });
+                let (out, into, cpu) = (Some(out), Some(into), event.cpu);
+                self.add_switch(Switch { time, cpu, out, into, state, stack });
             }
             Body::SwitchRecord { leaves, other, preempted } => {
                 self.add_switch_record(&event, thread, leaves, other, preempted);
             }
             Body::Wakeup { wakee, context, kind } => {
                 let wakee = self.task(wakee, time, side);
-                let wakeup = Wakeup { time, waker: thread, wakee, context, kind, stack };
-                self.capture.wakeups.push(wakeup);
+                if self.seen.is_none() {
+                    let wakeup = Wakeup { time, waker: thread, wakee, context, kind, stack };
+                    self.capture.wakeups.push(wakeup);
+                }
             }
             Body::Forked { child } => {
                 self.capture.threads.note_birth(child.tid, time);
@@ -106,7 +132,9 @@ impl Builder {
                 }
             }
             body => {
-                if let Some(thread) = thread {
+                if let Some(thread) = thread
+                    && self.seen.is_none()
+                {
                     self.add_own(body, time, event.cpu, thread, stack, side);
                 }
             }
@@ -187,7 +215,17 @@ impl Builder {
         // A switch-in names who left, but in which state only that thread's own record tells.
         let (out, into) = if leaves { (thread, other) } else { (None, thread) };
         let time = Timestamp(event.time);
-        self.capture.switches.push(Switch { time, cpu: event.cpu, out, into, state, stack: None });
+        self.add_switch(Switch { time, cpu: event.cpu, out, into, state, stack: None });
+    }
+
+    fn add_switch(&mut self, switch: Switch) {
+        let is_kept = match &mut self.seen {
+            None => true,
+            Some(seen) => switch.stack.is_some_and(|stack| seen.is_new(stack)),
+        };
+        if is_kept {
+            self.capture.switches.push(switch);
+        }
     }
 
     fn add_record(&mut self, record: &SideRecord, time: Timestamp) {
@@ -268,8 +306,8 @@ impl Builder {
         time: Timestamp,
         side: &SideTables,
     ) -> ThreadId {
-        if let Some(NameId(name)) = task.name {
-            let name = &side.names[name as usize];
+        if let Some(name) = task.name {
+            let name = &side.names[name.index()];
             self.capture.threads.name_if_unknown(thread, name, time);
         }
         thread

@@ -18,10 +18,23 @@ pub(super) struct Chains {
     rows: Vec<Row>,
 }
 
+/// Where a chain ends among the words, and whether any of them is an address of user space: in the lowest bit, since
+/// this is looked up for each event.
 #[derive(Clone, Copy)]
-struct Row {
-    end: usize,
-    has_user: bool,
+struct Row(usize);
+
+impl Row {
+    fn new(end: usize, has_user: bool) -> Self {
+        Self(end << 1 | usize::from(has_user))
+    }
+
+    fn end(self) -> usize {
+        self.0 >> 1
+    }
+
+    fn has_user(self) -> bool {
+        self.0 & 1 == 1
+    }
 }
 
 impl Chains {
@@ -32,20 +45,21 @@ impl Chains {
 
     /// Whether any word of a chain is an address of user space.
     pub fn has_user(&self, id: ChainId) -> bool {
-        self.rows[id.0 as usize].has_user
+        self.rows[id.0 as usize].has_user()
     }
 
     /// Adds chains that have the next numbers.
     pub fn append(&mut self, news: &Self) {
         let before = self.words.len();
         self.words.extend_from_slice(&news.words);
-        self.rows.extend(news.rows.iter().map(|row| Row { end: before + row.end, ..*row }));
+        self.rows.extend(news.rows.iter().map(|row| Row::new(before + row.end(), row.has_user())));
     }
 
     /// The chains from a number on.
     fn since(&self, first: usize) -> Self {
-        let before = first.checked_sub(1).map_or(0, |last| self.rows[last].end);
-        let rows = self.rows[first..].iter().map(|row| Row { end: row.end - before, ..*row });
+        let before = first.checked_sub(1).map_or(0, |last| self.rows[last].end());
+        let rows = self.rows[first..].iter();
+        let rows = rows.map(|row| Row::new(row.end() - before, row.has_user()));
         Self { words: self.words[before..].to_vec(), rows: rows.collect() }
     }
 }
@@ -55,6 +69,8 @@ impl Chains {
 pub(super) struct Interner {
     chains: Chains,
     ids: HashTable<u32>,
+    /// By the upper bits of their hashes, lower bits and number of the chains that were seen last.
+    recent: Vec<Option<(u32, ChainId)>>,
     /// How many of them have been asked for as news.
     told: usize,
 }
@@ -76,23 +92,32 @@ impl Interner {
     }
 
     fn intern_all<W>(&mut self, chain: &[W], word: impl Fn(&W) -> u64) -> ChainId {
+        self.recent.resize(RECENT, None);
         let hash = hash(chain, &word);
-        let Chains { words, rows } = &mut self.chains;
-        let is_same = |&id: &u32| {
-            let known = slice(words, rows, id);
-            // All of them at once, as the processor compares several at a time.
-            known.len() == chain.len()
-                && known.iter().zip(chain).fold(0, |rest, (a, b)| rest | (a ^ word(b))) == 0
-        };
-        if let Some(&id) = self.ids.find(hash, is_same) {
+        let place = (hash >> (u64::BITS - RECENT.ilog2())) as usize;
+        let low = hash as u32;
+        let is_same =
+            |&id: &u32| is_same(slice(&self.chains.words, &self.chains.rows, id), chain, &word);
+        if let Some((known, ChainId(id))) = self.recent[place]
+            && known == low
+            && is_same(&id)
+        {
             return ChainId(id);
         }
+        let known = self.ids.find(hash, is_same).copied();
+        let id = ChainId(known.unwrap_or_else(|| self.add(chain, &word, hash)));
+        self.recent[place] = Some((low, id));
+        id
+    }
+
+    fn add<W>(&mut self, chain: &[W], word: &impl Fn(&W) -> u64, hash: u64) -> u32 {
+        let Chains { words, rows } = &mut self.chains;
         let id = u32::try_from(rows.len()).unwrap_or(u32::MAX);
-        words.extend(chain.iter().map(&word));
+        words.extend(chain.iter().map(word));
         let has_user = chain.iter().any(|it| is_user(word(it)));
-        rows.push(Row { end: words.len(), has_user });
+        rows.push(Row::new(words.len(), has_user));
         self.ids.insert_unique(hash, id, |&id| self::hash(slice(words, rows, id), |&word| word));
-        ChainId(id)
+        id
     }
 
     /// Chains that are new since this was last asked.
@@ -105,26 +130,36 @@ impl Interner {
 
 fn slice<'a>(words: &'a [u64], rows: &[Row], id: u32) -> &'a [u64] {
     let index = id as usize;
-    let start = if index == 0 { 0 } else { rows[index - 1].end };
-    &words[start..rows[index].end]
+    let start = if index == 0 { 0 } else { rows[index - 1].end() };
+    &words[start..rows[index].end()]
 }
 
-/// Four sums side by side, none of which waits for another; a third of all time went into hashing one word after
-/// the other. The multiplier is that of rustc-hash.
+fn is_same<W>(known: &[u64], chain: &[W], word: impl Fn(&W) -> u64) -> bool {
+    // All of them at once, as the processor compares several at a time.
+    known.len() == chain.len()
+        && known.iter().zip(chain).fold(0, |rest, (a, b)| rest | (a ^ word(b))) == 0
+}
+
+/// Some thousand chains make up nearly all of a capture's: they are found in one place, where a table of all takes three.
+const RECENT: usize = 1 << 14;
+
+/// A sum of products of two words each, none of which waits for another; a third of all time went into hashing one word
+/// after the other. Each product has another key, so that words that change places make another sum.
 fn hash<W>(chain: &[W], word: impl Fn(&W) -> u64) -> u64 {
     const MULTIPLIER: u64 = 0xf135_7aea_2e62_a9c5;
-    let add = |sum: u64, word: u64| (sum.rotate_left(5) ^ word).wrapping_mul(MULTIPLIER);
-    let (fours, rest) = chain.as_chunks::<4>();
-    let mut sums = [chain.len() as u64, 1, 2, 3];
-    for four in fours {
-        for (sum, it) in sums.iter_mut().zip(four) {
-            *sum = add(*sum, word(it));
-        }
+    let product = |a: u64, b: u64, key: u64| {
+        let product = u128::from(a ^ key) * u128::from(b ^ key.rotate_left(32));
+        product as u64 ^ (product >> 64) as u64
+    };
+    let (pairs, rest) = chain.as_chunks::<2>();
+    let mut sum = chain.len() as u64;
+    let mut key = MULTIPLIER;
+    for [a, b] in pairs {
+        sum = sum.wrapping_add(product(word(a), word(b), key));
+        key = key.wrapping_add(MULTIPLIER);
     }
-    for (sum, it) in sums.iter_mut().zip(rest) {
-        *sum = add(*sum, word(it));
-    }
-    let all = sums.into_iter().fold(0, add);
+    sum = rest.iter().fold(sum, |sum, it| sum.wrapping_add(product(word(it), 0, key)));
+    let all = sum.wrapping_mul(MULTIPLIER);
     all ^ all >> 32
 }
 

@@ -385,7 +385,7 @@ struct SideSink<'a> {
 impl SideSink<'_> {
     fn new_name(&mut self, name: &[u8]) -> NameId {
         self.news.names.push(String::from_utf8_lossy(name).into_owned());
-        NameId(next(&mut self.counts.names))
+        NameId::from_index(next(&mut self.counts.names))
     }
 }
 

@@ -1,5 +1,7 @@
 //! A decoded record on its way into order: small, and without reference to the file's bytes.
 
+use std::num::NonZeroU32;
+
 use super::chains::ChainId;
 use crate::capture::{
     ActivityKind, ContentionPhase, Context, MadeCode, MmapLockPhase, Phase, ResidentPart, Syscall,
@@ -33,9 +35,20 @@ pub(super) enum RawStack {
     Dump(u32),
 }
 
-/// Index of a thread name.
+/// Index of a thread name; counted from 1 inside, so that one that may be missing takes no more room: events are moved
+/// four times on their way.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct NameId(pub u32);
+pub(super) struct NameId(NonZeroU32);
+
+impl NameId {
+    pub fn from_index(index: u32) -> Self {
+        Self(NonZeroU32::MIN.saturating_add(index))
+    }
+
+    pub fn index(self) -> usize {
+        self.0.get() as usize - 1
+    }
+}
 
 /// What happened.
 #[derive(Clone, Copy, Debug)]

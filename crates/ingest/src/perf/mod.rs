@@ -46,7 +46,7 @@ use crate::capture::{
 use crate::error::Problem;
 use crate::symbols::Programs;
 use attrs::EventPlans;
-use build::Builder;
+use build::{Builder, Seen};
 use decode::Decode;
 use header::{Features, Header};
 pub(crate) use header::{KIND_LENGTH, MAGIC_LENGTH, is_perf_data, is_pipe};
@@ -59,11 +59,13 @@ use tracing_data::TracingData;
 use unwind::Unwinder;
 
 /// Reads a whole perf.data. `parts` are the further files of a recording by several threads, records
-/// from their first byte on. `programs` are what stacks are unwound with. `progress` is told how many bytes of how many have been read.
+/// from their first byte on. `programs` are what stacks are unwound with. An `overview` has hardly any rows. `progress`
+/// is told how many bytes of how many have been read.
 pub(crate) fn read(
     file: Source<'_>,
     parts: &[Source<'_>],
     programs: Option<Programs>,
+    overview: bool,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Capture, Problem> {
     let mut header = Header::parse(file)?;
@@ -85,6 +87,7 @@ pub(crate) fn read(
         capture: Capture { origin: origin(&header), ..Capture::default() },
         spaces: spaces(&header.features),
         unwinder: programs.map(Unwinder::new),
+        seen: overview.then(Seen::default),
         use_switch_records: !plans
             .plans
             .iter()
@@ -92,6 +95,8 @@ pub(crate) fn read(
     };
     let decode = Decode::new(plans, header.big_endian);
     let stretches = stretches(file, &header, parts);
+    let bytes: usize = stretches.iter().map(|(_, range)| range.len()).sum();
+    builder.reserve(bytes);
     let Read { decode, damage, late } = stages::read(&stretches, decode, &mut builder, progress)?;
     notes.extend(builder.unwinder.iter().flat_map(Unwinder::complaints));
     if builder.spaces.orphans > 0 {

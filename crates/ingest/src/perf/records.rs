@@ -4,7 +4,6 @@
 //! byte it is, and goes on behind a damaged stretch. Sizes are checked against what is there.
 
 use std::ops::Range;
-use std::thread;
 
 use zstd::stream::raw::{Decoder, InBuffer, Operation, OutBuffer};
 
@@ -69,14 +68,13 @@ pub(super) fn walk(
         Source::Memory(bytes) => {
             walk.take(&bytes[range], true, &mut visit);
         }
-        Source::File { file, .. } => thread::scope(|scope| {
-            let mut blocks = Blocks::start(scope, file, range);
+        Source::File { file, .. } => {
+            let mut blocks = Blocks::new(file, range);
             while let Some((bytes, is_last)) = blocks.next()? {
                 let used = walk.take(bytes, is_last, &mut visit);
                 blocks.used(used);
             }
-            Ok::<(), Problem>(())
-        })?,
+        }
     }
     Ok(walk.damage)
 }

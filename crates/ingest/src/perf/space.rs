@@ -18,8 +18,11 @@ pub(super) struct Spaces {
     epochs: u32,
     revisions: u32,
     stacks: FxHashMap<(ChainId, u32), Option<StackId>>,
-    /// By chain, what it was when it was last asked for: hardly any chain is more than one stack.
-    latest: Vec<Option<(u32, Option<StackId>)>>,
+    /// By chain, the epoch in which it was last asked for, and what it was: hardly any chain is more than one stack.
+    latest: Vec<(u32, Option<StackId>)>,
+    /// Processes and their epochs, by the lowest bits of their numbers: what is asked for with each event. Emptied by
+    /// every change.
+    recent: Vec<Option<(i32, u32)>>,
     build_ids: FxHashMap<String, BuildId>,
     frames: Vec<FrameId>,
     mapped: usize,
@@ -32,6 +35,10 @@ pub(super) struct Spaces {
 #[derive(Clone, Default)]
 struct Space {
     epoch: u32,
+    /// Whether others that were born with the same mappings have the epoch, too.
+    is_shared: bool,
+    /// The epoch of the children that were born since the last change.
+    childrens: Option<u32>,
     /// Another one after every change.
     revision: u32,
     /// By start, without overlaps; a child shares its parent's until one of them changes.
@@ -50,6 +57,10 @@ pub(super) struct Mapping {
 
 /// The kernel's addresses mean the same in every process.
 const KERNEL_EPOCH: u32 = u32::MAX;
+/// No epoch, for chains that nobody asked for.
+const NO_EPOCH: u32 = u32::MAX - 1;
+/// Places for processes whose epochs are found at once.
+const RECENT: usize = 256;
 /// perf marks the frames that follow by addresses that no code can have: the last 4095
 /// (`enum perf_callchain_context`, `include/uapi/linux/perf_event.h`).
 const MARKERS: u64 = 0xffff_ffff_ffff_f001;
@@ -98,23 +109,35 @@ impl Spaces {
             self.inherited += space.mappings.len();
         }
         let overlapped = space.insert(mapping);
-        if space.epoch == 0 || overlapped {
+        space.childrens = None;
+        if space.epoch == 0 || space.is_shared || overlapped {
             space.epoch = next_epoch;
+            space.is_shared = false;
             self.epochs = next_epoch;
+            self.recent.clear();
         }
     }
 
-    /// A process is born with its parent's mappings.
+    /// A process is born with its parent's mappings. What its addresses mean is the same as for all children that were
+    /// born with these.
     pub fn fork(&mut self, pid: i32, parent: i32) {
-        let mut space = self.spaces.get(&parent).cloned().unwrap_or_default();
-        self.epochs += 1;
-        space.epoch = self.epochs;
+        let next_epoch = self.epochs + 1;
+        let mut space = Space::default();
+        if let Some(parent) = self.spaces.get_mut(&parent) {
+            parent.childrens.get_or_insert(next_epoch);
+            space = parent.clone();
+        }
+        space.epoch = space.childrens.unwrap_or(next_epoch);
+        space.is_shared = true;
+        self.epochs = self.epochs.max(space.epoch);
+        self.recent.clear();
         self.spaces.insert(pid, space);
     }
 
     /// A process runs another program: nothing of its memory stays.
     pub fn exec(&mut self, pid: i32) {
         self.epochs += 1;
+        self.recent.clear();
         self.spaces.insert(pid, Space { epoch: self.epochs, ..Space::default() });
     }
 
@@ -131,14 +154,9 @@ impl Spaces {
         chains: &Chains,
         capture: &mut Capture,
     ) -> Option<StackId> {
-        let has_user = chains.has_user(chain);
-        let epoch = match self.spaces.get(&pid) {
-            Some(space) if has_user => space.epoch,
-            _ if has_user => 0,
-            _ => KERNEL_EPOCH,
-        };
+        let epoch = if chains.has_user(chain) { self.epoch(pid) } else { KERNEL_EPOCH };
         let index = chain.0 as usize;
-        if let Some(&Some((known, stack))) = self.latest.get(index)
+        if let Some(&(known, stack)) = self.latest.get(index)
             && known == epoch
         {
             return stack;
@@ -152,10 +170,24 @@ impl Spaces {
             }
         };
         if self.latest.len() <= index {
-            self.latest.resize(index + 1, None);
+            self.latest.resize(index + 1, (NO_EPOCH, None));
         }
-        self.latest[index] = Some((epoch, stack));
+        self.latest[index] = (epoch, stack);
         stack
+    }
+
+    /// The epoch of a process; 0 of one that mapped nothing.
+    fn epoch(&mut self, pid: i32) -> u32 {
+        let place = pid.cast_unsigned() as usize % RECENT;
+        match self.recent.get(place) {
+            Some(&Some((known, epoch))) if known == pid => epoch,
+            _ => {
+                let epoch = self.spaces.get(&pid).map_or(0, |space| space.epoch);
+                self.recent.resize(RECENT, None);
+                self.recent[place] = Some((pid, epoch));
+                epoch
+            }
+        }
     }
 
     /// The stack of a callchain that is seen once.

@@ -2,7 +2,7 @@
 //! the same as if one thread had done it all.
 //!
 //! ```text
-//! a thread: blocks of bytes --> a thread: records, decoded --> this thread: order of time, tables
+//! a thread: blocks of bytes, records, decoded --> this thread: order of time, tables
 //! ```
 
 use std::ops::Range;

@@ -34,18 +34,19 @@ impl<N> AddressTable<N> {
     pub fn new(mut entries: Vec<Entry<N>>, longest: u64) -> Self {
         entries.sort_by_key(|entry| (entry.start, entry.rank));
         entries.dedup_by_key(|entry| entry.start);
-        let nexts: Vec<u64> = entries.iter().skip(1).map(|entry| entry.start).collect();
-        let rows = entries.into_iter().enumerate().map(|(index, entry)| {
+        let mut rows = Vec::with_capacity(entries.len());
+        let mut entries = entries.into_iter().peekable();
+        while let Some(entry) = entries.next() {
             let limit = entry.start.saturating_add(longest);
-            let end = match (entry.size, nexts.get(index)) {
+            let end = match (entry.size, entries.peek()) {
                 (Some(size), _) => entry.start.saturating_add(size),
-                (None, Some(&next)) => next.min(limit),
+                (None, Some(next)) => next.start.min(limit),
                 // Nothing bounds the last one; perf, too, gives it the rest of its page and one more.
                 (None, None) => (entry.start | 0xfff).saturating_add(0x1001).min(limit),
             };
-            Row { start: entry.start, end, name: entry.name }
-        });
-        Self { rows: rows.collect() }
+            rows.push(Row { start: entry.start, end, name: entry.name });
+        }
+        Self { rows }
     }
 
     /// The entries that were kept, each with its end.

@@ -4,6 +4,8 @@
 //! not of one boot: the kernel may be laid out anew at each boot (KASLR), and then everything in its image
 //! moves by one distance, while loadable modules go elsewhere.
 
+use std::num::NonZeroU32;
+
 use rustc_hash::FxHashMap;
 
 use super::address_table::{AddressTable, Entry};
@@ -17,7 +19,7 @@ pub(super) struct Kallsyms {
     lines: Vec<Line>,
     names: String,
     modules: Vec<String>,
-    module_numbers: FxHashMap<String, usize>,
+    module_numbers: FxHashMap<String, NonZeroU32>,
 }
 
 /// Why a list of symbols is of no use.
@@ -68,12 +70,20 @@ struct Line {
     name: Name,
 }
 
-/// A name as a stretch of one long text: a list has more than 100,000 of them.
+/// A name as a stretch of one long text: a list has more than 100,000 of them, which were a quarter of the memory that
+/// the report of a small capture took.
 #[derive(Clone, Copy)]
 struct Name {
-    start: usize,
-    end: usize,
-    module: Option<usize>,
+    start: u32,
+    end: u32,
+    /// The module's number, from 1.
+    module: Option<NonZeroU32>,
+}
+
+impl Name {
+    fn of(self, names: &str) -> &str {
+        &names[self.start as usize..self.end as usize]
+    }
 }
 
 impl Kallsyms {
@@ -92,6 +102,8 @@ impl Kallsyms {
         if texts.all(|line| line.address == 0) {
             return Err(KallsymsError::AllZero);
         }
+        // Here, because lists are read while the capture is.
+        symbols.lines.sort_by_key(|line| line.address);
         Ok(symbols)
     }
 
@@ -103,9 +115,7 @@ impl Kallsyms {
     /// The address of a symbol by its name.
     pub fn address_of(&self, name: &str) -> Option<u64> {
         let mut lines = self.lines.iter().filter(|line| line.is_text());
-        lines
-            .find(|line| &self.names[line.name.start..line.name.end] == name)
-            .map(|line| line.address)
+        lines.find(|line| line.name.of(&self.names) == name).map(|line| line.address)
     }
 
     /// Moves the kernel's image to where the capture has it, and returns by how much. Modules of another
@@ -144,7 +154,7 @@ impl Kallsyms {
             same.iter().map({
                 let names = &names;
                 move |line| {
-                    let text = &names[line.name.start..line.name.end];
+                    let text = line.name.of(names);
                     let is_code = line.is_text() && !is_padding(text);
                     Entry {
                         start: line.address,
@@ -172,19 +182,25 @@ impl Kallsyms {
 
     /// Adds a symbol; `kind` is the letter that `nm` shows for it.
     pub fn add(&mut self, address: u64, kind: u8, name: &str, module: Option<&str>) {
-        let module = module.map(|module| self.module(module.trim_matches(['[', ']'])));
+        let place = |length: usize| u32::try_from(length).ok();
         let start = self.names.len();
+        // No kernel has names of 4 GiB.
+        let (Some(start), Some(end)) = (place(start), place(start + name.len())) else { return };
+        let module = module.map(|module| self.module(module.trim_matches(['[', ']'])));
         self.names.push_str(name);
-        let name = Name { start, end: self.names.len(), module };
-        self.lines.push(Line { address, kind, name });
+        self.lines.push(Line { address, kind, name: Name { start, end, module } });
     }
 
-    fn module(&mut self, name: &str) -> usize {
+    fn module(&mut self, name: &str) -> NonZeroU32 {
         if let Some(&number) = self.module_numbers.get(name) {
             return number;
         }
+        let before = u32::try_from(self.modules.len()).unwrap_or(u32::MAX);
         self.modules.push(name.to_owned());
-        *self.module_numbers.entry(name.to_owned()).or_insert(self.modules.len() - 1)
+        *self
+            .module_numbers
+            .entry(name.to_owned())
+            .or_insert(NonZeroU32::MIN.saturating_add(before))
     }
 }
 
@@ -203,8 +219,8 @@ impl KernelTable {
     /// The function of a kernel entry of a stack.
     pub fn function(&self, address: u64) -> Option<KernelFunction<'_>> {
         let name = self.table.find(self.table.probe(address))?;
-        let module = name.module.map(|module| self.modules[module].as_str());
-        Some(KernelFunction { name: &self.names[name.start..name.end], module })
+        let module = name.module.map(|module| self.modules[module.get() as usize - 1].as_str());
+        Some(KernelFunction { name: name.of(&self.names), module })
     }
 }
 

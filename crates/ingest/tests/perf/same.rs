@@ -1,6 +1,7 @@
 //! However a capture is read, the same comes out of it: from memory or from a file in blocks, and as
 //! linux-perf-data sees it.
 
+use std::collections::BTreeSet;
 use std::fs::{self, OpenOptions};
 use std::io::{Cursor, Write as _};
 use std::path::Path;
@@ -36,6 +37,26 @@ fn a_file_gives_what_its_bytes_give() {
     let bytes = capture();
     assert!(bytes.len() > 2 << 20, "it should take several blocks");
     assert_eq!(format!("{:?}", from_file(&bytes)), format!("{:?}", from_memory(&bytes)));
+}
+
+#[test]
+fn an_overview_is_the_capture_without_its_rows() {
+    let others = ["switch.data.zst", "dwarf.data.zst", "sampled.data.zst"].map(crate::unpacked);
+    for bytes in [&[capture()][..], &others].concat() {
+        let options = ReadOptions { overview: true, ..ReadOptions::default() };
+        let overview = read_bytes(&bytes, options, &mut |_, _| {}).unwrap();
+        let mut whole = from_memory(&bytes);
+        let mut stacks = BTreeSet::new();
+        whole.switches.retain(|row| row.stack.is_some_and(|stack| stacks.insert(stack)));
+        whole.wakeups.clear();
+        whole.contention.clear();
+        whole.mmap_locks.clear();
+        whole.syscalls.clear();
+        whole.samples.clear();
+        whole.activities.clear();
+        whole.resident.clear();
+        assert_eq!(format!("{overview:?}"), format!("{whole:?}"));
+    }
 }
 
 #[test]

@@ -257,7 +257,11 @@ mod tests {
     use super::*;
 
     fn stack(frames: &str, time: u64) -> FoldedStack {
-        FoldedStack { frames: frames.split(';').map(str::to_owned).collect(), time: Nanos(time) }
+        FoldedStack {
+            process: None,
+            frames: frames.split(';').map(str::to_owned).collect(),
+            time: Nanos(time),
+        }
     }
 
     fn drawn(stacks: &[FoldedStack]) -> Vec<String> {
@@ -311,7 +315,9 @@ mod tests {
     #[test]
     fn deep_and_recursive_stacks_stay_small() {
         let deep: Vec<String> = (0..5_000).map(|depth| format!("f{depth}")).collect();
-        let picture = flame(&[FoldedStack { frames: deep, time: Nanos(1) }], BOXES, None).unwrap();
+        let picture =
+            flame(&[FoldedStack { process: None, frames: deep, time: Nanos(1) }], BOXES, None)
+                .unwrap();
         assert_eq!(picture.depth, 1 + OUTER + 1 + INNER);
         assert_eq!(picture.boxes[OUTER + 1].name, "… 4896 frames …");
         assert_eq!(picture.boxes.last().unwrap().name, "f4999");

@@ -47,7 +47,7 @@ pub(crate) fn heat(findings: &Findings, room: f64, text: f64) -> Option<HeatPict
     let heat = findings.details.heat.as_ref()?;
     let most = heat.blocked.iter().copied().max().filter(|most| *most > Nanos::ZERO)?;
     let columns = heat.blocked.len().div_ceil(heat.column);
-    let left = text * 5.0;
+    let left = text * 5.6;
     let column = ((room - left) / columns as f64).min(text * WIDEST);
     let row = text * 0.42;
     let bottom = text * 2.0 + row * heat.column as f64;
@@ -164,6 +164,8 @@ impl Map<'_> {
             let x = left + (index as f64 + 0.5) * column - self.gap() / 2.0;
             let time = Nanos(length.0 * index as u64);
             let label = units::round(time);
+            // The last column may be at the edge of the picture.
+            let x = x.min(self.scene.width - width(&label, self.text) * 0.6);
             self.label((x, bottom + self.text * 1.4), Anchor::Middle, Ink::FaintText, label);
         }
         self.scene.height = bottom + self.text * 2.0;

@@ -202,20 +202,27 @@ pub(super) fn shade(canvas: &mut Canvas<'_>, timeline: &Timeline, top: f64, bott
 pub(super) fn windows(canvas: &mut Canvas<'_>, timeline: &Timeline, top: f64, bottom: f64) {
     let text = canvas.size.text;
     let mut free_from = canvas.size.gutter - text;
-    for window in &timeline.windows {
-        let Some(span) = window.intersect(canvas.shown) else { continue };
-        let (left, right) = (canvas.x(span.start), canvas.x(span.end));
+    let shown = timeline.windows.iter().filter_map(|window| {
+        let span = window.intersect(canvas.shown)?;
+        Some((*window, canvas.x(span.start), canvas.x(span.end)))
+    });
+    let shown: Vec<(Span, f64, f64)> = shown.collect();
+    for &(window, left, right) in &shown {
         for x in [left, right] {
             canvas.scene.dashed((x, top), (x, bottom), Ink::FreezeEdge);
         }
-        let label = freeze_label(canvas.findings, *window);
+        let label = freeze_label(canvas.findings, window);
         let room = width(&label, text) * 1.08 + text * 1.2;
         // On the shade if it fits there, else beside it; freezes side by side have no room for every label.
         let places = [f64::midpoint(left, right), right + room / 2.0, left - room / 2.0];
         let ends = canvas.size.width + text * 0.5;
         let fits = |middle: &f64| {
-            let inside = room <= right - left || *middle < left || *middle > right;
-            inside && middle - room / 2.0 >= free_from && middle + room / 2.0 <= ends
+            let (from, to) = (middle - room / 2.0, middle + room / 2.0);
+            let on_shade = from >= left && to <= right;
+            // A label that begins where the shade ends may be off by a rounding.
+            let beside =
+                |&(_, left, right): &(Span, f64, f64)| to <= left + 0.1 || from >= right - 0.1;
+            (on_shade || shown.iter().all(beside)) && from >= free_from && to <= ends
         };
         if let Some(middle) = places.into_iter().find(fits) {
             canvas.label(middle, top + text * 1.2, Anchor::Middle, Ink::FreezeText, label);

@@ -49,7 +49,9 @@ pub(super) fn chain(findings: &Findings, window: &Window) -> Option<Chain> {
     let (first, rest) = window.chain.split_at(head);
     let shown = first.iter().chain(rest.iter().skip(left_out));
     let mut steps: Vec<Step> = shown.map(|link| step(findings, window, link, axis)).collect();
-    if let Some(culprit) = &window.culprit {
+    let led_to = window.chain.last().and_then(|link| link.waker.as_ref());
+    if let Some(culprit) = window.culprit.as_ref().filter(|culprit| led_to == Some(&culprit.thread))
+    {
         steps.push(last_step(window, culprit, axis));
     }
     Some(Chain { steps, left_out })

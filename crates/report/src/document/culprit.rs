@@ -1,6 +1,6 @@
 //! The culprit in full: its call, what it did meanwhile, and its stacks.
 
-use coldcase_analyze::findings::{Culprit, FrameView, Window};
+use coldcase_analyze::findings::{Cause, Culprit, FrameView, Operation, Window};
 
 use super::Pair;
 use crate::{names, units, words};
@@ -35,7 +35,12 @@ pub(super) fn culprit(window: &Window) -> Option<CulpritView> {
 
 fn facts(window: &Window, culprit: &Culprit) -> Vec<Pair> {
     let flags: Vec<String> = culprit.flags.iter().map(|flag| names::name(flag)).collect();
-    let lock = window.lock.map(|lock| {
+    // Who stops others for the runtime or answers late holds no lock, and a lock is no call.
+    let call = culprit.operation.filter(|call| *call != Operation::UserLock);
+    let is_holder =
+        culprit.operation != Some(Operation::RuntimePause) && window.cause != Some(Cause::Network);
+    let lock = window.lock.filter(|_| is_holder);
+    let lock = lock.map(|lock| {
         let mode = lock.mode.map_or("", words::held_as);
         let address = lock.address.map_or(String::new(), |address| format!(", at {address:#x}"));
         format!("{}{mode}{address}", words::cause_label(lock.kind))
@@ -46,7 +51,7 @@ fn facts(window: &Window, culprit: &Culprit) -> Vec<Pair> {
         .map(|share| format!("{} {}", names::text(&share.what), units::duration(share.time)))
         .collect();
     let facts = [
-        ("Call", culprit.operation.map(|call| words::operation(call).to_owned())),
+        ("Call", call.map(|call| words::operation(call).to_owned())),
         (
             "Size",
             culprit.bytes.map(|bytes| {

@@ -12,7 +12,7 @@ mod tiles;
 pub(crate) use about::About;
 pub(crate) use chain::{Chain, Step};
 pub(crate) use culprit::{CulpritView, frame_row};
-pub(crate) use tables::{BlameLine, MemoryLine, SiteLine, WaitLine, WindowLine};
+pub(crate) use tables::{BlameLine, MemoryLine, ProgramLine, SiteLine, WaitLine, WindowLine};
 pub(crate) use tiles::Tile;
 
 use coldcase_analyze::findings::{Findings, Grade, Outcome};
@@ -29,12 +29,13 @@ pub(crate) struct Document {
     pub when: Option<String>,
     /// What the alarm saw that the capture was recorded for.
     pub alarm: Option<String>,
+    /// Why it came to be, beyond who did it.
+    pub because: Option<String>,
     pub fingerprint: Option<String>,
     /// None where nothing froze.
     pub badge: Option<Badge>,
     pub tiles: Vec<Tile>,
     pub evidence: Vec<String>,
-    pub container: Option<String>,
     pub culprit: Option<CulpritView>,
     pub chain: Option<Chain>,
     pub blame: Vec<BlameLine>,
@@ -46,6 +47,8 @@ pub(crate) struct Document {
     pub sites_left: usize,
     /// Whether sites and stacks are those of the freeze, or of the whole capture.
     pub of_the_freeze: bool,
+    /// What was looked at, where nothing froze.
+    pub programs: Vec<ProgramLine>,
     pub memory: Vec<MemoryLine>,
     pub memory_left: usize,
     /// Whether it is known of some memory calls what they changed.
@@ -81,11 +84,11 @@ impl Document {
             summary: words::findings_summary(findings),
             when: words::when(findings),
             alarm: words::alarm(findings),
+            because: words::because(findings),
             fingerprint: verdict.fingerprint.as_deref().map(names::name),
             badge: badge(findings),
             tiles: tiles::tiles(findings),
             evidence: worst.map_or_else(Vec::new, |window| texts(&window.evidence)),
-            container: verdict.container.as_ref().map(words::container_sentence),
             culprit: worst.and_then(culprit::culprit),
             chain: worst.and_then(|window| chain::chain(findings, window)),
             blame: worst.map_or_else(Vec::new, tables::blame),
@@ -96,6 +99,7 @@ impl Document {
             sites,
             sites_left,
             of_the_freeze: worst.is_some(),
+            programs: if worst.is_none() { tables::programs(findings) } else { Vec::new() },
             memory,
             memory_left,
             memory_steps: findings.memory_events.iter().any(|event| event.resident_step.is_some()),

@@ -1,6 +1,6 @@
 //! Rows of the tables, each with what a bar beside it shows.
 
-use coldcase_analyze::findings::{Findings, MemoryEvent, SiteTotal, Window};
+use coldcase_analyze::findings::{Findings, MemoryEvent, ProcessTotal, SiteTotal, Window};
 use coldcase_ingest::capture::{Nanos, Timestamp};
 
 use crate::words::Kind;
@@ -11,6 +11,7 @@ const SITES: usize = 60;
 const MEMORY: usize = 100;
 const BLAME: usize = 9;
 const WAITS: usize = 12;
+const PROGRAMS: usize = 12;
 
 /// A freeze.
 pub(crate) struct WindowLine {
@@ -44,6 +45,16 @@ pub(crate) struct SiteLine {
     pub waits: String,
     pub threads: String,
     pub longest: String,
+}
+
+/// The processes of one name.
+pub(crate) struct ProgramLine {
+    pub name: String,
+    pub threads: String,
+    pub site: String,
+    pub blocked: String,
+    pub longest: String,
+    pub rest: String,
 }
 
 /// A long wait in the freeze.
@@ -132,14 +143,40 @@ pub(super) fn blame(window: &Window) -> Vec<BlameLine> {
     lines
 }
 
-/// The sites that matter, and how many are left out: rest (epoll and the like) is listed last.
+/// The sites that matter, and how many are left out: the unknown and rest (epoll and the like) are listed last.
 pub(super) fn sites(findings: &Findings) -> (Vec<SiteLine>, usize) {
     let (rest, harm): (Vec<_>, Vec<_>) = findings.wait_sites.iter().partition(|site| site.idle);
     let longest = harm.iter().map(|site| site.blocked).max().unwrap_or_default();
-    let all = harm.into_iter().chain(rest);
+    let (known, unknown): (Vec<_>, Vec<_>) =
+        harm.into_iter().partition(|site| site.cause.is_some());
+    let all = known.into_iter().chain(unknown).chain(rest);
     let lines: Vec<SiteLine> = all.take(SITES).map(|site| site_line(site, longest)).collect();
     let left = findings.wait_sites.len() - lines.len();
     (lines, left)
+}
+
+/// The programs that waited most at what a freeze is made of; those that only rested come last.
+pub(super) fn programs(findings: &Findings) -> Vec<ProgramLine> {
+    let harm = |site: &&SiteTotal| !site.idle && site.cause.is_some();
+    let blocked = |row: &ProcessTotal| -> Nanos {
+        row.sites.iter().filter(harm).map(|site| site.blocked).sum()
+    };
+    let mut rows: Vec<&ProcessTotal> = findings.processes.iter().collect();
+    rows.sort_by_key(|row| std::cmp::Reverse(blocked(row)));
+    let line = |row: &ProcessTotal| {
+        let first = row.sites.iter().find(harm);
+        ProgramLine {
+            name: names::name(&row.comm),
+            threads: units::count(row.threads),
+            site: first.map_or_else(unknown, |site| names::function(&site.site)),
+            blocked: units::duration(blocked(row)),
+            longest: first.and_then(|site| site.longest).map_or_else(unknown, units::duration),
+            rest: units::duration(
+                row.sites.iter().filter(|site| site.idle).map(|site| site.blocked).sum(),
+            ),
+        }
+    };
+    rows.into_iter().take(PROGRAMS).map(line).collect()
 }
 
 fn site_line(site: &SiteTotal, longest: Nanos) -> SiteLine {

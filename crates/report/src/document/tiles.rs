@@ -31,7 +31,7 @@ fn proof(findings: &Findings, label: &str) -> Option<&'static str> {
     let has = |figure| findings.details.proofs.iter().any(|proof| proof.figure == figure);
     let figure = match label {
         FROZEN => Figure::Freeze,
-        THREADS => return (!findings.details.waits.is_empty()).then_some("waits"),
+        THREADS | PROCESSES => return (!findings.details.waits.is_empty()).then_some("waits"),
         HELD if has(Figure::Hold) => Figure::Hold,
         HELD => Figure::Release,
         CULPRIT | SUSPECT | SIZE | TOOK => Figure::Call,
@@ -42,6 +42,7 @@ fn proof(findings: &Findings, label: &str) -> Option<&'static str> {
 
 const FROZEN: &str = "Frozen for";
 const THREADS: &str = "Threads blocked";
+const PROCESSES: &str = "Processes blocked";
 const CULPRIT: &str = "Culprit";
 const SUSPECT: &str = "Suspect";
 const SIZE: &str = "Size of the call";
@@ -63,7 +64,7 @@ fn freeze(window: &Window) -> Vec<Tile> {
         },
     );
     let threads = Tile {
-        label: THREADS,
+        label: if freeze.processes > 1 { PROCESSES } else { THREADS },
         value: units::count(u64::from(freeze.threads_blocked)),
         note: format!("{} in sum", units::duration(freeze.blocked)),
         proof: None,
@@ -82,11 +83,13 @@ fn freeze(window: &Window) -> Vec<Tile> {
 
 fn who(window: &Window, culprit: &Culprit) -> Tile {
     let tid = culprit.thread.tid.map(|tid| format!("tid {tid}"));
-    let call = culprit.operation.map(|call| words::operation(call).to_owned());
+    let call = culprit.operation.map(words::deed_short);
+    let own = culprit.thread.pid == window.freeze.pid || culprit.thread.pid == culprit.thread.tid;
+    let pid = culprit.thread.pid.filter(|_| !own).map(|pid| format!("pid {pid}"));
     Tile {
         label: if words::is_sure(window.grade) { CULPRIT } else { SUSPECT },
         value: names::name(&culprit.thread.comm),
-        note: tid.into_iter().chain(call).collect::<Vec<_>>().join(", in "),
+        note: tid.into_iter().chain(pid).chain(call).collect::<Vec<_>>().join(", "),
         proof: None,
     }
 }
@@ -154,7 +157,7 @@ fn quiet(findings: &Findings) -> Vec<Tile> {
         |(longest, site)| Tile {
             label: "Longest wait",
             value: units::duration(longest),
-            note: names::name(&site.site),
+            note: names::function(&site.site),
             proof: None,
         },
     );

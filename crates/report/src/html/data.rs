@@ -177,7 +177,8 @@ fn resident_sizes(findings: &Findings, micros: impl Fn(Timestamp) -> u64) -> Opt
     })
 }
 
-/// The headings of the lanes, one for each process and part in the freeze, and to which each lane belongs.
+/// The headings of the lanes, one for each process (named if it is not the frozen one) and part in the freeze, and to
+/// which each lane belongs.
 fn groups(findings: &Findings, timeline: &Timeline) -> (Vec<String>, Vec<usize>) {
     let sure = findings.worst().is_some_and(|window| words::is_sure(window.grade));
     let home = findings.worst().and_then(|window| window.freeze.pid);
@@ -187,14 +188,12 @@ fn groups(findings: &Findings, timeline: &Timeline) -> (Vec<String>, Vec<usize>)
     let mut group_of = Vec::new();
     for run in timeline.lanes.chunk_by(|left, right| key(left) == key(right)) {
         let role = words::role_heading(run[0].role, sure, run.len());
-        let process = match (foreign(&run[0]), findings.worst()) {
-            (Some(Some(pid)), _) => format!("process {pid}"),
-            (Some(None), _) => "another process".to_owned(),
-            (None, Some(window)) => words::process(&window.freeze),
-            (None, None) => String::new(),
-        };
         group_of.extend(run.iter().map(|_| headings.len()));
-        headings.push(format!("{role} · {process}"));
+        headings.push(match foreign(&run[0]) {
+            Some(Some(pid)) => format!("{role} · pid {pid}"),
+            Some(None) => format!("{role} · another process"),
+            None => role,
+        });
     }
     (headings, group_of)
 }

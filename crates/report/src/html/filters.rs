@@ -69,18 +69,10 @@ pub(crate) fn change(change: &Option<Change>, _: &dyn Values) -> Result<&'static
     })
 }
 
-/// How a frame differs from before, after its own figures.
+/// How a frame differs from another part or capture, after its own figures.
 #[askama::filter_fn]
-pub(crate) fn changed(change: &Option<Change>, _: &dyn Values) -> Result<String> {
+pub(crate) fn changed(change: &Option<Change>, _: &dyn Values, other: &str) -> Result<String> {
     Ok(change.map_or_else(String::new, |change| {
-        format!("; {:.2} threads on average, {:.2} before the freeze", change.now, change.before)
-    }))
-}
-
-/// How a frame differs from the other capture, after its own figures.
-#[askama::filter_fn]
-pub(crate) fn against(change: &Option<Change>, _: &dyn Values) -> Result<String> {
-    Ok(change.map_or_else(String::new, |change| {
-        format!("; {:.2} threads on average, {:.2} in the other capture", change.now, change.before)
+        format!("; {:.2} threads on average, {:.2} {other}", change.now, change.before)
     }))
 }

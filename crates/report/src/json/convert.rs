@@ -101,7 +101,7 @@ fn window<'a>(findings: &from::Findings, window: &'a from::Window) -> dto::Windo
         freeze: Some(freeze(&window.freeze, findings.capture.wall_clock)),
         lock: window.lock.as_ref().map(lock),
         culprit: window.culprit.as_ref().map(dto::Culprit::from),
-        evidence: texts(&window.evidence),
+        evidence: texts(window.reasons.iter().chain(&window.evidence)),
         blame: window.blame.iter().map(dto::Blame::from).collect(),
         chain: window.chain.iter().map(dto::Link::from).collect(),
         without_culprit: window.without_culprit.map(|without| dto::WithoutCulprit {
@@ -279,6 +279,6 @@ fn text(text: &str) -> Option<&str> {
     (!text.is_empty()).then_some(text)
 }
 
-fn texts(sentences: &[Sentence]) -> Vec<&str> {
-    sentences.iter().map(|sentence| &**sentence).collect()
+fn texts<'a>(sentences: impl IntoIterator<Item = &'a Sentence>) -> Vec<&'a str> {
+    sentences.into_iter().map(|sentence| &**sentence).collect()
 }

@@ -10,8 +10,10 @@ pub(crate) fn thread(thread: &ThreadName, home: Option<i32>) -> String {
     let name = names::name(&thread.comm);
     let foreign = thread.pid.filter(|pid| home.is_some_and(|home| home != *pid));
     match (thread.tid, foreign) {
-        (Some(tid), Some(pid)) => format!("{name} (tid {tid}, of another process, pid {pid})"),
-        (None, Some(pid)) => format!("{name} (of another process, pid {pid})"),
+        (Some(tid), Some(pid)) if tid != pid => {
+            format!("{name} (tid {tid}, of another process, pid {pid})")
+        }
+        (_, Some(pid)) => format!("{name} (of another process, pid {pid})"),
         (Some(tid), None) => format!("{name} (tid {tid})"),
         (None, None) => name,
     }
@@ -21,7 +23,10 @@ pub(crate) fn thread(thread: &ThreadName, home: Option<i32>) -> String {
 pub(crate) fn thread_in_table(thread: &ThreadName, home: Option<i32>) -> String {
     let name = names::name(&thread.comm);
     match (thread.tid, thread.pid) {
-        (Some(tid), Some(pid)) if home != Some(pid) => format!("{name} (tid {tid}, pid {pid})"),
+        (Some(tid), Some(pid)) if home != Some(pid) && tid != pid => {
+            format!("{name} (tid {tid}, pid {pid})")
+        }
+        (Some(_), Some(pid)) if home != Some(pid) => format!("{name} (pid {pid})"),
         (Some(tid), _) => format!("{name} (tid {tid})"),
         (None, Some(pid)) => format!("{name} (pid {pid})"),
         (None, None) => name,
@@ -43,8 +48,18 @@ pub(crate) fn operation(operation: Operation) -> &'static str {
         Operation::Khugepaged => "khugepaged's making of a huge page",
         Operation::NumaBalancing => "NUMA balancing",
         Operation::UserLock => "a lock of the program's own",
-        Operation::RuntimePause => "a pause of the program's runtime",
+        Operation::RuntimePause => "a pause of the Java VM",
         Operation::Signal => "the sending of a signal",
+    }
+}
+
+/// What the culprit did, below its name: `in mmap`.
+pub(crate) fn deed_short(call: Operation) -> String {
+    match call {
+        Operation::UserLock => "held the lock".to_owned(),
+        Operation::RuntimePause => "made the pause".to_owned(),
+        Operation::Signal => "sent a signal".to_owned(),
+        call => format!("in {}", operation(call)),
     }
 }
 
@@ -100,7 +115,7 @@ fn during(call: Operation) -> String {
     match call {
         Operation::Khugepaged => "while making a huge page".to_owned(),
         Operation::NumaBalancing => "during NUMA balancing".to_owned(),
-        Operation::RuntimePause => "for the program's runtime".to_owned(),
+        Operation::RuntimePause => "for the Java VM".to_owned(),
         Operation::Signal => "by sending a signal".to_owned(),
         Operation::Syscall(_)
         | Operation::PageFault

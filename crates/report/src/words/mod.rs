@@ -3,6 +3,7 @@
 //! A sentence never says more than the grade allows: who held a lock is stated only where it is proven.
 
 mod alarm;
+mod because;
 mod cause;
 mod container;
 mod culprit;
@@ -11,10 +12,10 @@ mod picture;
 mod summary;
 
 pub(crate) use alarm::alarm;
+pub(crate) use because::because;
 pub(crate) use cause::{Kind, cause_label, kind_label, kind_of, kind_of_cause, kind_of_site};
-pub(crate) use container::container_sentence;
 pub(crate) use culprit::{
-    operation, operation_sized, thread, thread_in_table, thread_short, without_culprit,
+    deed_short, operation, operation_sized, thread, thread_in_table, thread_short, without_culprit,
 };
 pub(crate) use explain::{
     CAUSE_UNKNOWN, grade_label, grade_meaning, headline, held_as, is_sure, wait_ended,
@@ -26,4 +27,4 @@ pub(crate) use picture::{
     freeze_label, heat_caption, heat_cell, heat_title, lanes_left_out, provenance, resident_part,
     role_heading, sites_title, timeline_title,
 };
-pub(crate) use summary::{at_least, findings_summary, paragraph, process, when, window_summary};
+pub(crate) use summary::{at_least, findings_summary, paragraph, when, window_summary};

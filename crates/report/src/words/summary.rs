@@ -5,8 +5,8 @@ use coldcase_analyze::findings::{
 };
 use coldcase_ingest::capture::{Nanos, Span};
 
+use super::because::because;
 use super::cause::{nobody_but, threads_did};
-use super::container::container_sentence;
 use super::culprit::in_call;
 use super::thread;
 use crate::{names, units};
@@ -21,7 +21,7 @@ pub(crate) fn paragraph(findings: &Findings) -> String {
     let verdict = &findings.verdict;
     let mut parts = vec![findings_summary(findings)];
     parts.extend(when(findings));
-    parts.extend(verdict.container.as_ref().map(container_sentence));
+    parts.extend(because(findings));
     if let Some(remedy) = verdict.remedies.first() {
         let action = names::text(&remedy.action);
         parts.push(format!("To change: {}.", action.trim_end_matches('.')));
@@ -64,6 +64,15 @@ fn no_freeze(findings: &Findings) -> String {
     let covered = findings.capture.span.map_or_else(String::new, |span| {
         format!(" in the {} that this capture covers", units::duration(span.duration()))
     });
+    let threads: u64 = findings.processes.iter().map(|row| row.threads).sum();
+    let looked_at = match findings.processes.len() {
+        0 => String::new(),
+        programs => format!(
+            ": {} of {} were looked at",
+            units::counted(threads, "thread", "threads"),
+            units::counted(programs as u64, "program", "programs")
+        ),
+    };
     let longest = findings.wait_sites.iter().find(|site| !site.idle && site.cause.is_some());
     let waits = longest.map_or_else(
         || "No thread waited at anything that a freeze is made of.".to_owned(),
@@ -72,11 +81,11 @@ fn no_freeze(findings: &Findings) -> String {
                 format!(", at most {} at a time", units::duration(longest))
             });
             let sum = units::duration(site.blocked);
-            format!("Threads waited most at {}: {sum} in sum{single}.", names::name(&site.site))
+            format!("Threads waited most at {}: {sum} in sum{single}.", names::function(&site.site))
         },
     );
     let chronic = findings.contention.as_ref().map_or_else(String::new, chronic);
-    format!("Nothing froze{covered}. {waits}{chronic}")
+    format!("Nothing froze{covered}{looked_at}. {waits}{chronic}")
 }
 
 /// Many short waits for one lock are worth a word where nothing froze.
@@ -94,9 +103,10 @@ fn chronic(contention: &Contention) -> String {
 }
 
 /// `vaultdb (pid 4711)`.
-pub(crate) fn process(freeze: &Freeze) -> String {
+fn process(freeze: &Freeze) -> String {
     let name = names::name(&freeze.comm);
-    freeze.pid.map_or(name.clone(), |pid| format!("{name} (pid {pid})"))
+    let of = if freeze.processes > 1 { "processes of master" } else { "pid" };
+    freeze.pid.map_or(name.clone(), |pid| format!("{name} ({of} {pid})"))
 }
 
 fn what_froze(window: &Window) -> String {
@@ -108,7 +118,7 @@ fn what_froze(window: &Window) -> String {
             let were = if freeze.threads_blocked == 1 { "was" } else { "were" };
             format!("{were} {}", names::name(&link.site))
         }
-        _ if is_pause(window) => "stood in a pause of the program's runtime".to_owned(),
+        _ if is_pause(window) => "stood in a pause of the Java VM".to_owned(),
         // A rule may know more of a program's lock than that it is one: `file lock`, `Python's interpreter lock`.
         (Some(Cause::Futex), Some(link)) if link.site.ends_with("lock") => {
             let article = if link.site.starts_with(char::is_lowercase) { "a " } else { "" };
@@ -175,7 +185,9 @@ pub(super) fn named_threads(freeze: &Freeze) -> String {
 }
 
 fn threads(freeze: &Freeze) -> String {
-    units::counted(u64::from(freeze.threads_blocked), "thread", "threads")
+    let (one, many) =
+        if freeze.processes > 1 { ("process", "processes") } else { ("thread", "threads") };
+    units::counted(u64::from(freeze.threads_blocked), one, many)
 }
 
 fn who_did_it(window: &Window) -> String {

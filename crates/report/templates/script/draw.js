@@ -62,8 +62,7 @@ function draw(pen, data, view, layout, colors, state) {
   for (const row of layout.rows) {
     const top = head + row.top - scroll;
     if (top + row.height < head || top > height) continue;
-    if (row.heading) text(pen, row.heading, 0, top + row.height * 0.62, width, colors.faint);
-    else drawLane(pen, data, row.lane, top, view, sheet, state.lane === row.lane);
+    if (row.lane) drawLane(pen, data, row.lane, top, view, sheet, state.lane === row.lane);
   }
   const y = (lane) => (layout.rowOf.has(lane) ? head + layout.rowOf.get(lane).top + ROW / 2 - scroll : null);
   const worth = (wait) => wait.end - wait.start > (view.end - view.start) / 100;
@@ -73,6 +72,10 @@ function draw(pen, data, view, layout, colors, state) {
     arrow(pen, state.wait, sheet, y, 1);
   }
   drawHead(pen, data, view, sheet);
+  for (const row of layout.rows) {
+    const top = head + row.top - scroll;
+    if (row.heading && top >= head && top < height) drawHeading(pen, row, top, sheet);
+  }
   pen.textAlign = "center";
   for (const tick of ticks) text(pen, tickLabel(tick, step), clamp(x(tick + data.zero), gutter, width - 24), head - 12, 110, colors.faint);
   pen.textAlign = "left";
@@ -83,6 +86,14 @@ function upright(pen, x, top, bottom) {
   pen.moveTo(x, top);
   pen.lineTo(x, bottom);
   pen.stroke();
+}
+
+// Where it is longer than the names below it, it stands on paper and not on the shade of a freeze.
+function drawHeading(pen, row, top, { colors, width, gutter }) {
+  const room = pen.measureText(row.heading).width + 6;
+  pen.fillStyle = colors.paper;
+  if (room > gutter) pen.fillRect(0, top, Math.min(width, room), row.height - 2);
+  text(pen, row.heading, 0, top + row.height * 0.62, width, colors.faint);
 }
 
 function drawLane(pen, data, lane, top, view, { x, colors, width, gutter }, selected) {
@@ -157,7 +168,10 @@ function drawHead(pen, data, view, { x, colors, width, height, head, gutter }) {
   pen.strokeStyle = colors.edge;
   pen.setLineDash([4, 4]);
   for (const edge of data.windows.flatMap(([start, end]) => [start, end])) {
-    if (edge >= view.start && edge <= view.end) upright(pen, x(edge), top, height);
+    if (edge < view.start || edge > view.end) continue;
+    // Not through the times that are written on the axis.
+    upright(pen, x(edge), top, head - 20);
+    upright(pen, x(edge), head - 4, height);
   }
   pen.setLineDash([]);
   for (const [start, end, label] of data.windows) {

@@ -4,34 +4,54 @@ function makeFlame(flame, status) {
   const number = (box, key) => Number(box.style.getPropertyValue(key));
   const frames = [...flame.children].map((box) => ({
     box, name: box.textContent || box.title.slice(0, box.title.lastIndexOf(": ")), left: number(box, "--l"), width: number(box, "--w"), depth: number(box, "--d"),
+    above: false, gone: false, tiny: null,
   }));
+  // A zoom moves and widens this sheet: only the boxes above get a style of their own, which is what takes a browser its time.
+  const sheet = element("span");
+  sheet.setAttribute("role", "none");
+  sheet.append(...flame.children);
+  flame.append(sheet);
   const byBox = new Map(frames.map((frame) => [frame.box, frame]));
   const whole = flame.dataset.whole;
   let wanted = "";
   const slack = 1e-4;
-  let current = frames[0];
+  let [current, zoomed] = [frames[0], frames[0]];
 
   const holds = (outer, inner) => outer.left <= inner.left + slack
     && outer.left + outer.width >= inner.left + inner.width - slack;
 
+  function place(frame, { left, width }) {
+    frame.box.style.setProperty("--l", left);
+    frame.box.style.setProperty("--w", width);
+  }
+
   function zoom(to) {
+    // Asked before anything changes, or the page is laid out twice.
+    const room = flame.clientWidth;
+    sheet.style.left = `${-to.left / to.width * 100}%`;
+    sheet.style.width = `${100 / to.width * 100}%`;
     for (const frame of frames) {
       const above = frame.depth < to.depth && holds(frame, to);
-      const inside = frame.depth >= to.depth && holds(to, frame);
-      frame.box.classList.toggle("above", above);
-      frame.box.classList.toggle("gone", !above && !inside);
-      frame.box.style.setProperty("--l", above ? 0 : (frame.left - to.left) / to.width * 100);
-      frame.box.style.setProperty("--w", above ? 100 : frame.width / to.width * 100);
+      if (above || frame.above) {
+        frame.box.classList.toggle("above", above);
+        place(frame, above ? to : frame);
+      }
+      frame.above = above;
+      frame.gone = !above && !(frame.depth >= to.depth && holds(to, frame));
     }
-    hideTinyNames();
+    zoomed = to;
+    hideTinyNames(room);
   }
 
   // Boxes that are narrow at first come without a text, to keep the page small.
-  function hideTinyNames() {
-    for (const { box, name } of frames) {
-      const tiny = box.clientWidth < 24;
-      box.classList.toggle("tiny", tiny);
-      if (!tiny && box.textContent === "") box.textContent = name;
+  function hideTinyNames(room) {
+    for (const frame of frames) {
+      if (frame.gone) continue;
+      const tiny = (frame.above ? 1 : frame.width / zoomed.width) * room < 24;
+      if (tiny === frame.tiny) continue;
+      frame.tiny = tiny;
+      frame.box.classList.toggle("tiny", tiny);
+      if (!tiny && frame.box.textContent === "") frame.box.textContent = frame.name;
     }
   }
 
@@ -57,7 +77,7 @@ function makeFlame(flame, status) {
   }
 
   function neighbour(key) {
-    const shown = frames.filter((frame) => !frame.box.classList.contains("gone"));
+    const shown = frames.filter((frame) => !frame.gone);
     const level = (depth) => shown.filter((frame) => frame.depth === depth);
     if (key === "ArrowUp") return level(current.depth - 1).find((frame) => holds(frame, current));
     if (key === "ArrowDown") return level(current.depth + 1).find((frame) => holds(current, frame));
@@ -80,10 +100,10 @@ function makeFlame(flame, status) {
   flame.addEventListener("mouseover", tell);
   flame.addEventListener("focusin", tell);
   flame.addEventListener("mouseleave", () => find(wanted));
-  addEventListener("resize", hideTinyNames);
+  addEventListener("resize", () => hideTinyNames(flame.clientWidth));
   for (const { box } of frames) box.tabIndex = -1;
   current.box.tabIndex = 0;
-  return { find, reset: () => zoom(frames[0]), show: (on) => { flame.hidden = !on; if (on) hideTinyNames(); } };
+  return { find, reset: () => zoom(frames[0]), show: (on) => { flame.hidden = !on; if (on) hideTinyNames(flame.clientWidth); } };
 }
 
 function startFlames() {
@@ -106,5 +126,8 @@ function startFlames() {
   if (compare) compare.addEventListener("change", () => document.getElementById("flame").classList.toggle("compared", compare.checked));
   tools.addEventListener("submit", (event) => event.preventDefault());
   tools.hidden = false;
-  shown.show(true);
+  // Without the script each graph stands under its name.
+  for (const name of document.querySelectorAll("#flame > h3, #flame > .flame + .note")) name.hidden = true;
+  for (const flame of flames) flame.show(flame === shown);
+  shown.find("");
 }

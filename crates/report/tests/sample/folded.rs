@@ -42,6 +42,7 @@ fn window() -> Window {
     Window {
         cause: Some(Cause::MmapLock),
         grade: Grade::Circumstantial,
+        reasons: Vec::new(),
         evidence: vec!["ingest stands in mmap and never waits for mmap_lock.".into()],
         freeze: Freeze {
             pid: None,
@@ -50,6 +51,7 @@ fn window() -> Window {
             open_start: false,
             open_end: false,
             threads_blocked: 6,
+            processes: 1,
             blocked: Nanos(7_021_400_000),
         },
         lock: Some(Lock { kind: Cause::MmapLock, mode: None, address: None }),

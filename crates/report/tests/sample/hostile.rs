@@ -53,6 +53,7 @@ pub fn findings() -> Findings {
     details.stacks[0].user[0].function = Some(SCRIPT.to_owned());
     details.stacks[0].user[0].file = Some(huge.clone());
     findings.off_cpu.push(FoldedStack {
+        process: None,
         frames: vec![SCRIPT.to_owned(), huge, LINK.to_owned(), ESCAPE.to_owned()],
         time: Nanos(2_000_000_000),
     });

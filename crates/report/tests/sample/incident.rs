@@ -20,6 +20,7 @@ pub fn findings() -> Findings {
         processes: Vec::new(),
         contention: None,
         memory_events: memory_events(),
+        memory_totals: Vec::new(),
         timeline: Some(timeline()),
         off_cpu: off_cpu(),
         details: super::details::details(),
@@ -88,6 +89,7 @@ fn window() -> Window {
     Window {
         cause: Some(Cause::MmapLock),
         grade: Grade::Strong,
+        reasons: Vec::new(),
         evidence: [
             "ingest-0's up_read in __mm_populate woke serve-5, the first of the six to go on.",
             "Its mmap of 3,355,447,296 bytes spans every one of the six waits, from 4.0 ms before the first to the end of the last but 0.6 ms.",
@@ -102,6 +104,7 @@ fn window() -> Window {
             open_start: false,
             open_end: false,
             threads_blocked: 6,
+            processes: 1,
             blocked: Nanos(7_021_400_000),
         },
         lock: Some(Lock {
@@ -123,6 +126,7 @@ fn small_window() -> Window {
     Window {
         cause: Some(Cause::MmapLock),
         grade: Grade::Circumstantial,
+        reasons: Vec::new(),
         evidence: vec!["One munmap of 134 MB spans the waits; nobody's wakeup says more.".into()],
         freeze: Freeze {
             pid: Some(PID),
@@ -131,6 +135,7 @@ fn small_window() -> Window {
             open_start: false,
             open_end: false,
             threads_blocked: 4,
+            processes: 1,
             blocked: Nanos(214_600_000),
         },
         lock: Some(Lock { kind: Cause::MmapLock, mode: None, address: None }),
@@ -388,6 +393,7 @@ fn busy(shown: Span, seed: u64) -> Vec<Segment> {
 
 pub fn off_cpu() -> Vec<FoldedStack> {
     let stack = |text: &str, tenths: u64| FoldedStack {
+        process: None,
         frames: text.split(';').map(str::to_owned).collect(),
         time: Nanos(tenths * 100_000),
     };

@@ -7,6 +7,7 @@ pub mod details;
 pub mod folded;
 pub mod hostile;
 pub mod incident;
+pub mod large;
 pub mod quiet;
 pub mod unexplained;
 

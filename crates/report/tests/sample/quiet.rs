@@ -33,6 +33,7 @@ pub fn findings() -> Findings {
         processes: Vec::new(),
         contention: None,
         memory_events: Vec::new(),
+        memory_totals: Vec::new(),
         timeline: None,
         off_cpu: Vec::new(),
         details: Details::default(),

@@ -38,6 +38,7 @@ pub fn findings() -> Findings {
         processes: Vec::new(),
         contention: None,
         memory_events: Vec::new(),
+        memory_totals: Vec::new(),
         timeline: Some(timeline()),
         off_cpu: Vec::new(),
         details: Details::default(),
@@ -48,6 +49,7 @@ fn window() -> Window {
     Window {
         cause: None,
         grade: Grade::Undetermined,
+        reasons: Vec::new(),
         evidence: Vec::new(),
         freeze: Freeze {
             pid: Some(PID),
@@ -56,6 +58,7 @@ fn window() -> Window {
             open_start: true,
             open_end: false,
             threads_blocked: 64,
+            processes: 1,
             blocked: Nanos(47_100_000_000),
         },
         lock: None,

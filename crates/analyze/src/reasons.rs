@@ -1,0 +1,125 @@
+//! Why a freeze came to be, beyond who did it and in which call: who had the CPUs, what held up the holder itself, where
+//! those who freed memory stood.
+
+use coldcase_ingest::capture::{Nanos, Sentence, StackId, ThreadId};
+
+use crate::culprit::Suspect;
+use crate::findings::{Cause, Operation};
+use crate::model::Model;
+use crate::rules::WaitKind;
+use crate::thread_state::{Doing, WaitId};
+use crate::windows::RawWindow;
+use crate::{chain, cpu, names, runtime, view};
+
+/// What explains a freeze, in a sentence each; nothing where its cause says it all.
+pub(crate) fn of(
+    model: &Model<'_>,
+    raw: &RawWindow,
+    cause: Cause,
+    culprit: Option<&Suspect>,
+) -> Vec<Sentence> {
+    let mut reasons = cpu::reasons(model, raw);
+    reasons.extend(culprit.and_then(|suspect| {
+        if suspect.hold.operation == Some(Operation::RuntimePause) {
+            Some(paused(model, raw, suspect.thread))
+        } else {
+            held_up(model, raw, suspect.thread)
+        }
+    }));
+    if matches!(cause, Cause::Reclaim | Cause::MemoryLimit) {
+        reasons.extend(swapped_out(model, raw));
+    }
+    reasons
+}
+
+/// What the threads that make a runtime's pause did in a window.
+fn paused(model: &Model<'_>, raw: &RawWindow, thread: ThreadId) -> Sentence {
+    let ran = |of: &dyn Fn(ThreadId) -> bool, counts: fn(Doing) -> bool| -> Nanos {
+        let threads = raw.crew.iter().copied().filter(|&other| of(other));
+        threads.map(|other| model.states.time(other, raw.span, counts)).sum()
+    };
+    let worker = |other| runtime::is_worker(model, other);
+    let own = |other| runtime::is_collector(model, other) || worker(other);
+    let running = |doing| doing == Doing::Running;
+    let wanted = ran(&own, |doing| matches!(doing, Doing::Runnable(_))).as_millis_f64();
+    let helped = ran(&worker, running);
+    let what = if helped.share_of(raw.span.duration()) > 0.5 {
+        // A heap dump and an inspection of the heap use the collector's threads too.
+        let helped = helped.as_millis_f64();
+        format!(
+            "its collector's threads ran for {helped:.0} ms in sum, for a garbage collection or other work on the heap,"
+        )
+    } else {
+        format!("its threads ran for {:.0} ms in sum", ran(&own, running).as_millis_f64())
+    };
+    Sentence::default().task(model.capture.threads.get(thread).comm()).words(&format!(
+        " is a thread of the Java VM: the others stood at a safepoint or waited for its collector, at no lock of \
+         the program; {what} and waited {wanted:.0} ms for a CPU"
+    ))
+}
+
+/// Until whom a holder itself stood still for most of a freeze, and until whom that one did.
+fn held_up(model: &Model<'_>, raw: &RawWindow, holder: ThreadId) -> Option<Sentence> {
+    /// More are a convoy, which the chain shows.
+    const LINKS: usize = 3;
+    let threads = &model.capture.threads;
+    let mut seen = vec![holder];
+    let mut links: Vec<Sentence> = Vec::new();
+    while let Some(&thread) = seen.last().filter(|_| links.len() < LINKS) {
+        let Some(id) = long_wait(model, raw, thread) else { break };
+        let end = chain::end(model, id);
+        let Some(waker) = end.waker.filter(|waker| !seen.contains(waker)) else { break };
+        let wait = model.states.wait(id);
+        let itself = if links.is_empty() { " itself" } else { "" };
+        let site = model.sites.name(model.sites.of(id));
+        let millis = wait.span.duration().as_millis_f64();
+        let waker_name = view::thread_name(model.capture, waker);
+        let foreign =
+            waker_name.pid.filter(|_| threads.get(waker).process != threads.get(holder).process);
+        let pid = foreign.map_or(String::new(), |pid| format!(" (pid {pid})"));
+        links.push(
+            Sentence::default()
+                .task(threads.get(thread).comm())
+                .words(&format!("{itself} waited {millis:.0} ms at {site} until "))
+                .task(&waker_name.comm)
+                .words(&format!("{pid} {}", end.how)),
+        );
+        seen.push(waker);
+    }
+    (!links.is_empty()).then(|| Sentence::list(&links))
+}
+
+/// The wait, other than rest, in which a thread stood for most of a freeze.
+fn long_wait(model: &Model<'_>, raw: &RawWindow, thread: ThreadId) -> Option<WaitId> {
+    let waits = model.states.within(thread, raw.span).filter_map(|slice| match slice.doing {
+        Doing::Blocked(id) => Some((id, slice.span.duration())),
+        _ => None,
+    });
+    let (id, time) = waits.max_by_key(|(_, time)| *time)?;
+    let harm = matches!(model.sites.of(id).kind, WaitKind::Harm(..));
+    (harm && time.share_of(raw.span.duration()) > 0.5).then_some(id)
+}
+
+/// Whether most of the waiting of those who had to free memory was for the device that they wrote it to.
+fn swapped_out(model: &Model<'_>, raw: &RawWindow) -> Option<Sentence> {
+    /// mm/page_io.c: `swap_writepage` (4.14 to 6.15), `swap_writeout` (6.16 and later).
+    const WRITES: [&str; 3] = ["swap_writepage", "__swap_writepage", "swap_writeout"];
+    /// block/blk-wbt.c, block/blk-mq-tag.c, kernel/sched/core.c.
+    const DEVICE: [&str; 4] = ["wbt_wait", "rq_qos_wait", "blk_mq_get_tag", "io_schedule"];
+    let has = |stack: StackId, list: &[&str]| {
+        names::kernel(model.capture, stack).any(|name| list.contains(&name))
+    };
+    let time = |counts: &dyn Fn(StackId) -> bool| -> Nanos {
+        let waits = raw.waits().map(|id| model.states.wait(id));
+        waits.filter(|wait| wait.stack.is_some_and(counts)).map(|wait| wait.span.duration()).sum()
+    };
+    let of_device = time(&|stack| has(stack, &WRITES) && has(stack, &DEVICE));
+    let share = of_device.share_of(time(&|_| true));
+    (share > 0.5).then(|| {
+        format!(
+            "to make room they wrote pages to swap, and for {:.0} % of the time waited for its device",
+            100.0 * share
+        )
+        .into()
+    })
+}

@@ -1,0 +1,31 @@
+//! Why a freeze came to be, beyond who did it.
+
+use coldcase_analyze::findings::{Cause, Findings, Window};
+
+use super::container::container_sentence;
+use crate::{names, units};
+
+/// What grew, what held up the holder, who had the CPUs; where nobody is to blame, where the threads stood.
+pub(crate) fn because(findings: &Findings) -> Option<String> {
+    let window = findings.worst()?;
+    let container = findings.verdict.container.as_ref().map(container_sentence);
+    // Reasons begin with names, which keep their letters.
+    let reasons: Vec<String> = window.reasons.iter().map(|reason| names::text(reason)).collect();
+    let reasons = (!reasons.is_empty()).then(|| format!("{}.", reasons.join("; ")));
+    let sentences: Vec<String> = container.into_iter().chain(reasons).collect();
+    if sentences.is_empty() { stood_at(findings, window) } else { Some(sentences.join(" ")) }
+}
+
+/// The site of most of the waiting, with its call, where the cause has not said it already.
+fn stood_at(findings: &Findings, window: &Window) -> Option<String> {
+    let site = findings.wait_sites.iter().find(|site| !site.idle)?;
+    let told = window.culprit.is_some() || window.cause == Some(Cause::Stopped);
+    (!told).then(|| {
+        format!(
+            "the threads stood at: {} ({} of {}).",
+            names::function(&site.site),
+            units::duration(site.blocked),
+            units::duration(window.freeze.blocked)
+        )
+    })
+}
