@@ -49,7 +49,7 @@ pub fn analyze_with_records(capture: &Capture, options: &Options) -> (Findings, 
 }
 
 fn is_profile(capture: &Capture) -> bool {
-    capture.span.is_none() && capture.recorded(Meaning::OffCpuProfile)
+    capture.switches.is_empty() && capture.recorded(Meaning::OffCpuProfile)
 }
 
 /// The findings, with the freezes that they tell of.
@@ -228,7 +228,7 @@ fn of_profile(capture: &Capture, options: &Options) -> Findings {
     let windows: Vec<Window> = profile.window.into_iter().collect();
     let cannot_tell = suspects::nothing_to_judge_by(capture).cannot_tell.into_iter();
     let known = windows.first().and_then(|window| window.cause);
-    let outcome = outcome(windows.first(), true);
+    let outcome = outcome(windows.first(), profile.can_deny);
     let brackets = Brackets::new(capture);
     Findings {
         capture: summary(capture),

@@ -5,7 +5,7 @@ mod slices;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use coldcase_ingest::capture::{Capture, Nanos, ProfileWaker, Sentence, StackId, TaskState};
+use coldcase_ingest::capture::{Capture, Mode, Nanos, ProfileWaker, Sentence, StackId, TaskState};
 
 use crate::findings::{
     BlameRow, Cause, FoldedStack, Freeze, Grade, Lock, ProcessTotal, SiteTotal, Window,
@@ -25,6 +25,8 @@ pub(crate) struct Profile {
     pub processes: Vec<ProcessTotal>,
     pub window: Option<Window>,
     pub off_cpu: Vec<FoldedStack>,
+    /// Whether the profile can show that nothing froze.
+    pub can_deny: bool,
 }
 
 /// Time at one site.
@@ -35,6 +37,7 @@ pub(crate) struct At<'a> {
     time: Nanos,
     waker: Option<ProfileWaker>,
     slice: Option<usize>,
+    stack: StackId,
 }
 
 impl At<'_> {
@@ -78,11 +81,27 @@ pub(crate) fn judge(capture: &Capture, options: &Options) -> Profile {
             row.off_cpu;
     }
     Profile {
+        can_deny: can_deny(capture, &rows),
         processes: by_process(&rows),
         sites: by_site(rows.iter()),
         window: cause.map(|cause| window(capture, &rows, cause, timeless, run)),
         off_cpu: timeline::fold(capture, times),
     }
+}
+
+/// Whether at least half of the time has stacks that tell what was waited for: a program's own frames tell where it
+/// stood, and not why (`perf record --off-cpu`, `offcputime -U`).
+fn can_deny(capture: &Capture, rows: &[At<'_>]) -> bool {
+    let in_kernel = |frame| capture.frames.get(frame).mode == Mode::Kernel;
+    let (mut all, mut told) = (Nanos::ZERO, Nanos::ZERO);
+    for row in rows {
+        all += row.time;
+        let known = row.kind != WaitKind::Other;
+        if known || capture.stacks.frames(row.stack).iter().any(|&frame| in_kernel(frame)) {
+            told += row.time;
+        }
+    }
+    told.0 >= all.0 - told.0
 }
 
 /// What each row of the profile waited for, in the order of the rows.
@@ -104,13 +123,14 @@ pub(crate) fn classify<'a>(capture: &'a Capture, options: &Options) -> Vec<At<'a
                 time,
                 waker,
                 slice,
+                stack: row.stack,
             };
         }
         let rule = matcher.rule(Some(row.stack), TaskState::Unknown);
         let kind = rule.map_or(WaitKind::Other, |rule| rule.kind);
         let name = rule.map_or("no rule fits", |rule| rule.site.as_str());
         let site = sites::full_name(name, kind, operation::of_stack(capture, row.stack));
-        At { comm, site, kind, time, waker, slice }
+        At { comm, site, kind, time, waker, slice, stack: row.stack }
     });
     rows.collect()
 }

@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use anyhow::Result;
-use coldcase_ingest::capture::{Capture, Meaning, Span};
+use coldcase_ingest::capture::{Capture, Meaning, Mode, Span};
 use coldcase_ingest::symbols::SymbolReport;
 
 use super::inspect_names;
@@ -97,13 +97,18 @@ fn reach(out: &mut String, capture: &Capture) -> std::fmt::Result {
     writeln!(out, "\nwhat can be told")?;
     let has = |meaning| capture.recorded(meaning);
     let stacks = capture.switches.iter().any(|switch| switch.stack.is_some());
+    let in_kernel = |stack| {
+        let mut frames = capture.stacks.frames(stack).iter();
+        frames.any(|&frame| capture.frames.get(frame).mode == Mode::Kernel)
+    };
+    let profile = capture.profile.iter().any(|row| in_kernel(row.stack));
     let lines = [
         (
             has(Meaning::Switches) || has(Meaning::SwitchRecords),
             "who stood still, and when",
             "sched:sched_switch",
         ),
-        (stacks || has(Meaning::OffCpuProfile), "what they waited for", "callchains (-g)"),
+        (stacks || profile, "what they waited for", "callchains (-g)"),
         (has(Meaning::Waking), "who ended each wait: a culprit, strong", "sched:sched_waking"),
         (has(Meaning::Contention), "which lock, by its address", "lock:contention_begin and _end"),
         (

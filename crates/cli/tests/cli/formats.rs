@@ -383,3 +383,14 @@ fn a_folder_of_profiles_shows_in_which_files_the_waiting_stands_out() {
     let found = findings(&run(&["--every", "1000"]));
     assert_eq!(verdict(&found).0, "no_freeze");
 }
+
+/// A program's own frames tell where it stood and not why: three threads waited 0.7 s each for a mutex.
+#[test]
+fn stacks_of_user_space_alone_never_show_that_nothing_froze() {
+    let recordings = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../ingest/tests/data/perf");
+    for name in ["off-cpu.data.zst", "off-cpu-direct.data.zst"] {
+        let found = report(&[recordings.join(name).to_str().unwrap()], &[]);
+        assert_eq!(found["verdict"]["outcome"], "freeze_unexplained", "{name}");
+        assert_eq!(found["verdict"]["culprit"], Value::Null, "{name}");
+    }
+}

@@ -5,6 +5,7 @@ use rustc_hash::FxHashMap;
 
 use super::event_name::{HARDWARE, HARDWARE_CACHE, RAW, SOFTWARE, TRACEPOINT, event_name};
 use super::header::Attribute;
+use super::off_cpu;
 use super::records::Record;
 use super::sample::SampleLayout;
 use super::tracepoint::Tracepoint;
@@ -28,6 +29,8 @@ pub(super) enum Decoder {
     /// A sample of what ran on a CPU.
     OnCpu,
     PageFault,
+    /// Time that a thread was off its CPU, summed up by perf.
+    OffCpu,
     /// Counted by name only.
     Unknown,
 }
@@ -38,6 +41,7 @@ const TASK_CLOCK: u64 = 1;
 const PAGE_FAULTS: u64 = 2;
 const MINOR_FAULTS: u64 = 5;
 const MAJOR_FAULTS: u64 = 6;
+const BPF_OUTPUT: u64 = 10;
 
 /// All events, found by the id that stands in each record.
 pub(super) struct EventPlans {
@@ -118,6 +122,9 @@ fn recognise(
         }
         (SOFTWARE, PAGE_FAULTS | MINOR_FAULTS | MAJOR_FAULTS) => {
             (name(), Decoder::PageFault, Some(Meaning::PageFaults))
+        }
+        (SOFTWARE, BPF_OUTPUT) if attribute.name.as_deref() == Some(off_cpu::NAME) => {
+            (name(), Decoder::OffCpu, Some(Meaning::OffCpuProfile))
         }
         _ => (name(), Decoder::Unknown, None),
     }

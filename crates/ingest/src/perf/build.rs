@@ -7,8 +7,8 @@ use super::space::{MARKER_USER, Spaces};
 use super::unwind::Unwinder;
 use crate::capture::{
     Activity, BuildId, Capture, LockContention, Loss, LossKind, MmapLock, Module, ModuleKind,
-    ResidentSize, Sample, Span, StackId, Switch, SyscallEvent, SyscallPhase, TaskState, ThreadId,
-    Timestamp, Wakeup,
+    Nanos, ProfileRow, ResidentSize, Sample, Span, StackId, Switch, SyscallEvent, SyscallPhase,
+    TaskState, ThreadId, Timestamp, Wakeup,
 };
 
 /// What events refer to, filled while decoding.
@@ -90,6 +90,9 @@ impl Builder {
         if let Body::Record(index) = event.body {
             return self.add_record(&side.records[index as usize], time);
         }
+        if let Body::OffCpu { nanoseconds } = event.body {
+            return self.add_off_cpu(event, Nanos(nanoseconds), side);
+        }
         if event.time != 0 {
             let span = self.capture.span.get_or_insert(Span { start: time, end: time });
             span.end = span.end.max(time);
@@ -136,6 +139,23 @@ impl Builder {
                 }
             }
         }
+    }
+
+    /// A sum without a time.
+    fn add_off_cpu(&mut self, mut event: Event, off_cpu: Nanos, side: &mut SideTables) {
+        // A sample of a single wait has its thread and process in each other's place (perf 7.2).
+        if event.pid > 0 && event.tid > 0 {
+            let threads = &mut self.capture.threads;
+            let first = threads.of_tid(event.pid);
+            if threads.process_of(first).pid == Some(event.tid) {
+                (event.pid, event.tid) = (event.tid, event.pid);
+            }
+        }
+        let Some(thread) = self.current(&event) else { return };
+        let stack = self.stack(event.stack, event.pid, side);
+        let stack = stack.unwrap_or_else(|| self.capture.stacks.intern(&[]));
+        let row = ProfileRow { thread, stack, off_cpu, waker: None, slice: None };
+        self.capture.profile.push(row);
     }
 
     /// What a thread did itself.

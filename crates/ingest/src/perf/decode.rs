@@ -12,6 +12,7 @@ use super::bytes::Bytes;
 use super::chains::Interner;
 use super::event::{Body, Event, MmapRecord, NameId, RawStack, SideRecord};
 use super::header::{Attribute, Header, MOST_EVENTS, read_build_id};
+use super::off_cpu;
 use super::records::{Record, walk};
 use super::sample::Sample;
 use super::source::Source;
@@ -109,7 +110,7 @@ impl Decode {
         if matches!(plan.decoder, Decoder::Unknown) {
             return None;
         }
-        let Some(sample) = plan.layout.read(record.body) else {
+        let Some(mut sample) = plan.layout.read(record.body) else {
             plan.unreadable += 1;
             return None;
         };
@@ -127,6 +128,10 @@ impl Decode {
                 kind: ActivityKind::PageFault,
                 phase: Phase::Moment,
                 value: sample.addr.unwrap_or(0),
+            }),
+            Decoder::OffCpu => off_cpu::read(&sample, self.big_endian).map(|(of, nanoseconds)| {
+                (sample, tid) = (of, of.tid);
+                Body::OffCpu { nanoseconds }
             }),
             Decoder::Unknown => None,
         };

@@ -87,6 +87,10 @@ pub(super) enum Body {
         result: i64,
     },
     Sample,
+    /// Off its CPU for so long in all, in nanoseconds; the event's time is none.
+    OffCpu {
+        nanoseconds: u64,
+    },
     Activity {
         kind: ActivityKind,
         phase: Phase,

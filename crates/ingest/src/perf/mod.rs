@@ -24,6 +24,7 @@ mod event_name;
 mod expression;
 mod format;
 mod header;
+mod off_cpu;
 mod order;
 mod records;
 mod sample;
@@ -209,6 +210,13 @@ fn warn_of_losses(capture: &Capture, notes: &mut Vec<Sentence>) {
     if capture.origin.command.iter().any(|word| word.starts_with("-C") || word == "--cpu") {
         notes.push(
             "only some CPUs were recorded (perf record -C): what threads did on the others is missing".into(),
+        );
+    }
+    if !capture.profile.is_empty() {
+        notes.push(
+            "perf summed up the time off-CPU itself (--off-cpu): with the program's own frames only, and without waits \
+             that had not ended. sched:sched_switch and sched:sched_waking tell more"
+                .into(),
         );
     }
     let lost = capture.lost_events();

@@ -31,6 +31,7 @@ struct Front {
     time: Option<usize>,
     addr: Option<usize>,
     cpu: Option<usize>,
+    period: Option<usize>,
     length: usize,
 }
 
@@ -52,8 +53,8 @@ impl Front {
         let id = place(SampleFormat::ID);
         place(SampleFormat::STREAM_ID);
         let cpu = place(SampleFormat::CPU);
-        place(SampleFormat::PERIOD);
-        Self { id: identifier.or(id), ip, tid, time, addr, cpu, ..front }
+        let period = place(SampleFormat::PERIOD);
+        Self { id: identifier.or(id), ip, tid, time, addr, cpu, period, ..front }
     }
 }
 
@@ -66,6 +67,7 @@ pub(super) struct Sample<'a> {
     pub time: Option<u64>,
     pub addr: Option<u64>,
     pub cpu: Option<u32>,
+    pub period: Option<u64>,
     /// Callchain: addresses in the file's byte order, eight bytes each.
     pub callchain: Option<&'a [u8]>,
     pub raw: Option<&'a [u8]>,
@@ -107,6 +109,7 @@ impl SampleLayout {
             time: self.front.time.and_then(|place| at(place).u64()),
             addr: self.front.addr.and_then(|place| at(place).u64()),
             cpu: self.front.cpu.and_then(|place| at(place).u32()),
+            period: self.front.period.and_then(|place| at(place).u64()),
             ..Sample::default()
         };
         if let Some(place) = self.front.tid {

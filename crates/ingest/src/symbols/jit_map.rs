@@ -5,6 +5,7 @@
 
 use super::address_table::{AddressTable, Entry};
 use super::demangle::demangle;
+use super::jit_dump::JitDump;
 
 /// Names by address.
 pub(super) struct JitMap<'a> {
@@ -12,6 +13,11 @@ pub(super) struct JitMap<'a> {
 }
 
 impl<'a> JitMap<'a> {
+    /// Takes what a dump for `perf inject --jit` has.
+    pub fn of_dump(dump: &JitDump<'a>) -> Self {
+        Self { table: AddressTable::new(dump.entries(), 0) }
+    }
+
     /// Reads a map; lines that are none are passed over.
     pub fn parse(bytes: &'a [u8]) -> Self {
         let lines = bytes.split(|&byte| byte == b'\n');

@@ -10,7 +10,7 @@ use super::debug_link::DebugLink;
 use super::folder::{Entry, Folder};
 use super::split::Wanted;
 use super::{SymbolSources, build_id, read};
-use crate::capture::{Module, Sentence, WhyNoSymbol};
+use crate::capture::{BuildId, Module, ModuleTable, Sentence, WhyNoSymbol};
 
 /// The folders that may be searched.
 pub(super) struct Places {
@@ -20,6 +20,7 @@ pub(super) struct Places {
 }
 
 /// What the search for one module found.
+#[derive(Default)]
 pub(super) struct Found {
     /// The module's own files: the program, its debug file, or both; never one of another build id.
     pub files: Vec<FoundFile>,
@@ -76,7 +77,9 @@ impl Places {
             search.consider_all(folder, &names_in_cache(module));
         }
         for folder in &self.debug {
-            search.consider_all(folder, &names_by_build_id(module));
+            // The capture's; without one, that of the program that was found.
+            let id = search.id.clone().map(|id| BuildId(id.into()));
+            search.consider_all(folder, &names_by_build_id(id.as_ref()));
         }
         if let (false, Some(id)) = (search.has_code(), &module.build_id) {
             for folder in &self.symfs {
@@ -91,17 +94,23 @@ impl Places {
         search.finish(self.looked_for(module))
     }
 
-    /// The map of code that a program made: in `tmp/` of the folder that stands for the machine's root, or
-    /// copied beside the binaries.
-    pub fn jit_map(&self, module: &Module) -> Option<(PathBuf, Vec<u8>)> {
-        let base = module.path.rsplit('/').next()?;
-        let names = [module.path.clone(), base.to_owned()];
-        let mut entries =
-            self.symfs.iter().flat_map(|folder| names.iter().map(|name| folder.entry(name)));
-        entries.find_map(|entry| match entry {
-            Entry::File { shown, real } => Some((shown, read::read_file(&real).ok()?)),
-            Entry::Missing | Entry::Outside => None,
-        })
+    /// Files that may name the code that a process made: its map, in `tmp/` of the folder that stands for the machine's root or
+    /// copied beside the binaries; then its dump for `perf inject --jit`, where the capture saw it or beside the binaries.
+    pub fn made_code(
+        &self,
+        module: &Module,
+        modules: &ModuleTable,
+    ) -> impl Iterator<Item = (PathBuf, Vec<u8>)> {
+        let base = module.path.rsplit('/').next().unwrap_or_default();
+        let dump = pid_of_made_code(module).map(|pid| format!("jit-{pid}.dump"));
+        let mapped = modules.iter().map(|(_, module)| module.path.as_str());
+        let mapped = mapped.filter(|path| dump.as_deref() == path.rsplit('/').next());
+        let mapped: Vec<String> = mapped.map(str::to_owned).collect();
+        let mut names = vec![module.path.clone(), base.to_owned()];
+        names.extend(mapped);
+        names.extend(dump.iter().map(|name| format!("tmp/{name}")));
+        names.extend(dump);
+        self.files(names)
     }
 
     /// The file of a build id that debug files share, by its name or by the id.
@@ -138,7 +147,7 @@ impl Places {
             format!("usr/lib/debug/{path}.dwp"),
             format!("usr/lib/debug/{path}.debug.dwp"),
         ];
-        if let Some((hex, first, rest)) = split_build_id(module) {
+        if let Some((hex, first, rest)) = split_build_id(module.build_id.as_ref()) {
             names.push(format!(".build-id/{first}/{rest}.dwp"));
             names.push(format!(".build-id/{first}/{rest}.debug.dwp"));
             names.push(format!("{hex}.dwp"));
@@ -349,7 +358,7 @@ fn names_in_symfs(module: &Module) -> Vec<String> {
     let path = path_in_capture(module);
     let base = path.rsplit('/').next().unwrap_or(path);
     let mut names = vec![path.to_owned(), base.to_owned()];
-    names.extend(names_by_build_id(module));
+    names.extend(names_by_build_id(module.build_id.as_ref()));
     names.push(format!("usr/lib/debug/{path}.debug"));
     names.push(format!("{path}.debug"));
     names.push(format!("{base}.debug"));
@@ -357,8 +366,8 @@ fn names_in_symfs(module: &Module) -> Vec<String> {
     names
 }
 
-fn names_by_build_id(module: &Module) -> Vec<String> {
-    let Some((hex, first, rest)) = split_build_id(module) else { return Vec::new() };
+fn names_by_build_id(id: Option<&BuildId>) -> Vec<String> {
+    let Some((hex, first, rest)) = split_build_id(id) else { return Vec::new() };
     vec![
         format!(".build-id/{first}/{rest}"),
         format!(".build-id/{first}/{rest}.debug"),
@@ -376,14 +385,16 @@ fn names_by_build_id(module: &Module) -> Vec<String> {
 
 /// In perf's cache, `.build-id/ab/cdef...` is a link to a folder; of old versions, to the file itself.
 fn names_in_cache(module: &Module) -> Vec<String> {
-    let Some((_, first, rest)) = split_build_id(module) else { return Vec::new() };
+    let Some((_, first, rest)) = split_build_id(module.build_id.as_ref()) else {
+        return Vec::new();
+    };
     let names = ["/elf", "/debug", "/vdso", ""];
     names.map(|name| format!(".build-id/{first}/{rest}{name}")).to_vec()
 }
 
 /// A build id as text: whole, its first byte, the rest.
-fn split_build_id(module: &Module) -> Option<(String, String, String)> {
-    let hex = module.build_id.as_ref()?.to_string();
+fn split_build_id(id: Option<&BuildId>) -> Option<(String, String, String)> {
+    let hex = id?.to_string();
     let (first, rest) = hex.split_at_checked(2)?;
     (!rest.is_empty()).then(|| (hex.clone(), first.to_owned(), rest.to_owned()))
 }
@@ -391,6 +402,12 @@ fn split_build_id(module: &Module) -> Option<(String, String, String)> {
 /// The kernel marks a mapped file that was removed or replaced since.
 fn path_in_capture(module: &Module) -> &str {
     module.path.strip_suffix(" (deleted)").unwrap_or(&module.path)
+}
+
+/// The process whose code `/tmp/perf-PID.map` names.
+pub(super) fn pid_of_made_code(module: &Module) -> Option<u32> {
+    let base = module.path.rsplit('/').next()?;
+    base.strip_prefix("perf-")?.strip_suffix(".map")?.parse().ok()
 }
 
 /// A path with its `.` and `..` followed, as far as there is something to go back over.

@@ -25,6 +25,7 @@ pub(crate) mod demangle;
 mod dwarf;
 mod elf_symbols;
 mod folder;
+mod jit_dump;
 mod jit_map;
 mod kallsyms;
 mod kernel;

@@ -8,13 +8,15 @@ use super::binary::{self, Segments};
 use super::calls::calls;
 use super::debug_link::shared_file;
 use super::dwarf;
+use super::jit_dump::JitDump;
 use super::jit_map::JitMap;
-use super::locate::{Found, Places};
+use super::locate::{Found, Places, pid_of_made_code};
 use super::report::{Count, ModuleReport};
 use super::split::SplitFiles;
 use super::{SymbolSources, elf_symbols};
 use crate::capture::{
-    Call, Capture, FrameId, Location, Module, ModuleId, ModuleKind, Sentence, Symbol, WhyNoSymbol,
+    Call, Capture, FrameId, Location, Module, ModuleId, ModuleKind, ModuleTable, Sentence, Symbol,
+    WhyNoSymbol,
 };
 
 /// Modules are named at the same time.
@@ -90,7 +92,7 @@ fn run(capture: &Capture, places: &Places, jobs: &[Job]) -> Vec<Outcome> {
         for _ in 0..THREADS.min(jobs.len()) {
             scope.spawn(|| {
                 while let Some((number, job)) = take(&next, jobs) {
-                    let outcome = name_module(places, modules.get(job.module), &job.offsets);
+                    let outcome = name_module(places, job.module, modules, &job.offsets);
                     // Nothing panics while the lock is held, so a poisoned one is as good.
                     let mut done = done.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
                     done.insert(number, outcome);
@@ -106,15 +108,16 @@ fn take<'a>(next: &AtomicUsize, jobs: &'a [Job]) -> Option<(usize, &'a Job)> {
     Some((number, jobs.get(number)?))
 }
 
-fn name_module(places: &Places, module: &Module, offsets: &[u64]) -> Outcome {
+fn name_module(
+    places: &Places,
+    module: ModuleId,
+    modules: &ModuleTable,
+    offsets: &[u64],
+) -> Outcome {
+    let module = modules.get(module);
     let unknown = |why| vec![Symbol::Unknown(why); offsets.len()];
     match module.kind {
-        ModuleKind::Anonymous => {
-            let map = places.jit_map(module);
-            let symbols = map.map(|(_, bytes)| name_made_code(&JitMap::parse(&bytes), offsets));
-            let symbols = symbols.unwrap_or_else(|| unknown(WhyNoSymbol::NoFile));
-            Outcome { symbols, found: None }
-        }
+        ModuleKind::Anonymous => name_made_code(places, module, modules, offsets),
         ModuleKind::Kernel | ModuleKind::KernelModule => {
             Outcome { symbols: unknown(WhyNoSymbol::NoKernelSymbols), found: None }
         }
@@ -131,12 +134,34 @@ fn name_module(places: &Places, module: &Module, offsets: &[u64]) -> Outcome {
     }
 }
 
-fn name_made_code(map: &JitMap<'_>, addresses: &[u64]) -> Vec<Symbol> {
-    let name = |&address: &u64| match map.function(address) {
-        Some(function) => Symbol::Known(vec![Call { function, ..Call::default() }]),
-        None => Symbol::Unknown(WhyNoSymbol::NoSymbol),
-    };
-    addresses.iter().map(name).collect()
+/// Looks addresses up in the first map or dump that is of this process.
+fn name_made_code(
+    places: &Places,
+    module: &Module,
+    modules: &ModuleTable,
+    addresses: &[u64],
+) -> Outcome {
+    let mut refused = Vec::new();
+    for (shown, bytes) in places.made_code(module, modules) {
+        let map = match JitDump::parse(&bytes) {
+            Some(dump) if Some(dump.pid) != pid_of_made_code(module) => {
+                let file = Sentence::default().path(shown.display());
+                refused.push(file.words(&format!(" was written by process {}", dump.pid)));
+                continue;
+            }
+            Some(dump) => JitMap::of_dump(&dump),
+            None => JitMap::parse(&bytes),
+        };
+        let name = |&address: &u64| match map.function(address) {
+            Some(function) => Symbol::Known(vec![Call { function, ..Call::default() }]),
+            None => Symbol::Unknown(WhyNoSymbol::NoSymbol),
+        };
+        let found = Found { beside: vec![shown], refused, ..Found::default() };
+        return Outcome { symbols: addresses.iter().map(name).collect(), found: Some(found) };
+    }
+    let symbols = vec![Symbol::Unknown(WhyNoSymbol::NoFile); addresses.len()];
+    let found = Found { refused, reason: Some(WhyNoSymbol::NoFile), ..Found::default() };
+    Outcome { symbols, found: Some(found) }
 }
 
 /// Looks bytes of a program up in it and in its debug files. Adds to what was found the files that these refer to.
@@ -194,7 +219,7 @@ fn report(capture: &Capture, job: &Job, outcome: &Outcome) -> ModuleReport {
     if let Some(found) = &outcome.found {
         notes.extend(found.refused.iter().chain(&found.notes).cloned());
         if found.reason.is_some() {
-            notes.push(found.looked_for.clone());
+            notes.extend((!found.looked_for.is_empty()).then(|| found.looked_for.clone()));
         } else {
             files.extend(found.files.iter().map(|file| file.shown.clone()));
             files.extend(found.beside.iter().cloned());

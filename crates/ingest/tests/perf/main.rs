@@ -6,6 +6,7 @@
 mod cut;
 mod dwarf;
 mod hostile;
+mod off_cpu;
 mod same;
 mod script;
 mod shapes;

@@ -113,3 +113,49 @@ fn code_that_a_program_made_has_the_names_of_its_map() {
     assert_eq!(calls(&capture)[0][0].function, "LazyCompile:*serve a.js:1");
     assert!(capture.frames.iter().all(|(_, frame)| frame.mode == Mode::User));
 }
+
+/// The process that wrote the stored dump.
+const PID: u32 = 26256;
+
+/// `node --perf-prof`: the dump of Node 20, cut behind the records of the functions that were sampled, and what
+/// `perf script` makes of the same samples after `perf inject --jit`.
+#[test]
+fn code_of_a_dump_has_the_names_that_perf_inject_gives_it() {
+    let data = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/symbols/jit");
+    let text = fs::read_to_string(data.join("names.txt")).unwrap();
+    let known: Vec<(u64, &str)> = text
+        .lines()
+        .map(|line| line.split_once(' ').unwrap())
+        .map(|(address, name)| (u64::from_str_radix(address, 16).unwrap(), name))
+        .collect();
+    assert!(known.len() > 20);
+    let folder = tempfile::TempDir::new().unwrap();
+    let dump = zstd::decode_all(&fs::read(data.join("jit-PID.dump.zst")).unwrap()[..]).unwrap();
+    let capture_with = |pid: u32| {
+        fs::write(folder.path().join(format!("jit-{pid}.dump")), &dump).unwrap();
+        let mut made = module(&format!("/tmp/perf-{pid}.map"), None);
+        made.kind = ModuleKind::Anonymous;
+        let addresses: Vec<u64> = known.iter().map(|&(address, _)| address).collect();
+        let mut capture = capture_of(made, &addresses);
+        let report = resolve(&mut capture, &from(folder.path()));
+        (capture, report)
+    };
+    let (capture, report) = capture_with(PID);
+    let names: Vec<String> =
+        calls(&capture).into_iter().map(|mut c| c.remove(0).function).collect();
+    let expected: Vec<&str> = known.iter().map(|&(_, name)| name).collect();
+    assert_eq!(names, expected);
+    assert_eq!(report.modules[0].files.len(), 1);
+
+    let (capture, report) = capture_with(77);
+    assert_eq!(reason(&capture), WhyNoSymbol::NoFile);
+    let said = format!("jit-77.dump was written by process {PID}");
+    assert!(report.warnings.iter().any(|warning| warning.contains(&said)), "{report:?}");
+
+    for cut in (0..2000.min(dump.len())).step_by(7) {
+        fs::write(folder.path().join("jit-1.dump"), &dump[..cut]).unwrap();
+        let mut made = module("/tmp/perf-1.map", None);
+        made.kind = ModuleKind::Anonymous;
+        resolve(&mut capture_of(made, &[known[0].0]), &from(folder.path()));
+    }
+}
