@@ -169,7 +169,7 @@ impl<'m, 'a> Habits<'m, 'a> {
     /// Whether the capture shows the thread leave its CPU. Of a process whose own events perf may not see it shows the
     /// wakings and comings only, which others cause: then it seems to wait for a CPU from its last waking on.
     fn leavings_recorded(&self) -> bool {
-        self.model.capture.switches.iter().any(|switch| switch.out == Some(self.thread))
+        self.model.states.leaves(self.thread)
     }
 }
 

@@ -27,6 +27,8 @@ pub(crate) struct ThreadStates {
     lives: Vec<Life>,
     /// How much of the time some thread ran.
     pub busy: Busy,
+    /// By thread number: whether the capture shows the thread leave a CPU.
+    leaves: Vec<bool>,
     /// The highest number of a CPU that was seen, and one.
     pub cpus_seen: u64,
     /// Every time that a thread was blocked, by its beginning.
@@ -121,6 +123,11 @@ impl ThreadStates {
     /// All threads.
     pub fn threads(&self) -> impl Iterator<Item = ThreadId> {
         (0..self.lives.len()).map(ThreadId::from_index)
+    }
+
+    /// Whether the capture shows a thread leave a CPU.
+    pub fn leaves(&self, thread: ThreadId) -> bool {
+        self.leaves[thread.index()]
     }
 
     /// What a thread did, in order of time and without overlap.
@@ -254,6 +261,7 @@ struct Machine<'a> {
     /// When each thread last did something of its own.
     seen: Vec<Timestamp>,
     lives: Vec<Life>,
+    leaves: Vec<bool>,
     busy: Busy,
     waits: Vec<Wait>,
     /// When each CPU last changed hands, and to whom.
@@ -287,6 +295,7 @@ impl<'a> Machine<'a> {
             capture,
             now: vec![Now::Unseen; threads],
             seen: vec![Timestamp(0); threads],
+            leaves: vec![false; threads],
             lives,
             busy: Busy::new(span),
             waits,
@@ -337,6 +346,7 @@ impl<'a> Machine<'a> {
     }
 
     fn leave(&mut self, thread: ThreadId, switch: &Switch) {
+        self.leaves[thread.index()] = true;
         let since = match self.now[thread.index()] {
             Now::Running { since } => Some(since),
             Now::Unseen | Now::Ended => self.came_unseen(thread, self.beginning_of(thread), switch),
@@ -535,8 +545,8 @@ impl<'a> Machine<'a> {
         }
         let comings_recorded = self.comings_recorded;
         let cpus_seen = self.last_switch_on.keys().max().map_or(0, |&cpu| u64::from(cpu) + 1);
-        let (lives, busy, waits) = (self.lives, self.busy, self.waits);
-        ThreadStates { lives, busy, cpus_seen, waits, comings_recorded }
+        let (lives, leaves, busy, waits) = (self.lives, self.leaves, self.busy, self.waits);
+        ThreadStates { lives, leaves, busy, cpus_seen, waits, comings_recorded }
     }
 
     fn push_wait(&mut self, wait: Wait) {
