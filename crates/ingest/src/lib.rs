@@ -60,7 +60,7 @@ pub struct ReadOptions<'a> {
     /// How long each file of a folder of profiles lasts; `None` tells it by the times in their names.
     pub every: Option<Nanos>,
     /// Leaves out what events become rows of, but for a switch of each stack: what remains tells what a perf.data holds, at a
-    /// third of the memory. Other formats are read as ever.
+    /// third (223 MB) to a sixth (2.5 GB) of the memory. Other formats are read as ever.
     pub overview: bool,
 }
 

@@ -159,7 +159,7 @@ fn files(count: usize) -> String {
 
 #[cfg(test)]
 mod tests {
-    use coldcase_ingest::capture::Timestamp;
+    use coldcase_ingest::capture::{StackId, Timestamp};
 
     use super::*;
     use crate::rules::WaitKind;
@@ -184,6 +184,7 @@ mod tests {
             time: Nanos::from_millis(millis),
             waker: None,
             slice: Some(slice),
+            stack: StackId::from_index(0),
         }
     }
 
