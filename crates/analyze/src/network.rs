@@ -72,7 +72,7 @@ pub(crate) fn is_of_polls(model: &Model<'_>, raw: &RawWindow) -> bool {
 pub(crate) struct OtherEnd {
     /// The thread that ended the waits.
     pub thread: ThreadId,
-    /// It had not to wait for somebody itself: what it did meanwhile is why the answer came late.
+    /// It ran, slept or was stopped, and waited for nobody: what it did meanwhile is why the answer came late.
     pub is_to_blame: bool,
 }
 
@@ -98,15 +98,16 @@ pub(crate) fn other_end(
     if time.share_of(total) <= 0.5 {
         return None;
     }
-    // A server that waits for requests may not have got this one. Who sleeps does not answer.
-    let rested = model.states.time(thread, raw.span, |doing| match doing {
+    // A server that waits for requests may not have got this one, and one that waits for a lock is a victim itself.
+    let own_doing = model.states.time(thread, raw.span, |doing| match doing {
+        Doing::Running | Doing::Runnable(_) => true,
         Doing::Blocked(id) => {
             let site = model.sites.of(id);
-            site.kind == WaitKind::Idle && model.sites.name(site) != "sleep"
+            matches!(site.kind, WaitKind::Harm(Cause::Stopped, _))
+                || model.sites.name(site) == "sleep"
         }
-        Doing::Running | Doing::Runnable(_) => false,
     });
-    Some(OtherEnd { thread, is_to_blame: rested.share_of(raw.span.duration()) < 0.5 })
+    Some(OtherEnd { thread, is_to_blame: own_doing.share_of(raw.span.duration()) > 0.5 })
 }
 
 /// On one machine the sender delivers its data itself, in a software interrupt on its way out of the send
@@ -213,15 +214,20 @@ mod tests {
         assert_eq!((late(&polls(true)), late(&polls(false))), (1, 0));
     }
 
-    /// What is found where a thread, after twelve rounds of work, waits for 100 ms until b ends that.
+    /// What is found where a thread, after twelve rounds of work, waits for 100 ms until b, which runs, ends that.
     fn verdict(usually: &str, at_last: &str) -> Findings {
+        last_wait(usually, &format!("121ms a>b S {at_last}"))
+    }
+
+    /// The same, whatever b does from 121 ms on, when a begins to wait.
+    fn last_wait(usually: &str, events: &str) -> Findings {
         let mut script = vec!["0 .a".to_owned()];
         for round in 0..12 {
             let at = 10 * round;
             let wait = format!("{}ms a>b S {usually},{}ms b!a,{}ms b>a S", at + 1, at + 8, at + 8);
             script.push(wait);
         }
-        script.push(format!("121ms a>b S {at_last},221ms b!a,221ms b>a S,222ms a>-"));
+        script.push(format!("{events},221ms b!a,221ms b>a S,222ms a>-"));
         analyze(&script::record(Capture::default(), &script.join(",")), &script::options())
     }
 
@@ -237,6 +243,18 @@ mod tests {
             assert_eq!(culprit.thread.tid, Some(i32::from(b'b')));
             assert_eq!(culprit.activity[0].what, "on a CPU");
         }
+    }
+
+    #[test]
+    fn who_waits_for_a_lock_itself_is_not_to_blame() {
+        let futex = "schedule<futex_wait_queue<__futex_wait<futex_wait<do_futex";
+        let findings = last_wait(
+            SLEEPS,
+            &format!("121ms a>b S {PIPE},122ms b>- S {futex},220ms w:b,220ms ->b"),
+        );
+        let window = findings.worst().unwrap();
+        assert_eq!((window.cause, window.grade), (Some(Cause::Network), Grade::Circumstantial));
+        assert!(window.culprit.is_none());
     }
 
     #[test]
