@@ -166,18 +166,15 @@ fn details(
 /// Drops freezes of those who only waited for an answer of a process that itself was frozen then, and tells of them
 /// where that one is told.
 fn drop_consequences(model: &Model<'_>, judged: &mut Vec<(RawWindow, Window)>) {
-    let is_cause = |raw: &RawWindow| raw.cause != Cause::Network;
-    let (causes, rest): (Vec<_>, Vec<_>) =
-        std::mem::take(judged).into_iter().partition(|(raw, _)| is_cause(raw));
-    *judged = causes;
+    let (mut causes, rest): (Vec<_>, Vec<_>) =
+        std::mem::take(judged).into_iter().partition(|(raw, _)| raw.cause != Cause::Network);
     for (raw, window) in rest {
         let tid = window.culprit.as_ref().and_then(|culprit| culprit.thread.tid);
         let is_of = |crew: &[ThreadId]| {
             crew.iter().any(|&thread| Some(model.capture.threads.get(thread).tid) == tid)
         };
-        let mut explains = judged.iter_mut().filter(|(cause, _)| {
-            is_cause(cause)
-                && raw.span.overlap(cause.span).share_of(raw.span.duration()) > 0.5
+        let mut explains = causes.iter_mut().filter(|(cause, _)| {
+            raw.span.overlap(cause.span).share_of(raw.span.duration()) > 0.5
                 && (tid.is_none() || is_of(&cause.crew))
         });
         match explains.next() {
@@ -188,6 +185,8 @@ fn drop_consequences(model: &Model<'_>, judged: &mut Vec<(RawWindow, Window)>) {
             }
         }
     }
+    causes.append(judged);
+    *judged = causes;
 }
 
 fn waited(freeze: &Freeze, whose: &str) -> Sentence {

@@ -101,8 +101,9 @@ pub(crate) fn evidence(
         });
         if gave_up(model, raw, suspect.thread) {
             evidence.push(
-                Sentence::from("its own wait for a lock ran out by a timer, and nobody is seen to have let go of that one: ")
-                    .words("two threads that wait for each other look like this"),
+                "its own wait for a lock ran out by a timer, and nobody is seen to have let go of that one: two \
+                 threads that wait for each other look like this"
+                    .into(),
             );
         }
         if suspect.hold.mode == Some(LockMode::Read) && raw.cause == Cause::MmapLock {
@@ -124,8 +125,9 @@ pub(crate) fn evidence(
 /// Whether a holder spent most of a window in a futex wait of its own that nobody ended.
 fn gave_up(model: &Model<'_>, raw: &RawWindow, thread: ThreadId) -> bool {
     let nobody_ended = |id: WaitId| {
-        let by_task = model.wakeup(id).is_some_and(|wakeup| wakeup.context == Context::Task);
-        !by_task && model.wakeup(id).is_some() && model.sites.of(id).known_lock
+        let wakeup = model.wakeup(id);
+        model.sites.of(id).known_lock
+            && wakeup.is_some_and(|wakeup| wakeup.context != Context::Task)
     };
     let waited = model.states.time(thread, raw.span, |doing| match doing {
         Doing::Blocked(id) => nobody_ended(id),

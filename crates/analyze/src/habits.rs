@@ -160,16 +160,12 @@ impl<'m, 'a> Habits<'m, 'a> {
                 !self.born_here
                     && length >= LONG_FOR_A_CPU
                     && self.stands_out(length, Some(cause)) == Some(true)
-                    && self.leavings_recorded()
+                    // Of a process whose own events perf may not see there are only the wakings and comings, which
+                    // others cause: it seems to wait for a CPU from its last waking on.
+                    && model.states.leaves(self.thread)
             }
             Cause::MemorySyscall | Cause::Unknown => false,
         }
-    }
-
-    /// Whether the capture shows the thread leave its CPU. Of a process whose own events perf may not see it shows the
-    /// wakings and comings only, which others cause: then it seems to wait for a CPU from its last waking on.
-    fn leavings_recorded(&self) -> bool {
-        self.model.states.leaves(self.thread)
     }
 }
 
