@@ -262,6 +262,24 @@ fn a_second_trap_and_a_folder_that_cannot_be_written_are_refused() {
 }
 
 #[test]
+fn a_folder_that_is_lost_while_the_trap_is_armed_costs_the_capture_and_nothing_else() {
+    let bench = Bench::new();
+    let said = bench.run(|trap| {
+        let scratch = bench.path("bundles").join(SCRATCH);
+        fs::remove_dir_all(&scratch).unwrap();
+        fs::write(&scratch, "").unwrap();
+        by_hand(trap);
+        fs::remove_file(&scratch).unwrap();
+        fs::create_dir(&scratch).unwrap();
+        trap.retry.0 = Instant::now();
+        trap.tick();
+        by_hand(trap);
+    });
+    assert!(said.contains("nothing was captured"), "{said}");
+    assert_eq!(said.matches("wrote").count(), 1, "{said}");
+}
+
+#[test]
 fn what_an_earlier_trap_left_behind_is_cleared() {
     let bench = Bench::new();
     let scratch = bench.path("bundles").join(SCRATCH);

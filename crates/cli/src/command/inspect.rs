@@ -47,6 +47,8 @@ fn head(out: &mut String, capture: &Capture) -> std::fmt::Result {
     writeln!(out, "format      {}", origin.format)?;
     writeln!(out, "recorded by {}", or_unknown(&origin.recorder))?;
     writeln!(out, "kernel      {} ({})", or_unknown(&origin.kernel), or_unknown(&origin.arch))?;
+    let cpus = origin.cpus.map_or("unknown".to_owned(), |cpus| cpus.to_string());
+    writeln!(out, "cpus        {cpus}")?;
     writeln!(out, "host        {}", or_unknown(&origin.hostname))?;
     match capture.span {
         Some(span) => writeln!(
