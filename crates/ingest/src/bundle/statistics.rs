@@ -6,7 +6,7 @@ use super::RESIDENT;
 use crate::capture::{Gauge, ProcessSize, Reading, Timestamp};
 
 /// What the history calls a count, of whom (empty for control groups, where it is a process), and what that is.
-const GAUGES: [(&str, &str, Gauge); 12] = [
+const GAUGES: [(&str, &str, Gauge); 11] = [
     ("pressure", "memory some", Gauge::MemoryPressure),
     ("pressure", "io some", Gauge::IoPressure),
     ("pressure", "cpu some", Gauge::CpuPressure),
@@ -18,7 +18,6 @@ const GAUGES: [(&str, &str, Gauge); 12] = [
     ("vmstat", "oom_kill", Gauge::OomKills),
     ("cgroup_limit_hits", "", Gauge::LimitHits),
     ("cgroup_throttled_periods", "", Gauge::ThrottledPeriods),
-    ("cgroup_oom_kills", "", Gauge::OomKills),
 ];
 /// Priorities up to `KERN_WARNING` (`include/linux/kern_levels.h`).
 const WARNING: u32 = 4;

@@ -18,16 +18,24 @@ pub(super) fn around(incident: &Incident, freeze: &Freeze, span: Span) -> Option
         };
         Some(at(until)?.value.saturating_sub(at(from)?.value))
     };
-    let parts: Vec<String> = GAUGES
+    let waited: Vec<String> = PRESSURES
         .iter()
-        .filter_map(|&gauge| {
-            let of_group = matches!(gauge, Gauge::LimitHits | Gauge::ThrottledPeriods);
-            let pid = freeze.pid.filter(|_| of_group);
-            let count = counted(gauge, pid).filter(|_| of_group == pid.is_some())?;
-            part(gauge, count, interval)
+        .filter_map(|&(gauge, what)| {
+            let time = Nanos(counted(gauge, None)?.saturating_mul(1000));
+            let much = time.0 >= interval.0 / 10;
+            much.then(|| format!("{} for {what}", units::duration(time)))
         })
         .collect();
-    let known = GAUGES[..3].iter().all(|&gauge| counted(gauge, None).is_some());
+    let waited =
+        (!waited.is_empty()).then(|| format!("tasks waited {} (pressure)", waited.join(" and ")));
+    let others = COUNTS.iter().filter_map(|&gauge| {
+        let of_group = matches!(gauge, Gauge::LimitHits | Gauge::ThrottledPeriods);
+        let pid = freeze.pid.filter(|_| of_group);
+        let count = counted(gauge, pid).filter(|_| of_group == pid.is_some())?;
+        times_counted(gauge, count)
+    });
+    let parts: Vec<String> = waited.into_iter().chain(others).collect();
+    let known = PRESSURES.iter().all(|&(gauge, _)| counted(gauge, None).is_some());
     let interval = units::duration(interval);
     match parts.as_slice() {
         [] if known => Some(format!(
@@ -38,11 +46,11 @@ pub(super) fn around(incident: &Incident, freeze: &Freeze, span: Span) -> Option
     }
 }
 
+/// What tasks wait for. A tenth of the time is much.
+const PRESSURES: [(Gauge, &str); 3] =
+    [(Gauge::MemoryPressure, "memory"), (Gauge::IoPressure, "I/O"), (Gauge::CpuPressure, "a CPU")];
 /// In the order in which they are told.
-const GAUGES: [Gauge; 10] = [
-    Gauge::MemoryPressure,
-    Gauge::IoPressure,
-    Gauge::CpuPressure,
+const COUNTS: [Gauge; 7] = [
     Gauge::LimitHits,
     Gauge::ThrottledPeriods,
     Gauge::OomKills,
@@ -53,19 +61,11 @@ const GAUGES: [Gauge; 10] = [
 ];
 
 /// In words, if it is so much that it tells something.
-fn part(gauge: Gauge, count: u64, interval: Nanos) -> Option<String> {
+fn times_counted(gauge: Gauge, count: u64) -> Option<String> {
     /// Pages, and page faults, of which any machine has some.
     const MANY: u64 = 256;
-    let waited = |what: &str| {
-        let time = Nanos(count.saturating_mul(1000));
-        let much = time.0 >= interval.0 / 10;
-        much.then(|| format!("tasks waited {} for {what} (pressure)", units::duration(time)))
-    };
     let number = units::count(count);
     match gauge {
-        Gauge::MemoryPressure => waited("memory"),
-        Gauge::IoPressure => waited("I/O"),
-        Gauge::CpuPressure => waited("a CPU"),
         _ if count == 0 => None,
         Gauge::LimitHits => {
             Some(format!("its control group was at its memory limit {}", times(count)))
@@ -85,6 +85,7 @@ fn part(gauge: Gauge, count: u64, interval: Nanos) -> Option<String> {
         Gauge::SwappedIn => Some(format!("{number} pages came back from swap")),
         Gauge::SwappedOut => Some(format!("{number} pages went to swap")),
         Gauge::MajorFaults => Some(format!("{number} page faults read from a disk")),
+        Gauge::MemoryPressure | Gauge::IoPressure | Gauge::CpuPressure => None,
     }
 }
 
