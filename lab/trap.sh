@@ -35,10 +35,10 @@ wait_for() {
 
 newest() { find "$work/bundles" -name 'coldcase-*.tar.zst' | sort | tail -n 1; }
 
-# The newest bundle's verdict: cause, grade, of the culprit operation, bytes, start, duration and tid, and of the freeze pid,
+# The newest bundle's verdict, of this program if there is one: cause, grade, of the culprit operation, bytes, start, duration and tid, and of the freeze pid,
 # start and end. Seconds are CLOCK_MONOTONIC.
 verdict() {
-    "$coldcase" report "$(newest)" --json - 2>/dev/null | python3 -c '
+    "$coldcase" report "$(newest)" ${1:+--process "$1"} --json - 2>/dev/null | python3 -c '
 import json, sys
 found = json.load(sys.stdin)
 verdict = found["verdict"]
@@ -49,8 +49,12 @@ froze = ((freeze.get("process") or {}).get("pid"), freeze.get("start_s"), freeze
 print(verdict["cause"], verdict["grade"], *(culprit.get(key) for key in keys), *froze)'
 }
 
-# Seconds of the clock that captures have.
-now() { python3 -c 'import time; print(time.monotonic())'; }
+# Seconds of the clock that captures have, without starting anything: that may take a while where something is frozen.
+wall_ahead=$(python3 -c 'import time; print(time.clock_gettime_ns(time.CLOCK_REALTIME) // 1000 - time.monotonic_ns() // 1000)')
+now() {
+    local microseconds=$((${EPOCHREALTIME/./} - wall_ahead))
+    printf '%d.%06d\n' $((microseconds / 1000000)) $((microseconds % 1000000))
+}
 
 start_redis() {
     redis-server --port 7399 --save '' --appendonly no --daemonize no --dir "$work" "$@" >"$work/redis.log" 2>&1 &
