@@ -262,20 +262,18 @@ fn a_second_trap_and_a_folder_that_cannot_be_written_are_refused() {
 }
 
 #[test]
-fn a_folder_that_is_lost_while_the_trap_is_armed_costs_the_capture_and_nothing_else() {
+fn a_capture_of_which_nothing_can_be_read_says_why_and_the_trap_goes_on() {
     let bench = Bench::new();
     let said = bench.run(|trap| {
-        let scratch = bench.path("bundles").join(SCRATCH);
-        fs::remove_dir_all(&scratch).unwrap();
-        fs::write(&scratch, "").unwrap();
+        fs::rename(bench.path("flight"), bench.path("away")).unwrap();
+        fs::write(bench.path("broken-follow"), "").unwrap();
         by_hand(trap);
-        fs::remove_file(&scratch).unwrap();
-        fs::create_dir(&scratch).unwrap();
-        trap.retry.0 = Instant::now();
-        trap.tick();
+        fs::rename(bench.path("away"), bench.path("flight")).unwrap();
+        fs::remove_file(bench.path("broken-follow")).unwrap();
         by_hand(trap);
     });
-    assert!(said.contains("nothing was captured"), "{said}");
+    let why = "nothing was captured: perf: nothing was recorded after the alarm: perf: failed to open follow";
+    assert!(said.contains(why) && said.contains("flight.data.1: No such file"), "{said}");
     assert_eq!(said.matches("wrote").count(), 1, "{said}");
 }
 
