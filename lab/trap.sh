@@ -33,7 +33,7 @@ wait_for() {
     return 1
 }
 
-newest() { find "$work/bundles" -name 'coldcase-*.tar.zst' | sort | tail -n 1; }
+newest() { find "$work/bundles" -name 'coldcase-*.tar.zst' 2>/dev/null | sort | tail -n 1; }
 
 # The newest bundle's verdict, of this program if there is one: cause, grade, of the culprit operation, bytes, start, duration and tid, and of the freeze pid,
 # start and end. Seconds are CLOCK_MONOTONIC.
