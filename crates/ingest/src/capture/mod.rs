@@ -27,7 +27,7 @@ pub use activity::{Activity, ActivityKind, Phase};
 pub use events::{EventCount, Meaning};
 pub use frames::{Call, Frame, FrameTable, Location, Mode, Symbol, WhyNoSymbol};
 pub use ids::{FrameId, ModuleId, ProcessId, StackId, ThreadId};
-pub use incident::{Incident, ProcessSize};
+pub use incident::{Gauge, Incident, ProcessSize, Reading};
 pub use locks::{ContentionFlags, ContentionPhase, LockContention, MmapLock, MmapLockPhase};
 pub use losses::{Loss, LossKind};
 pub use modules::{BuildId, MadeCode, Module, ModuleKind, ModuleTable};
