@@ -82,7 +82,6 @@ pub fn seeds(root: &Path) -> Vec<Seed> {
     let program = fs::read(root.join("crates/ingest/tests/data/perf/symfs/deep"));
     let program = program.expect("test data");
     seeds.extend([("kallsyms", program.clone()), ("object", program)]);
-    seeds.push(("split_dwarf", split_program(root)));
     seeds.extend(dumps(root).map(|dump| ("jit_dump", dump)));
     seeds.push(("jit_map", b"7f00 20 LazyCompile:~old\n7f40 8 Builtin: x y\n7f00 10 new\n".into()));
     let rules = fs::read(root.join("crates/analyze/src/rules.txt")).expect("the rules");
@@ -132,12 +131,6 @@ fn built() -> Vec<Seed> {
         ("pipeline_events", events),
         ("pipeline_events", kinds),
     ]
-}
-
-/// A program, and its debug information packed.
-fn split_program(root: &Path) -> Vec<u8> {
-    let folder = root.join("crates/ingest/tests/data/symbols/split");
-    [&unpacked(&folder.join("server"))[..], BORDER, &unpacked(&folder.join("server.dwp"))].concat()
 }
 
 /// Dumps of process 7: node's, cut, and one in which code is loaded, replaced and moved.

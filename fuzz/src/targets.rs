@@ -45,7 +45,6 @@ pub const TARGETS: &[Target] = &[
     ("unpack", unpack),
     ("kallsyms", kallsyms),
     ("object", object),
-    ("split_dwarf", split_dwarf),
     ("jit_map", jit_map),
     ("jit_dump", jit_dump),
     ("rules", rules),
@@ -199,23 +198,8 @@ pub fn kallsyms(data: &[u8]) {
 
 /// A program or a debug file: ELF, DWARF and unwind tables.
 pub fn object(data: &[u8]) {
-    objects(&[("server", data)]);
-}
-
-/// A program and its debug information in a file of its own, told apart by [`BORDER`]: that file as the program's unit, and as its pack.
-pub fn split_dwarf(data: &[u8]) {
-    let mut parts = split(data);
-    let (program, units) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-    objects(&[("server", program), ("server.dwp", units)]);
-    objects(&[("server", program), ("server.dwo", units)]);
-}
-
-/// Looks addresses of `/bin/server` up below a folder with these files.
-fn objects(files: &[(&str, &[u8])]) {
     let scratch = Scratch::new("object");
-    for (name, bytes) in files {
-        scratch.file(name, bytes);
-    }
+    scratch.file("server", data);
     let sources = SymbolSources { symfs: vec![scratch.0.clone()], ..SymbolSources::default() };
     for build_id in [None, Some(BuildId([0xab; 20].into()))] {
         let mut capture = Capture::default();
