@@ -97,7 +97,6 @@ fn stacks_are_those_of_perf_or_go_on_where_they_end() {
             }
         }
         let all = theirs.len();
-        println!("{name}: {same} of {all} as perf's, {} shorter or others", shorter.len());
         assert!(same * 100 >= all * 95 && shorter.len() * 100 <= all, "{name}: {shorter:x?}");
     }
 }
