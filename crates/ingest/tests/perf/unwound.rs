@@ -82,9 +82,13 @@ fn assert_same_samples(name: &str, ours: &Stacks, theirs: &Stacks) {
     assert!(theirs.len() > 100 && theirs.values().map(Vec::len).max() > Some(10), "{name}");
 }
 
+/// busybox, the shell of the recording on arm64, has unwind tables without an index, and perf goes no further than its innermost
+/// functions; the other programs of that recording are six tenths of it.
 #[test]
 fn stacks_are_those_of_perf_or_go_on_where_they_end() {
-    for (folder, name) in [("servers", "redis"), ("servers", "mariadb"), ("arm64", "dwarf")] {
+    for (folder, name, percent) in
+        [("servers", "redis", 95), ("servers", "mariadb", 95), ("arm64", "dwarf", 55)]
+    {
         let (ours, theirs) = (by_coldcase(folder, name), by_perf(folder, name));
         assert_same_samples(name, &ours, &theirs);
         let (mut same, mut shorter) = (0, Vec::new());
@@ -97,7 +101,8 @@ fn stacks_are_those_of_perf_or_go_on_where_they_end() {
             }
         }
         let all = theirs.len();
-        assert!(same * 100 >= all * 95 && shorter.len() * 100 <= all, "{name}: {shorter:x?}");
+        assert!(same * 100 >= all * percent, "{name}: {same} of {all} are the same");
+        assert!(shorter.len() * 100 <= all, "{name}: {shorter:x?}");
     }
 }
 
