@@ -80,7 +80,12 @@ impl Life {
 
     /// What ended later than a moment.
     pub fn after(&self, time: Timestamp) -> impl Iterator<Item = Slice> {
-        let begun = self.begins.partition_point(|begin| begin >> 2 <= time.0);
+        let is_over = self.end <= time;
+        let begun = if is_over {
+            self.begins.len()
+        } else {
+            self.begins.partition_point(|begin| begin >> 2 <= time.0)
+        };
         // The last that had begun goes on until the next begins.
         let goes_on = begun < self.begins.len() || self.end > time;
         self.from(if goes_on { begun.saturating_sub(1) } else { begun })

@@ -53,6 +53,8 @@ pub fn run(arguments: &ReportArguments) -> Result<Exit> {
     if let Some(folder) = &arguments.png {
         write_pictures(folder, &findings, arguments.scale)?;
     }
+    // The program ends, and its memory goes as a whole: piece by piece takes a fiftieth of the time.
+    std::mem::forget((capture, findings));
     Ok(Exit::Success)
 }
 

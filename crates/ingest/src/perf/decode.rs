@@ -374,6 +374,18 @@ fn next(count: &mut u32) -> u32 {
 struct NameTable {
     short: FxHashMap<u128, NameId>,
     long: FxHashMap<Box<[u8]>, NameId>,
+    /// Short names that were seen last, each at the place that its bytes give: most are among them.
+    recent: Vec<Option<(u128, NameId)>>,
+}
+
+impl NameTable {
+    const RECENT: usize = 256;
+
+    fn place(name: u128) -> usize {
+        const MULTIPLIER: u64 = 0xf135_7aea_2e62_a9c5;
+        let both = name as u64 ^ ((name >> 64) as u64).rotate_left(21);
+        (both.wrapping_mul(MULTIPLIER) >> (u64::BITS - Self::RECENT.ilog2())) as usize
+    }
 }
 
 struct SideSink<'a> {
@@ -386,6 +398,18 @@ impl SideSink<'_> {
     fn new_name(&mut self, name: &[u8]) -> NameId {
         self.news.names.push(String::from_utf8_lossy(name).into_owned());
         NameId::from_index(next(&mut self.counts.names))
+    }
+
+    /// A short name that is not among those that were seen last.
+    #[cold]
+    fn seldom_name(&mut self, name: u128) -> NameId {
+        if let Some(&id) = self.names.short.get(&name) {
+            return id;
+        }
+        let bytes = name.to_le_bytes();
+        let id = self.new_name(bytes.split(|&byte| byte == 0).next().unwrap_or_default());
+        self.names.short.insert(name, id);
+        id
     }
 }
 
@@ -400,13 +424,16 @@ impl Sink for SideSink<'_> {
     }
 
     fn short_name(&mut self, name: u128) -> NameId {
-        if let Some(&id) = self.names.short.get(&name) {
-            return id;
+        let place = NameTable::place(name);
+        match self.names.recent.get(place) {
+            Some(&Some((known, id))) if known == name => id,
+            _ => {
+                let id = self.seldom_name(name);
+                self.names.recent.resize(NameTable::RECENT, None);
+                self.names.recent[place] = Some((name, id));
+                id
+            }
         }
-        let bytes = name.to_le_bytes();
-        let id = self.new_name(bytes.split(|&byte| byte == 0).next().unwrap_or_default());
-        self.names.short.insert(name, id);
-        id
     }
 
     fn args(&mut self, args: [u64; 6]) -> u32 {

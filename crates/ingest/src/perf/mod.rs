@@ -24,6 +24,7 @@ mod event_name;
 mod expression;
 mod format;
 mod header;
+mod in_order;
 mod off_cpu;
 mod order;
 mod records;
@@ -50,6 +51,7 @@ use build::{Builder, Seen};
 use decode::Decode;
 use header::{Features, Header};
 pub(crate) use header::{KIND_LENGTH, MAGIC_LENGTH, is_perf_data, is_pipe};
+use in_order::InOrder;
 use records::Damage;
 use shape::Shapes;
 pub(crate) use source::Source;
@@ -85,6 +87,7 @@ pub(crate) fn read(
     }
     let mut builder = Builder {
         capture: Capture { origin: origin(&header), ..Capture::default() },
+        rows: InOrder::default(),
         spaces: spaces(&header.features),
         unwinder: programs.map(Unwinder::new),
         seen: overview.then(Seen::default),
@@ -107,10 +110,12 @@ pub(crate) fn read(
     }
 
     let mut capture = builder.capture;
+    if builder.rows.gave_up {
+        capture.sort();
+    }
     report_damage(&damage, &mut capture, &mut notes);
     if late > 0 {
         notes.push(format!("{late} records came out of order").into());
-        capture.sort();
     }
     notes.extend(decode.complaints());
     capture.events = decode.counts();
