@@ -75,7 +75,7 @@ impl<'a> Contentions<'a> {
             let spun = &mut spun[row.thread.index()];
             let number = Some(Row::from_index(index));
             if let ContentionPhase::Begin(flags) = row.phase {
-                if list.is_empty() && spins(flags) {
+                if list.is_empty() && flags.spins() {
                     *spun = true;
                 } else {
                     list.push(Events { begin: number, end: None });
@@ -125,7 +125,7 @@ impl Cursors<'_> {
             |row: Option<Row>, unknown: Timestamp| row.map_or(unknown, |row| row.of(capture).time);
         let begins_before = |known: &&Events| time(known.begin, span.start) <= sleep.start;
         *after += list[*after..].iter().take_while(begins_before).count();
-        let sleeps = |known: &Events| !known.flags(capture).is_some_and(spins);
+        let sleeps = |known: &Events| !known.flags(capture).is_some_and(ContentionFlags::spins);
         let found = list[..*after]
             .iter()
             .rev()
@@ -134,11 +134,6 @@ impl Cursors<'_> {
         let LockContention { lock, stack, .. } = *found.first(capture)?;
         Some(Contention { lock, flags: found.flags(capture), stack })
     }
-}
-
-/// Whether nobody sleeps for such a lock; of a mutex, the owner is watched for a while at first.
-fn spins(flags: ContentionFlags) -> bool {
-    flags.spin && !flags.mutex
 }
 
 /// Whether an end of contention is that of a lock that sleeps.

@@ -5,6 +5,7 @@ use super::dump::StackDump;
 use super::event::{Body, Event, MmapRecord, RawStack, SideRecord, Task};
 use super::in_order::InOrder;
 use super::space::{MARKER_USER, Spaces};
+use super::spins::Spins;
 use super::unwind::Unwinder;
 use crate::capture::{
     Activity, BuildId, Capture, LockContention, Loss, LossKind, MmapLock, Module, ModuleKind,
@@ -42,6 +43,8 @@ impl SideTables {
 pub(super) struct Builder {
     pub capture: Capture,
     pub rows: InOrder,
+    /// Which events of contention are left out, if any may be.
+    pub spins: Option<Spins>,
     pub spaces: Spaces,
     /// For an overview: which stacks of switches it has.
     pub seen: Option<Seen>,
@@ -172,6 +175,11 @@ impl Builder {
     ) {
         let (capture, rows) = (&mut self.capture, &mut self.rows);
         match body {
+            Body::Contention { phase, .. }
+                if self.spins.as_mut().is_some_and(|spins| spins.take(thread, phase)) =>
+            {
+                rows.push(&mut capture.spins, time);
+            }
             Body::Contention { lock, phase } => {
                 rows.push(
                     &mut capture.contention,

@@ -20,6 +20,12 @@ macro_rules! timed {
     };
 }
 
+impl Timed for Timestamp {
+    fn time(&self) -> Timestamp {
+        *self
+    }
+}
+
 timed!(Activity, LockContention, MmapLock, ResidentSize, Sample, Switch, SyscallEvent, Wakeup);
 
 /// Puts rows where they belong. A busy machine's recording has some late events in a million, each for a few rows; to

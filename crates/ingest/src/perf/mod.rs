@@ -32,6 +32,7 @@ mod sample;
 mod shape;
 mod source;
 mod space;
+mod spins;
 mod stages;
 mod tracepoint;
 mod tracing_data;
@@ -56,17 +57,19 @@ use records::Damage;
 use shape::Shapes;
 pub(crate) use source::Source;
 use space::Spaces;
+use spins::Spins;
 use stages::Read;
 use tracing_data::TracingData;
 use unwind::Unwinder;
 
 /// Reads a whole perf.data. `parts` are the further files of a recording by several threads, records
-/// from their first byte on. `programs` are what stacks are unwound with. An `overview` has hardly any rows. `progress`
+/// from their first byte on. `programs` are what stacks are unwound with. Events of `spins` are kept if that is asked for, and an `overview` has hardly any rows. `progress`
 /// is told how many bytes of how many have been read.
 pub(crate) fn read(
     file: Source<'_>,
     parts: &[Source<'_>],
     programs: Option<Programs>,
+    spins: bool,
     overview: bool,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Capture, Problem> {
@@ -88,6 +91,7 @@ pub(crate) fn read(
     let mut builder = Builder {
         capture: Capture { origin: origin(&header), ..Capture::default() },
         rows: InOrder::default(),
+        spins: (!spins).then(Spins::default),
         spaces: spaces(&header.features),
         unwinder: programs.map(Unwinder::new),
         seen: overview.then(Seen::default),
