@@ -78,10 +78,11 @@ impl Decode {
         SideTables { chains: self.chains.news(), ..std::mem::take(&mut self.news) }
     }
 
-    /// Decodes a record; `None` if it is only counted.
-    pub fn record(&mut self, record: &Record<'_>) -> Option<Event> {
+    /// Decodes a record, and adds what it tells to the events, unless it is only counted.
+    pub fn record(&mut self, record: &Record<'_>, events: &mut Vec<Event>) {
         if RecordType(record.kind) == RecordType::SAMPLE {
-            return self.sample(record);
+            events.extend(self.sample(record));
+            return;
         }
         *self.other.entry(record.kind).or_default() += 1;
         if record.kind == HEADER_BUILD_ID
@@ -91,15 +92,16 @@ impl Decode {
             self.news.build_ids.push((path, BuildId(id.into())));
         }
         if record.kind >= HEADER_ATTR {
-            return None;
+            return;
         }
         let event = self.other_record(record);
         if event.is_none() && is_read(RecordType(record.kind)) {
             self.unreadable += 1;
         }
-        event
+        events.extend(event);
     }
 
+    #[inline]
     fn sample(&mut self, record: &Record<'_>) -> Option<Event> {
         let Some(index) = self.plans.of_sample(record.body) else {
             self.unknown_ids += 1;
