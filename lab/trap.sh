@@ -7,7 +7,7 @@ trap 'rm -rf "$work"' EXIT
 # Starts the trap with its bundles in $work/bundles, and waits until it is armed.
 set_trap() {
     mkdir -p "$work/bundles"
-    "$coldcase" trap --into "$work/bundles" --quiet 0 --at-most 1000 --seconds-before 5 "$@" 2>"$work/trap.log" &
+    "$coldcase" trap --into "$work/bundles" --quiet 0 --at-most "${at_most:-1000}" --seconds-before 5 "$@" 2>"$work/trap.log" &
     trap_pid=$!
     left+=("$trap_pid")
     wait_for 'watching' "$work/trap.log"
