@@ -10,7 +10,9 @@ use std::sync::OnceLock;
 use coldcase_analyze::findings::Findings;
 use coldcase_analyze::rules::Rules;
 use coldcase_analyze::{Options, analyze};
-use coldcase_ingest::capture::{BuildId, Capture, Location, Mode, Module, ModuleKind, Nanos};
+use coldcase_ingest::capture::{
+    BuildId, Capture, LoadedModule, Location, Mode, Module, ModuleKind, Nanos,
+};
 use coldcase_ingest::symbols::{SymbolSources, resolve};
 use coldcase_ingest::{InputFormat, ReadOptions, beside, read, read_bytes};
 use coldcase_report::{HtmlContext, Input};
@@ -45,6 +47,7 @@ pub const TARGETS: &[Target] = &[
     ("unpack", unpack),
     ("kallsyms", kallsyms),
     ("object", object),
+    ("split", split),
     ("jit_map", jit_map),
     ("jit_dump", jit_dump),
     ("rules", rules),
@@ -99,7 +102,7 @@ pub fn perf_compressed(data: &[u8]) {
 
 /// The description of a tracepoint, and raw bytes that are decoded by it.
 pub fn tracepoint_format(data: &[u8]) {
-    let mut parts = split(data);
+    let mut parts = bordered(data);
     let text = String::from_utf8_lossy(parts.next().unwrap_or_default()).into_owned();
     let raw = parts.next().unwrap_or_default();
     let system = perf_file::TRACEPOINTS
@@ -140,7 +143,7 @@ pub fn text(data: &[u8], format: InputFormat) {
 
 /// A capture and a log of system calls beside it, told apart by [`BORDER`].
 pub fn log_beside(data: &[u8]) {
-    let mut parts = split(data);
+    let mut parts = bordered(data);
     let (capture, log) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
     let (Some(mut capture), Some(log)) = (bytes(capture, None), bytes(log, None)) else { return };
     if beside::is_log(&log) {
@@ -153,7 +156,7 @@ pub fn log_beside(data: &[u8]) {
 /// A folder of profiles: name and content of each behind a [`BORDER`].
 pub fn slices(data: &[u8]) {
     let scratch = Scratch::new("slices");
-    let mut parts = split(data);
+    let mut parts = bordered(data);
     let mut number = 0;
     while let (Some(name), Some(content)) = (parts.next(), parts.next()) {
         number += 1;
@@ -210,6 +213,37 @@ pub fn object(data: &[u8]) {
             capture.frames.intern(Mode::User, Location::File { module, offset });
         }
         resolve(&mut capture, &sources);
+    }
+    let mut capture = Capture::default();
+    let kind = ModuleKind::KernelModule;
+    let module =
+        capture.modules.intern(Module { path: "/server".to_owned(), kind, build_id: None });
+    let (address, length) = (0xffff_ffff_c000_0000, 0x3000);
+    capture.loaded_modules.push(LoadedModule { module, address, length });
+    for inside in (0..length).step_by(0x1d) {
+        capture.frames.intern(Mode::Kernel, Location::Address(address + inside));
+    }
+    resolve(&mut capture, &sources);
+}
+
+/// Split debug information of a program, packed and as a unit's own file.
+pub fn split(data: &[u8]) {
+    static PROGRAM: OnceLock<Vec<u8>> = OnceLock::new();
+    let stored = || fs::read(root().join("crates/ingest/tests/data/symbols/split/server"));
+    let scratch = Scratch::new("split");
+    scratch.file("server", PROGRAM.get_or_init(|| stored().expect("test data")));
+    let sources = SymbolSources { symfs: vec![scratch.0.clone()], ..SymbolSources::default() };
+    for name in ["server.dwp", "server.dwo"] {
+        scratch.file(name, data);
+        let mut capture = Capture::default();
+        let kind = ModuleKind::User;
+        let module = Module { path: "/server".to_owned(), kind, build_id: None };
+        let module = capture.modules.intern(module);
+        for offset in 0x1000..0x1040 {
+            capture.frames.intern(Mode::User, Location::File { module, offset });
+        }
+        resolve(&mut capture, &sources);
+        let _ = fs::remove_file(scratch.0.join(name));
     }
 }
 
@@ -354,7 +388,7 @@ fn kernel_names() -> &'static SymbolSources {
 }
 
 /// The parts of an input between [`BORDER`]s.
-pub fn split(data: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub fn bordered(data: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = Some(data);
     std::iter::from_fn(move || {
         let all = rest?;

@@ -31,7 +31,7 @@ pub use ids::{FrameId, ModuleId, ProcessId, StackId, ThreadId};
 pub use incident::{Incident, ProcessSize};
 pub use locks::{ContentionFlags, ContentionPhase, LockContention, MmapLock, MmapLockPhase};
 pub use losses::{Loss, LossKind};
-pub use modules::{BuildId, MadeCode, Module, ModuleKind, ModuleTable};
+pub use modules::{BuildId, LoadedModule, MadeCode, Module, ModuleKind, ModuleTable};
 pub use origin::{Clock, Format, Origin, WallClock};
 pub use profile::{ProfileRow, ProfileWaker};
 pub use resident::{ResidentPart, ResidentSize};
@@ -58,6 +58,8 @@ pub struct Capture {
     pub modules: ModuleTable,
     /// Code that the kernel made while it was recorded (`PERF_RECORD_KSYMBOL`: BPF programs, trampolines).
     pub made_code: Vec<MadeCode>,
+    /// Where loadable kernel modules lay.
+    pub loaded_modules: Vec<LoadedModule>,
     /// Unique frames.
     pub frames: FrameTable,
     /// Unique stacks.

@@ -27,6 +27,17 @@ pub struct MadeCode {
     pub name: String,
 }
 
+/// A loadable kernel module at its place in memory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LoadedModule {
+    /// Which, by its file as perf names it (`/lib/modules/6.1.0/kernel/fs/ext4/ext4.ko`), or `[ext4]`.
+    pub module: ModuleId,
+    /// Its first byte's kernel address.
+    pub address: u64,
+    /// Its length in bytes.
+    pub length: u64,
+}
+
 /// Kinds of module.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum ModuleKind {

@@ -344,6 +344,7 @@ fn record_name(kind: u32) -> String {
         81 => "COMPRESSED",
         82 => "FINISHED_INIT",
         83 => "COMPRESSED2",
+        84 => "BPF_METADATA",
         _ if RecordType(kind).is_builtin_type() => {
             return format!("PERF_RECORD_{:?}", RecordType(kind));
         }

@@ -9,6 +9,7 @@ mod hostile;
 mod off_cpu;
 mod same;
 mod script;
+mod servers;
 mod shapes;
 
 use std::fs;

@@ -9,6 +9,7 @@ mod hostile;
 mod kernel;
 mod kernel_image;
 mod located;
+mod modules;
 mod own_binary;
 mod program;
 mod split;
