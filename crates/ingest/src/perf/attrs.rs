@@ -1,7 +1,6 @@
 //! Which attribute is which event.
 
 use linux_perf_event_reader::RecordType;
-use rustc_hash::FxHashMap;
 
 use super::event_name::{HARDWARE, HARDWARE_CACHE, RAW, SOFTWARE, TRACEPOINT, event_name};
 use super::header::Attribute;
@@ -10,7 +9,7 @@ use super::records::Record;
 use super::sample::SampleLayout;
 use super::tracepoint::Tracepoint;
 use super::tracing_data::TracingData;
-use crate::capture::{EventCount, Meaning};
+use crate::capture::{EventCount, Meaning, SeededMap};
 
 /// One event of the recording, ready to decode.
 pub(super) struct EventPlan {
@@ -54,7 +53,7 @@ pub(super) struct EventPlans {
 struct ById {
     first: u64,
     near: Vec<Option<u32>>,
-    far: FxHashMap<u64, usize>,
+    far: SeededMap<u64, usize>,
 }
 
 impl ById {
@@ -69,7 +68,7 @@ impl ById {
         let mut by_id = Self {
             first,
             near: vec![None; usize::try_from(places).unwrap_or(0)],
-            far: FxHashMap::default(),
+            far: SeededMap::default(),
         };
         for (index, attribute) in attributes.iter().enumerate() {
             for &id in &attribute.ids {

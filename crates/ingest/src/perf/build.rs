@@ -8,9 +8,9 @@ use super::space::{MARKER_USER, Spaces};
 use super::spins::Spins;
 use super::unwind::Unwinder;
 use crate::capture::{
-    Activity, BuildId, Capture, LockContention, Loss, LossKind, MmapLock, Module, ModuleKind,
-    Nanos, ProfileRow, ResidentSize, Sample, Span, StackId, Switch, SyscallEvent, SyscallPhase,
-    TaskState, ThreadId, Timestamp, Wakeup,
+    Activity, BuildId, Capture, LoadedModule, LockContention, Loss, LossKind, MmapLock, Module,
+    ModuleKind, Nanos, ProfileRow, ResidentSize, Sample, Span, StackId, Switch, SyscallEvent,
+    SyscallPhase, TaskState, ThreadId, Timestamp, Wakeup,
 };
 
 /// What events refer to, filled while decoding.
@@ -299,7 +299,10 @@ impl Builder {
     /// (`__perf_event__synthesize_kernel_mmap`, `tools/perf/util/synthetic-events.c`, Linux 6.1).
     fn add_kernel_mapping(&mut self, record: &MmapRecord) {
         const IMAGE: &str = "[kernel.kallsyms]";
-        let Some(symbol) = record.path.strip_prefix(IMAGE) else { return };
+        let Some(symbol) = record.path.strip_prefix(IMAGE) else {
+            self.add_kernel_module(record);
+            return;
+        };
         let build_id = self.spaces.build_id(IMAGE).cloned();
         let module = Module { path: IMAGE.to_owned(), kind: ModuleKind::Kernel, build_id };
         self.capture.modules.intern(module);
@@ -307,6 +310,20 @@ impl Builder {
             let reference = (symbol.to_owned(), record.file_offset);
             self.capture.origin.kernel_reference = Some(reference);
         }
+    }
+
+    /// perf takes the place of a loadable module from `/proc/modules`, and its file from `/lib/modules`, if it is there.
+    fn add_kernel_module(&mut self, record: &MmapRecord) {
+        // A guest's kernel is another one.
+        if record.pid != KERNEL_PID || record.path.starts_with("[guest.") {
+            return;
+        }
+        let build_id = record.build_id.as_ref().map(|id| BuildId(id.clone().into()));
+        let build_id = build_id.or_else(|| self.spaces.build_id(&record.path).cloned());
+        let module = Module { path: record.path.clone(), kind: ModuleKind::KernelModule, build_id };
+        let module = self.capture.modules.intern(module);
+        let (address, length) = (record.start, record.length);
+        self.capture.loaded_modules.push(LoadedModule { module, address, length });
     }
 
     /// The thread that was current; `None` once it is past its end.

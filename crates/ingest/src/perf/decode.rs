@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use linux_perf_event_reader::RecordType;
-use rustc_hash::FxHashMap;
 
 use super::attrs::{Decoder, EventPlans};
 use super::build::SideTables;
@@ -18,7 +17,7 @@ use super::sample::Sample;
 use super::source::Source;
 use super::tracepoint::Sink;
 use crate::capture::{
-    ActivityKind, BuildId, EventCount, MadeCode, Meaning, NameKind, Phase, Sentence,
+    ActivityKind, BuildId, EventCount, MadeCode, Meaning, NameKind, Phase, SeededMap, Sentence,
 };
 use crate::error::Problem;
 
@@ -347,6 +346,7 @@ fn record_name(kind: u32) -> String {
         81 => "COMPRESSED",
         82 => "FINISHED_INIT",
         83 => "COMPRESSED2",
+        84 => "BPF_METADATA",
         _ if RecordType(kind).is_builtin_type() => {
             return format!("PERF_RECORD_{:?}", RecordType(kind));
         }
@@ -374,8 +374,8 @@ fn next(count: &mut u32) -> u32 {
 /// Names of threads by their bytes; the kernel's have 16 at most, which are as good as a number.
 #[derive(Default)]
 struct NameTable {
-    short: FxHashMap<u128, NameId>,
-    long: FxHashMap<Box<[u8]>, NameId>,
+    short: SeededMap<u128, NameId>,
+    long: SeededMap<Box<[u8]>, NameId>,
     /// Short names that were seen last, each at the place that its bytes give: most are among them.
     recent: Vec<Option<(u128, NameId)>>,
 }

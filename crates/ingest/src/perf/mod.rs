@@ -22,6 +22,7 @@ mod dump;
 mod event;
 mod event_name;
 mod expression;
+mod features;
 mod format;
 mod header;
 mod in_order;
