@@ -95,8 +95,8 @@ fn of_events(model: &Model<'_>, options: &Options) -> (Findings, Vec<RawWindow>)
             ..Suspects::default()
         },
     };
-    let container = worst.and_then(|index| container::of(windows[index].culprit.as_ref()?));
     let wait_sites = totals::by_site(model, raw);
+    let container = worst.and_then(|index| container::of(model, &windows[index], &wait_sites));
     let lanes = worst.map(|index| timeline::lanes(model, &raws[index], &windows[index]));
     let findings = Findings {
         capture: summary(capture),

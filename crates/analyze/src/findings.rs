@@ -91,7 +91,8 @@ pub struct Verdict {
     pub window: Option<usize>,
     /// The same for the same cause on another day and host; see [`fingerprint`](crate::fingerprint).
     pub fingerprint: Option<String>,
-    /// A growing container that the culprit's size fits.
+    /// A container that the culprit enlarged: the size of its call fits one, or of a call that it made while it held the
+    /// lock.
     pub container: Option<Container>,
     /// Other causes, each with the figure that rules it out.
     pub ruled_out: Vec<RuledOut>,
@@ -255,8 +256,10 @@ pub struct FrameView {
 /// A growing container, recognised by the size of its memory.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Container {
-    /// `hashbrown`, `vec`, `glibc_arena`, ...
+    /// `hashbrown`, `unordered_map`, `python_dict`, `vec`.
     pub kind: &'static str,
+    /// Bytes that it asked for.
+    pub bytes: u64,
     /// Entries that the old table could hold; one more makes it grow.
     pub entries: Option<u64>,
     /// Bytes per entry.

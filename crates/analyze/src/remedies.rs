@@ -2,10 +2,10 @@
 
 use coldcase_ingest::capture::Syscall;
 
+use crate::container;
 use crate::findings::{Cause, Container, Culprit, Operation, Remedy, SiteTotal, Window};
 
 /// Wait sites of `rules.txt` that have remedies of their own.
-const PYTHON: &str = "Python's interpreter lock";
 const FREEZER: &str = "frozen by the cgroup freezer";
 const DEBUGGER: &str = "stopped by a debugger";
 const CORE: &str = "frozen by the dump of its core";
@@ -26,7 +26,7 @@ pub(crate) fn of(
             "memory for zram, or an earlier OOM kill",
         )
     });
-    let first = container.and_then(|container| of_container(window, container));
+    let first = container.map(of_container);
     let operation = window.culprit.as_ref().and_then(|culprit| culprit.operation);
     let of_call = match (window.cause, operation) {
         (Some(Cause::MmapLock | Cause::MemorySyscall), Some(operation)) => {
@@ -49,20 +49,31 @@ fn remedy(action: &str, cost: &str) -> Remedy {
     Remedy { action: action.to_owned(), cost: cost.to_owned() }
 }
 
-fn of_container(window: &Window, container: &Container) -> Option<Remedy> {
-    let bytes = window.culprit.as_ref()?.bytes?;
-    let action = match container.entries {
-        Some(entries) => format!(
+fn of_container(container: &Container) -> Remedy {
+    let more = || thousands(container.entries.unwrap_or_default());
+    let action = match container.kind {
+        "hashbrown" => format!(
             "Reserve the table's capacity at start (HashMap::with_capacity for more than {} entries), so that it \
              never grows in service",
-            thousands(entries)
+            more()
         ),
-        None => "Reserve the vector's capacity at start, or keep its contents in blocks of a fixed size, so that \
-                 it never grows as a whole in service"
+        "unordered_map" => format!(
+            "Reserve the table's buckets at start (reserve() for more than {} elements), so that it never rehashes in \
+             service, or divide it into several tables",
+            more()
+        ),
+        "python_dict" => "Divide the dict into several by a part of the key, so that each step is small: a dict cannot \
+                          be given room beforehand"
+            .to_owned(),
+        _ => "Reserve the vector's capacity at start, or keep its contents in blocks of a fixed size, so that \
+              it never grows as a whole in service"
             .to_owned(),
     };
-    let cost = format!("about {:.1} GB of memory from the start", bytes as f64 / 1e9);
-    Some(Remedy { action, cost })
+    let cost = match container.kind {
+        "python_dict" => "a second look-up for each access".to_owned(),
+        _ => format!("about {:.1} GB of memory from the start", container.bytes as f64 / 1e9),
+    };
+    Remedy { action, cost }
 }
 
 fn of_memory_call(window: &Window, operation: Operation) -> Option<Remedy> {
@@ -175,7 +186,7 @@ fn of_cause(window: &Window, cause: Cause, operation: Option<Operation>) -> Opti
              once: a heap that fits, a concurrent collector, no System.gc()",
             "memory, or CPU time while the program runs",
         ),
-        (Cause::Futex, _) if site == PYTHON => remedy(
+        (Cause::Futex, _) if site == container::PYTHON => remedy(
             "Do the long computation in another process (multiprocessing), or in code that lets go of the interpreter lock",
             "memory, and copies between processes",
         ),

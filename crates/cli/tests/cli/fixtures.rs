@@ -49,6 +49,7 @@ fixtures! {
     position_lock
     postgresql_table_lock
     ptrace_stop
+    python_dict_growth
     python_interpreter_lock
     resident_step
     sigstop

@@ -204,6 +204,7 @@ impl<'a> From<&'a from::ChainLink> for dto::Link<'a> {
 fn container(container: &from::Container) -> dto::Container {
     dto::Container {
         kind: container.kind,
+        bytes: container.bytes,
         entries: container.entries,
         entry_bytes: container.entry_bytes,
         buckets: container.buckets,

@@ -168,6 +168,7 @@ pub(super) struct Link<'a> {
 #[derive(Serialize)]
 pub(super) struct Container {
     pub kind: &'static str,
+    pub bytes: u64,
     pub entries: Option<u64>,
     pub entry_bytes: Option<u64>,
     pub buckets: Option<u64>,

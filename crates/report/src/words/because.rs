@@ -8,7 +8,9 @@ use crate::{names, units};
 /// What grew, what held up the holder, who had the CPUs; where nobody is to blame, where the threads stood.
 pub(crate) fn because(findings: &Findings) -> Option<String> {
     let window = findings.worst()?;
-    let container = findings.verdict.container.as_ref().map(container_sentence);
+    let call = window.culprit.as_ref().and_then(|culprit| culprit.bytes);
+    let container = findings.verdict.container.as_ref();
+    let container = container.map(|container| container_sentence(container, call));
     // Reasons begin with names, which keep their letters.
     let reasons: Vec<String> = window.reasons.iter().map(|reason| names::text(reason)).collect();
     let reasons = (!reasons.is_empty()).then(|| format!("{}.", reasons.join("; ")));

@@ -2,11 +2,17 @@
 
 use coldcase_analyze::findings::Container;
 
-use crate::{names, units};
+use crate::units;
 
-/// What grew, how large it became, and what made it grow.
-pub(crate) fn container_sentence(container: &Container) -> String {
-    let mut text = format!("The size fits {}", kind(container.kind));
+/// What grew, how large it became, and what made it grow; `call` are the bytes of the culprit's call, if that is what it
+/// stood in.
+pub(crate) fn container_sentence(container: &Container, call: Option<u64>) -> String {
+    let kind = kind(container.kind);
+    let mut text = if call == Some(container.bytes) {
+        format!("The size fits {kind}")
+    } else {
+        format!("It asked for {} then, which fits {kind}", units::exact_size(container.bytes))
+    };
     if let Some(buckets) = container.buckets {
         text.push_str(&format!(" of {}", units::counted(buckets, "bucket", "buckets")));
     }
@@ -33,13 +39,13 @@ pub(crate) fn container_sentence(container: &Container) -> String {
     text
 }
 
-fn kind(word: &str) -> String {
+fn kind(word: &str) -> &'static str {
     match word {
-        "hashbrown" => "a hash table of Rust's standard library (hashbrown)".to_owned(),
-        "vec" => "a growing vector".to_owned(),
-        "glibc_arena" => "a heap arena of glibc's malloc".to_owned(),
-        "java_heap" => "a step of a Java heap".to_owned(),
-        "go_map" => "a growing map of Go".to_owned(),
-        other => format!("a container of kind {}", names::name(other)),
+        "hashbrown" => "a hash table of Rust's standard library (hashbrown)",
+        "unordered_map" => {
+            "a hash table of C++'s standard library (std::unordered_map of libstdc++)"
+        }
+        "python_dict" => "a dict of Python",
+        _ => "a growing vector",
     }
 }

@@ -42,6 +42,7 @@ fn verdict() -> Verdict {
         fingerprint: Some("mmap_lock-mmap-3f92c01ba7".to_owned()),
         container: Some(Container {
             kind: "hashbrown",
+            bytes: BYTES,
             entries: Some(58_720_256),
             entry_bytes: Some(24),
             buckets: Some(134_217_728),
