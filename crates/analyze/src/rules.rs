@@ -588,7 +588,7 @@ mod tests {
         let network = Some(WaitKind::Harm(Cause::Network, None));
         let full =
             |what: &str| (format!("reader of a full {what}"), WaitKind::Harm(Cause::Network, None));
-        let asleep = |stack| site(stack, TaskState::Sleeping);
+        let asleep = |stack: &str| site(stack, TaskState::Sleeping);
         let wait = "__schedule < schedule < schedule_hrtimeout_range_clock";
         assert_eq!(
             asleep(&format!("{wait} < wq_sleep < do_mq_timedsend")),

@@ -230,6 +230,7 @@ mod tests {
             events.extend(('a'..='d').map(|thread| format!("{}ms {thread}>- S {SLEEPS}", at + 1)));
             events.extend(('a'..='d').map(|thread| format!("{}ms ->{thread}", at + 6)));
         }
+        let then = format!("99ms m>- S SLEEPS,{then}");
         let then = then.replace("FUTEX", FUTEX).replace("SLEEPS", SLEEPS).replace("WAKES", WAKES);
         events.push(then);
         let mut capture = script::record(capture, &events.join(","));
