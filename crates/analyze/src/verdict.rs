@@ -182,7 +182,7 @@ fn freeze(
     };
     // Who waits for an answer with the lock waits like the others; any other holder is why they wait.
     let stood_still = if raw.cause.is_lock() && cause != Cause::Network {
-        raw.waited_for_locks().filter(|&thread| Some(thread) != culprit).count()
+        raw.waited_for_the_lock().filter(|&thread| Some(thread) != culprit).count()
     } else {
         raw.stood_still().count()
     };

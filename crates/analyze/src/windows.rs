@@ -45,10 +45,15 @@ impl RawWindow {
         self.stood_still_for(|_| true)
     }
 
-    /// Threads that stood still for a good part of the freeze at locks: not those that had them and stood still for something
-    /// else.
-    pub fn waited_for_locks(&self) -> impl Iterator<Item = ThreadId> + '_ {
-        self.stood_still_for(|harm| harm.cause.is_lock())
+    /// Threads that stood still for a good part of the freeze at the kind of lock at which most of its time was lost, or at a
+    /// lock of the program behind it: not those that had them and stood still for something else.
+    pub fn waited_for_the_lock(&self) -> impl Iterator<Item = ThreadId> + '_ {
+        let of_memory = |cause| matches!(cause, Cause::MmapLock | Cause::VmaLock);
+        self.stood_still_for(move |harm| {
+            harm.cause == self.cause
+                || harm.cause == Cause::Futex
+                || of_memory(harm.cause) && of_memory(self.cause)
+        })
     }
 
     fn stood_still_for<'s>(
