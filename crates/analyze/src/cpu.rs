@@ -89,3 +89,38 @@ fn who_had_them(model: &Model<'_>, raw: &RawWindow) -> Option<Sentence> {
         Sentence::default().task(comm).words(&had)
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use coldcase_ingest::capture::Capture;
+
+    use super::*;
+    use crate::script;
+
+    /// Whether a is throttled that is taken off after a task work so many times, for 20 ms each, while b has the CPU.
+    fn throttled(times: u64) -> bool {
+        let mut events = vec!["0 .a".to_owned()];
+        for round in 0..times {
+            let at = 30 * round + 1;
+            let leaves = "R+ __schedule<__cond_resched<task_work_run<exit_to_user_mode_loop";
+            events.push(format!("{at}ms a>b {leaves},{}ms b>a S", at + 20));
+        }
+        events.push("200ms a>-".to_owned());
+        let capture = script::record(Capture::default(), &events.join(","));
+        let model = script::model(&capture);
+        let thread = capture.switches[0].out.unwrap();
+        let off =
+            model.states.of(thread).long(Nanos(20_000_000)).find_map(|slice| match slice.doing {
+                Doing::Runnable(stack) => Some((stack, slice.span)),
+                Doing::Running | Doing::Blocked(_) => None,
+            });
+        let (stack, span) = off.unwrap();
+        is_throttled(&model, thread, stack, span)
+    }
+
+    #[test]
+    fn a_quota_takes_a_thread_off_again_and_again_and_a_busy_machine_once() {
+        assert!(throttled(3));
+        assert!(!throttled(1));
+    }
+}

@@ -152,7 +152,24 @@ const KINDS: &[(&str, &[&str])] = &[
 
 #[cfg(test)]
 mod tests {
+    use coldcase_ingest::capture::Timestamp;
+
     use super::*;
+    use crate::script;
+
+    #[test]
+    fn a_recording_of_one_process_does_not_say_that_a_thread_ran() {
+        let mut capture = Capture::default();
+        let thread = script::thread(&mut capture, "a");
+        let mut capture = script::record(capture, "1ms a>- D schedule,90ms a>- D schedule");
+        let span = Span::new(Timestamp(0), Timestamp(90_000_000));
+        let told = |capture: &Capture| {
+            on_cpu(&script::model(capture), thread, span, Nanos(1)).largest().unwrap().0
+        };
+        assert_eq!(told(&capture), ON_CPU);
+        capture.origin.command = ["perf", "record", "-p", "97"].map(str::to_owned).to_vec();
+        assert_eq!(told(&capture), NOT_BLOCKED);
+    }
 
     #[test]
     fn functions_of_several_eras_serve_the_same_work() {
