@@ -63,7 +63,7 @@ fn grade_behind_a_lock(
     leaves: &[Leaf],
     total: Nanos,
 ) -> Grade {
-    const FREE: f64 = 0.05;
+    const FREE: f64 = 0.02;
     let idle = model.load().idle_share(&model.states, raw.span);
     let shown = leaves.iter().filter(|leaf| {
         let by_it = matches!(leaf.root, Root::Blocked(_, wait) | Root::Own(wait)

@@ -331,9 +331,6 @@ impl Tables<'_> {
         let release = by_task.and_then(|wakeup| wakeup.stack);
         match release.and_then(|waker| release::released_lock(self.capture, waker)) {
             Some(kind) => ("mmap_lock", kind),
-            None if release.is_some_and(|waker| release::wakes_futex(self.capture, waker)) => {
-                ("futex", WaitKind::Harm(Cause::Futex, None))
-            }
             None => ("not recorded", WaitKind::Other),
         }
     }

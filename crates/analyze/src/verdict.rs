@@ -60,10 +60,6 @@ pub(crate) fn judge(model: &Model<'_>, raw: &RawWindow) -> Judgement {
     }
     let (culprit, held_up) = if held { (holder, None) } else { (None, holder) };
     let culprit = culprit.filter(|suspect| culprit::is_vouched_for(model, suspect, raw.span));
-    // How long those had rested who were away when the recording began, nobody knows.
-    if queue && cause == Cause::Futex && culprit.is_none() && began_before(model, raw) {
-        return Judgement::Rest;
-    }
     let feeder = culprit.as_ref().is_some_and(|suspect| rhythm::feeds(model, raw, suspect.thread));
     if queue && cause == Cause::Futex && feeder {
         return Judgement::Rest;
@@ -125,12 +121,6 @@ pub(crate) fn wakes_them_itself(model: &Model<'_>, raw: &RawWindow, thread: Thre
     let wakeups = others().filter_map(|id| model.wakeup(id));
     let by_it = wakeups.filter(|wakeup| wakeup.waker == Some(thread));
     by_it.count() * 2 > others().count()
-}
-
-/// Whether most waits of a window had begun when the recording did.
-fn began_before(model: &Model<'_>, raw: &RawWindow) -> bool {
-    let before = raw.waits().filter(|&id| model.states.wait(id).open_start);
-    before.count() * 2 > raw.waits().count()
 }
 
 /// How much of the waiting has to come down to something to be its cause. A holder shares its CPU with others
