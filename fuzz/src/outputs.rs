@@ -8,7 +8,7 @@ use coldcase_redact::{Form, Redaction, Scope, restore};
 use coldcase_report::Diff;
 
 use crate::inert;
-use crate::targets::{bordered, inputs, named, options};
+use crate::targets::{inputs, named, options, pieces};
 
 /// Every export. Of CSV: the table's rows, and no cell that a spreadsheet would run; of folded stacks: lines of a stack and a number.
 pub fn export(data: &[u8]) {
@@ -76,7 +76,7 @@ fn lines(json: &str) -> Vec<&str> {
 
 /// Two captures compared, told apart by [`BORDER`](crate::targets::BORDER).
 pub fn diff(data: &[u8]) {
-    let mut parts = bordered(data);
+    let mut parts = pieces(data);
     let mut next = || -> Option<Findings> {
         named(parts.next()?).map(|capture| analyze(&capture, &options()))
     };

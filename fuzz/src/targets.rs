@@ -102,7 +102,7 @@ pub fn perf_compressed(data: &[u8]) {
 
 /// The description of a tracepoint, and raw bytes that are decoded by it.
 pub fn tracepoint_format(data: &[u8]) {
-    let mut parts = bordered(data);
+    let mut parts = pieces(data);
     let text = String::from_utf8_lossy(parts.next().unwrap_or_default()).into_owned();
     let raw = parts.next().unwrap_or_default();
     let system = perf_file::TRACEPOINTS
@@ -143,7 +143,7 @@ pub fn text(data: &[u8], format: InputFormat) {
 
 /// A capture and a log of system calls beside it, told apart by [`BORDER`].
 pub fn log_beside(data: &[u8]) {
-    let mut parts = bordered(data);
+    let mut parts = pieces(data);
     let (capture, log) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
     let (Some(mut capture), Some(log)) = (bytes(capture, None), bytes(log, None)) else { return };
     if beside::is_log(&log) {
@@ -156,7 +156,7 @@ pub fn log_beside(data: &[u8]) {
 /// A folder of profiles: name and content of each behind a [`BORDER`].
 pub fn slices(data: &[u8]) {
     let scratch = Scratch::new("slices");
-    let mut parts = bordered(data);
+    let mut parts = pieces(data);
     let mut number = 0;
     while let (Some(name), Some(content)) = (parts.next(), parts.next()) {
         number += 1;
@@ -388,7 +388,7 @@ fn kernel_names() -> &'static SymbolSources {
 }
 
 /// The parts of an input between [`BORDER`]s.
-pub fn bordered(data: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub fn pieces(data: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = Some(data);
     std::iter::from_fn(move || {
         let all = rest?;

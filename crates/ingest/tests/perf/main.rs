@@ -9,8 +9,8 @@ mod hostile;
 mod off_cpu;
 mod same;
 mod script;
-mod servers;
 mod shapes;
+mod unwound;
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -11,5 +11,6 @@ mod kernel_image;
 mod located;
 mod modules;
 mod own_binary;
+mod packed;
 mod program;
 mod split;
