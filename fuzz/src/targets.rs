@@ -45,7 +45,6 @@ pub const TARGETS: &[Target] = &[
     ("unpack", unpack),
     ("kallsyms", kallsyms),
     ("object", object),
-    ("split", split),
     ("jit_map", jit_map),
     ("rules", rules),
     ("pipeline", pipeline),
@@ -218,27 +217,6 @@ pub fn object(data: &[u8]) {
         capture.frames.intern(Mode::Kernel, Location::Address(address + inside));
     }
     resolve(&mut capture, &sources);
-}
-
-/// Split debug information of a program, packed and as a unit's own file.
-pub fn split(data: &[u8]) {
-    static PROGRAM: OnceLock<Vec<u8>> = OnceLock::new();
-    let stored = || fs::read(root().join("crates/ingest/tests/data/symbols/split/server"));
-    let scratch = Scratch::new("split");
-    scratch.file("server", PROGRAM.get_or_init(|| stored().expect("test data")));
-    let sources = SymbolSources { symfs: vec![scratch.0.clone()], ..SymbolSources::default() };
-    for name in ["server.dwp", "server.dwo"] {
-        scratch.file(name, data);
-        let mut capture = Capture::default();
-        let kind = ModuleKind::User;
-        let module = Module { path: "/server".to_owned(), kind, build_id: None };
-        let module = capture.modules.intern(module);
-        for offset in 0x1000..0x1040 {
-            capture.frames.intern(Mode::User, Location::File { module, offset });
-        }
-        resolve(&mut capture, &sources);
-        let _ = fs::remove_file(scratch.0.join(name));
-    }
 }
 
 /// `perf-PID.map`.
