@@ -2,9 +2,8 @@
 
 use std::fmt;
 
-use rustc_hash::FxHashMap;
-
 use super::ModuleId;
+use super::SeededMap;
 
 /// A file (or a stretch of kernel memory) that frames point into.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -74,7 +73,7 @@ impl fmt::Debug for BuildId {
 #[derive(Clone, Debug, Default)]
 pub struct ModuleTable {
     rows: Vec<Module>,
-    ids: FxHashMap<Module, ModuleId>,
+    ids: SeededMap<Module, ModuleId>,
 }
 
 impl ModuleTable {

@@ -1,7 +1,6 @@
 //! Which attribute is which event.
 
 use linux_perf_event_reader::RecordType;
-use rustc_hash::FxHashMap;
 
 use super::event_name::{HARDWARE, HARDWARE_CACHE, RAW, SOFTWARE, TRACEPOINT, event_name};
 use super::header::Attribute;
@@ -10,7 +9,7 @@ use super::records::Record;
 use super::sample::SampleLayout;
 use super::tracepoint::Tracepoint;
 use super::tracing_data::TracingData;
-use crate::capture::{EventCount, Meaning};
+use crate::capture::{EventCount, Meaning, SeededMap};
 
 /// One event of the recording, ready to decode.
 pub(super) struct EventPlan {
@@ -46,12 +45,12 @@ const BPF_OUTPUT: u64 = 10;
 /// All events, found by the id that stands in each record.
 pub(super) struct EventPlans {
     pub plans: Vec<EventPlan>,
-    by_id: FxHashMap<u64, usize>,
+    by_id: SeededMap<u64, usize>,
 }
 
 impl EventPlans {
     pub fn new(attributes: &[Attribute], tracing: &TracingData, big_endian: bool) -> Self {
-        let mut by_id = FxHashMap::default();
+        let mut by_id = SeededMap::default();
         for (index, attribute) in attributes.iter().enumerate() {
             by_id.extend(attribute.ids.iter().map(|&id| (id, index)));
         }

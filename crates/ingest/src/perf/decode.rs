@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use linux_perf_event_reader::RecordType;
-use rustc_hash::FxHashMap;
 
 use super::attrs::{Decoder, EventPlans};
 use super::build::SideTables;
@@ -18,7 +17,7 @@ use super::sample::Sample;
 use super::source::Source;
 use super::tracepoint::Sink;
 use crate::capture::{
-    ActivityKind, BuildId, EventCount, MadeCode, Meaning, NameKind, Phase, Sentence,
+    ActivityKind, BuildId, EventCount, MadeCode, Meaning, NameKind, Phase, SeededMap, Sentence,
 };
 use crate::error::Problem;
 
@@ -373,8 +372,8 @@ fn next(count: &mut u32) -> u32 {
 /// Names of threads by their bytes; the kernel's have 16 at most, which are as good as a number.
 #[derive(Default)]
 struct NameTable {
-    short: FxHashMap<u128, NameId>,
-    long: FxHashMap<Box<[u8]>, NameId>,
+    short: SeededMap<u128, NameId>,
+    long: SeededMap<Box<[u8]>, NameId>,
 }
 
 struct SideSink<'a> {

@@ -8,7 +8,7 @@ use rustc_hash::FxHashMap;
 use super::chains::{ChainId, Chains};
 use super::event::MmapRecord;
 use crate::capture::{
-    BuildId, Capture, FrameId, Location, Mode, Module, ModuleId, ModuleKind, StackId,
+    BuildId, Capture, FrameId, Location, Mode, Module, ModuleId, ModuleKind, SeededMap, StackId,
 };
 
 /// All address spaces, by process number.
@@ -23,7 +23,7 @@ pub(super) struct Spaces {
     /// Processes and their epochs, by the lowest bits of their numbers: what is asked for with each event. Emptied by
     /// every change.
     recent: Vec<Option<(i32, u32)>>,
-    build_ids: FxHashMap<String, BuildId>,
+    build_ids: SeededMap<String, BuildId>,
     frames: Vec<FrameId>,
     mapped: usize,
     inherited: usize,
