@@ -17,6 +17,7 @@ mod container;
 mod contention;
 mod counterfactual;
 mod cpu;
+mod cpus;
 mod culprit;
 pub mod details;
 mod family;

@@ -70,6 +70,8 @@ pub struct Capture {
     pub wakeups: Vec<Wakeup>,
     /// `lock:contention_begin` and `contention_end`.
     pub contention: Vec<LockContention>,
+    /// When further events of contention were, of threads that had not waited for any lock but such that spin.
+    pub spins: Vec<Timestamp>,
     /// `mmap_lock:*`.
     pub mmap_locks: Vec<MmapLock>,
     /// System calls entered and left.
@@ -123,6 +125,7 @@ impl Capture {
         self.switches.sort_by_key(|row| row.time);
         self.wakeups.sort_by_key(|row| row.time);
         self.contention.sort_by_key(|row| row.time);
+        self.spins.sort();
         self.mmap_locks.sort_by_key(|row| row.time);
         self.syscalls.sort_by_key(|row| row.time);
         self.samples.sort_by_key(|row| row.time);
