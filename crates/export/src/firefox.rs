@@ -1,8 +1,9 @@
 //! Firefox Profiler's processed profile format, by the crate that samply writes it with.
 //!
 //! A thread's time off its CPU is sampled on a grid of one millisecond, as a profiler would that could see it; the innermost
-//! frame of a sample is what the thread waited for, so that the activity graph shows by colour who stood still. Each wait that
-//! is no rest, each hold, each memory call and each freeze is a marker with its exact times.
+//! frame of a sample is what the thread waited for, and its category whether that does harm. The activity graph is of time on
+//! a CPU and stays empty. Each wait that is no rest, each hold, each memory call and each freeze is a marker with its exact times,
+//! and markers are what the tracks show.
 
 mod markers;
 
@@ -53,7 +54,7 @@ struct Writer<'a> {
     stacks: BTreeMap<(ThreadId, Option<u32>, String), StackHandle>,
 }
 
-/// What the activity graph tells by colour.
+/// What the categories tell by colour.
 #[derive(Clone, Copy)]
 struct Colors {
     harm: CategoryHandle,

@@ -76,9 +76,11 @@ impl Kinds {
             wait: kind("Wait", &[("how", "How it ended"), ("waker", "Woken by")]),
             hold: kind("Hold", &[("operation", "In"), ("size", "Size"), ("evidence", "Known by")]),
             memory: kind("MemoryCall", &[("size", "Size"), ("flags", "Flags")]),
+            // Not `cause`: of any marker, the Firefox Profiler takes that for the stack it came from, and refuses the
+            // whole profile if it is not one.
             freeze: kind(
                 "Freeze",
-                &[("cause", "Cause"), ("grade", "Grade"), ("culprit", "Culprit")],
+                &[("freeze_cause", "Cause"), ("grade", "Grade"), ("culprit", "Culprit")],
             ),
         }
     }
