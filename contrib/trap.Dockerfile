@@ -2,7 +2,7 @@
 #
 #   docker build -f trap.Dockerfile -t coldcase-trap .
 #   docker run -d --name coldcase-trap --pid=host --network=host --cap-drop=ALL --cap-add=PERFMON \
-#       --cap-add=DAC_READ_SEARCH --cap-add=SYSLOG --cap-add=SYS_PTRACE --security-opt seccomp=unconfined \
+#       --cap-add=DAC_READ_SEARCH --cap-add=SYSLOG --cap-add=SYS_PTRACE --cap-add=IPC_LOCK --security-opt seccomp=unconfined \
 #       -v /sys/kernel/tracing:/sys/kernel/tracing:ro -v /var/lib/coldcase:/bundles --memory=512m --cpus=0.2 \
 #       coldcase-trap --process postgres --tcp 127.0.0.1:5432
 #   docker kill --signal=USR1 coldcase-trap                    # capture now

@@ -2,6 +2,7 @@
 
 pub mod events;
 pub mod inert;
+pub mod outputs;
 pub mod perf_file;
 pub mod seeds;
 pub mod targets;

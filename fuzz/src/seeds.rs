@@ -48,6 +48,9 @@ const CAPTURES: &[&str] = &[
     "fixtures/disk-fsync/capture.data.zst",
 ];
 
+/// Targets that take a capture of any format.
+const WHOLE: [&str; 3] = ["pipeline", "export", "redact"];
+
 /// A seed: its target and its bytes.
 pub type Seed = (&'static str, Vec<u8>);
 
@@ -56,13 +59,15 @@ pub fn seeds(root: &Path) -> Vec<Seed> {
     let mut seeds = Vec::new();
     for &(target, path) in TEXTS {
         let text = lines(&unpacked(&root.join(path)), TEXT);
-        seeds.push(("pipeline", text.clone()));
+        seeds.extend(WHOLE.map(|whole| (whole, text.clone())));
+        seeds.push(("diff", [&text, BORDER, RULED.as_bytes()].concat()));
         seeds.push((target, text));
     }
     for path in CAPTURES {
         let capture = shortened(&unpacked(&root.join(path)), RECORDS);
         seeds.push(("perf_data", capture.clone()));
-        seeds.push(("pipeline", capture));
+        seeds.push(("diff", [&capture, BORDER, RULED.as_bytes()].concat()));
+        seeds.extend(WHOLE.map(|whole| (whole, capture.clone())));
     }
     let dwarf = unpacked(&root.join("crates/ingest/tests/data/perf/dwarf.data.zst"));
     seeds.push(("perf_unwind", shortened(&dwarf, 4 * RECORDS)));
@@ -77,10 +82,13 @@ pub fn seeds(root: &Path) -> Vec<Seed> {
     let program = fs::read(root.join("crates/ingest/tests/data/perf/symfs/deep"));
     let program = program.expect("test data");
     seeds.extend([("kallsyms", program.clone()), ("object", program)]);
+    seeds.extend(dumps(root).map(|dump| ("jit_dump", dump)));
+    let package = fs::read(root.join("crates/ingest/tests/data/symbols/split/server.dwp"));
+    seeds.push(("split", package.expect("test data")));
     seeds.push(("jit_map", b"7f00 20 LazyCompile:~old\n7f40 8 Builtin: x y\n7f00 10 new\n".into()));
     let rules = fs::read(root.join("crates/analyze/src/rules.txt")).expect("the rules");
     seeds.extend(rules.chunks(2_000).map(|part| ("rules", lines(part, 2_000))));
-    seeds.push(("pipeline", RULED.into()));
+    seeds.extend(WHOLE.map(|whole| (whole, RULED.into())));
     seeds.extend(built());
     seeds
 }
@@ -114,6 +122,9 @@ fn built() -> Vec<Seed> {
         ("perf_data", file.bytes()),
         ("perf_data", lost.bytes()),
         ("pipeline", file.bytes()),
+        ("export", file.bytes()),
+        ("redact", file.bytes()),
+        ("diff", [&file.bytes(), BORDER, &lost.bytes()].concat()),
         ("perf_compressed", [&[0][..], &records].concat()),
         ("perf_compressed", [&[77][..], &records].concat()),
         ("tracepoint_format", [format.as_bytes(), BORDER, &raw].concat()),
@@ -122,6 +133,26 @@ fn built() -> Vec<Seed> {
         ("pipeline_events", events),
         ("pipeline_events", kinds),
     ]
+}
+
+/// Dumps of process 7: node's, cut, and one in which code is loaded, replaced and moved.
+fn dumps(root: &Path) -> impl Iterator<Item = Vec<u8>> {
+    let stored = root.join("crates/ingest/tests/data/symbols/jit/jit-PID.dump.zst");
+    let mut real = unpacked(&stored);
+    real.truncate(TEXT);
+    real[20..24].copy_from_slice(&7_u32.to_le_bytes());
+    let mut built = real[..40].to_vec();
+    let words =
+        |words: &[u64]| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>();
+    for (kind, body) in [
+        (0_u64, [words(&[0, 7 << 32 | 7, 0x7f00, 0x7f00, 0x20, 1]), b"old\0".to_vec()].concat()),
+        (0, [words(&[1, 7 << 32 | 7, 0x7f00, 0x7f00, 0x10, 2]), b"new\0".to_vec()].concat()),
+        (1, words(&[2, 7 << 32 | 7, 0x7f00, 0x7f00, 0xfe00, 0x10, 2])),
+    ] {
+        built.extend(words(&[kind | (body.len() as u64 + 8) << 32]));
+        built.extend(body);
+    }
+    [real, built].into_iter()
 }
 
 /// A capture with a log beside it.

@@ -7,15 +7,19 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
 
+use coldcase_analyze::findings::Findings;
 use coldcase_analyze::rules::Rules;
 use coldcase_analyze::{Options, analyze};
-use coldcase_ingest::capture::{BuildId, Capture, Location, Mode, Module, ModuleKind, Nanos};
+use coldcase_ingest::capture::{
+    BuildId, Capture, LoadedModule, Location, Mode, Module, ModuleKind, Nanos,
+};
 use coldcase_ingest::symbols::{SymbolSources, resolve};
 use coldcase_ingest::{InputFormat, ReadOptions, beside, read, read_bytes};
 use coldcase_report::{HtmlContext, Input};
 
 use crate::events;
 use crate::inert;
+use crate::outputs;
 use crate::perf_file::{self, Moment, PerfFile};
 
 /// A target: its name, which is also that of its folder of seeds and crashes, and what it does.
@@ -43,10 +47,15 @@ pub const TARGETS: &[Target] = &[
     ("unpack", unpack),
     ("kallsyms", kallsyms),
     ("object", object),
+    ("split", split),
     ("jit_map", jit_map),
+    ("jit_dump", jit_dump),
     ("rules", rules),
     ("pipeline", pipeline),
     ("pipeline_events", pipeline_events),
+    ("export", outputs::export),
+    ("redact", outputs::redact),
+    ("diff", outputs::diff),
 ];
 
 /// Between the parts of an input that stands for several files.
@@ -93,7 +102,7 @@ pub fn perf_compressed(data: &[u8]) {
 
 /// The description of a tracepoint, and raw bytes that are decoded by it.
 pub fn tracepoint_format(data: &[u8]) {
-    let mut parts = split(data);
+    let mut parts = pieces(data);
     let text = String::from_utf8_lossy(parts.next().unwrap_or_default()).into_owned();
     let raw = parts.next().unwrap_or_default();
     let system = perf_file::TRACEPOINTS
@@ -134,7 +143,7 @@ pub fn text(data: &[u8], format: InputFormat) {
 
 /// A capture and a log of system calls beside it, told apart by [`BORDER`].
 pub fn log_beside(data: &[u8]) {
-    let mut parts = split(data);
+    let mut parts = pieces(data);
     let (capture, log) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
     let (Some(mut capture), Some(log)) = (bytes(capture, None), bytes(log, None)) else { return };
     if beside::is_log(&log) {
@@ -147,7 +156,7 @@ pub fn log_beside(data: &[u8]) {
 /// A folder of profiles: name and content of each behind a [`BORDER`].
 pub fn slices(data: &[u8]) {
     let scratch = Scratch::new("slices");
-    let mut parts = split(data);
+    let mut parts = pieces(data);
     let mut number = 0;
     while let (Some(name), Some(content)) = (parts.next(), parts.next()) {
         number += 1;
@@ -205,12 +214,52 @@ pub fn object(data: &[u8]) {
         }
         resolve(&mut capture, &sources);
     }
+    let mut capture = Capture::default();
+    let kind = ModuleKind::KernelModule;
+    let module =
+        capture.modules.intern(Module { path: "/server".to_owned(), kind, build_id: None });
+    let (address, length) = (0xffff_ffff_c000_0000, 0x3000);
+    capture.loaded_modules.push(LoadedModule { module, address, length });
+    for inside in (0..length).step_by(0x1d) {
+        capture.frames.intern(Mode::Kernel, Location::Address(address + inside));
+    }
+    resolve(&mut capture, &sources);
+}
+
+/// Split debug information of a program, packed and as a unit's own file.
+pub fn split(data: &[u8]) {
+    static PROGRAM: OnceLock<Vec<u8>> = OnceLock::new();
+    let stored = || fs::read(root().join("crates/ingest/tests/data/symbols/split/server"));
+    let scratch = Scratch::new("split");
+    scratch.file("server", PROGRAM.get_or_init(|| stored().expect("test data")));
+    let sources = SymbolSources { symfs: vec![scratch.0.clone()], ..SymbolSources::default() };
+    for name in ["server.dwp", "server.dwo"] {
+        scratch.file(name, data);
+        let mut capture = Capture::default();
+        let kind = ModuleKind::User;
+        let module = Module { path: "/server".to_owned(), kind, build_id: None };
+        let module = capture.modules.intern(module);
+        for offset in 0x1000..0x1040 {
+            capture.frames.intern(Mode::User, Location::File { module, offset });
+        }
+        resolve(&mut capture, &sources);
+        let _ = fs::remove_file(scratch.0.join(name));
+    }
 }
 
 /// `perf-PID.map`.
 pub fn jit_map(data: &[u8]) {
-    let scratch = Scratch::new("jit_map");
-    scratch.file("perf-7.map", data);
+    made_code("perf-7.map", data);
+}
+
+/// `jit-PID.dump`.
+pub fn jit_dump(data: &[u8]) {
+    made_code("jit-7.dump", data);
+}
+
+fn made_code(name: &str, data: &[u8]) {
+    let scratch = Scratch::new("made_code");
+    scratch.file(name, data);
     let sources = SymbolSources { symfs: vec![scratch.0.clone()], ..SymbolSources::default() };
     let mut capture = Capture::default();
     let kind = ModuleKind::Anonymous;
@@ -243,38 +292,50 @@ server;main;lock;futex;do_syscall_64;futex_wait_queue;schedule 70000
 
 /// A capture of any format, to all that is made of it.
 pub fn pipeline(data: &[u8]) {
-    if let Some(mut capture) = bytes(data, None) {
-        resolve(&mut capture, kernel_names());
+    if let Some(capture) = named(data) {
         whole(capture);
     }
+}
+
+/// A capture of any format, with names.
+pub fn named(data: &[u8]) -> Option<Capture> {
+    let mut capture = bytes(data, None)?;
+    resolve(&mut capture, kernel_names());
+    Some(capture)
 }
 
 /// A perf.data that is built of events which the bytes choose, to all that is made of it.
 pub fn pipeline_events(data: &[u8]) {
-    let file = events::file(data);
-    if let Some(mut capture) = bytes(&file, None) {
-        resolve(&mut capture, kernel_names());
-        whole(capture);
-    }
+    pipeline(&events::file(data));
 }
 
 /// Everything that can be said of a capture.
 fn whole(capture: Capture) {
-    let findings = analyze(&capture, &options());
+    reports(&analyze(&capture, &options()));
+}
+
+/// Every report of findings, each of which must be inert.
+pub fn reports(findings: &Findings) {
     let context = HtmlContext {
         title: "capture".to_owned(),
-        inputs: vec![Input { name: "capture".to_owned(), bytes: None, hashed: 0, sha256: None }],
+        inputs: inputs(),
         command: vec!["coldcase".to_owned()],
         version: "0".to_owned(),
     };
-    inert::html(&coldcase_report::html(&findings, &context).expect("a template"));
-    inert::json(&coldcase_report::json(&findings));
-    inert::markdown(&coldcase_report::markdown(&findings));
-    inert::plain(&coldcase_report::terminal(&findings, false));
-    inert::plain(&coldcase_report::paragraph(&findings));
+    inert::html(&coldcase_report::html(findings, &context).expect("a template"));
+    inert::json(&coldcase_report::json(findings));
+    inert::markdown(&coldcase_report::markdown(findings));
+    inert::plain(&coldcase_report::terminal(findings, false));
+    inert::plain(&coldcase_report::paragraph(findings));
 }
 
-fn options() -> Options {
+/// The files that a report is said to be made of.
+pub fn inputs() -> Vec<Input> {
+    vec![Input { name: "capture".to_owned(), bytes: None, hashed: 0, sha256: None }]
+}
+
+/// How captures are analysed.
+pub fn options() -> Options {
     let min_freeze = Nanos::from_millis(50);
     Options { process: None, window: None, min_freeze, rules: Rules::built_in() }
 }
@@ -327,7 +388,7 @@ fn kernel_names() -> &'static SymbolSources {
 }
 
 /// The parts of an input between [`BORDER`]s.
-fn split(data: &[u8]) -> impl Iterator<Item = &[u8]> {
+pub fn pieces(data: &[u8]) -> impl Iterator<Item = &[u8]> {
     let mut rest = Some(data);
     std::iter::from_fn(move || {
         let all = rest?;

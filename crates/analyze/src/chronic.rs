@@ -22,14 +22,16 @@ pub(crate) fn find(
     options: &Options,
     freezes: &[RawWindow],
 ) -> Option<Contention> {
-    if !may_be(model) {
+    let candidates = candidates(model);
+    if candidates.is_empty() {
         return None;
     }
     let mut by_lock: FxHashMap<(ProcessId, u32), Vec<WaitId>> = FxHashMap::default();
     for (id, wait) in model.states.waits() {
         let site = model.sites.of(id);
         let process = model.capture.threads.get(wait.thread).process;
-        let for_lock = is_lock(site);
+        let key = (process, site.number());
+        let for_lock = is_lock(site) && candidates.contains(&key);
         let short = wait.span.duration() < options.min_freeze;
         let in_freeze = || {
             freezes.iter().any(|raw| {
@@ -37,7 +39,7 @@ pub(crate) fn find(
             })
         };
         if for_lock && short && !in_freeze() {
-            by_lock.entry((process, site.number())).or_default().push(id);
+            by_lock.entry(key).or_default().push(id);
         }
     }
     let locks = by_lock.into_iter().filter_map(|((process, name), waits)| {
@@ -48,8 +50,8 @@ pub(crate) fn find(
     locks.max_by_key(|&(blocked, process, _)| (blocked, process)).map(|(.., contention)| contention)
 }
 
-/// Whether waits for some lock are many and long enough together, if all of them count.
-fn may_be(model: &Model<'_>) -> bool {
+/// Processes and names of locks for which waits are many and long enough together, if all of them count.
+fn candidates(model: &Model<'_>) -> FxHashSet<(ProcessId, u32)> {
     let mut by_lock: FxHashMap<(ProcessId, u32), (u64, Nanos)> = FxHashMap::default();
     for group in model.sums.iter().filter(|group| is_lock(&group.site)) {
         let process = model.capture.threads.get(group.thread).process;
@@ -60,7 +62,8 @@ fn may_be(model: &Model<'_>) -> bool {
     let enough = |waits, blocked: Nanos| {
         waits >= WAITS as u64 && blocked.share_of(model.span.duration()) >= PART
     };
-    by_lock.into_values().any(|(waits, blocked)| enough(waits, blocked))
+    by_lock.retain(|_, &mut (waits, blocked)| enough(waits, blocked));
+    by_lock.into_keys().collect()
 }
 
 fn is_lock(site: &Site) -> bool {

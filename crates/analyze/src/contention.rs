@@ -59,7 +59,8 @@ impl Events {
     }
 }
 
-/// All contentions, by thread and in order of time.
+/// All contentions, by thread and in order of time; not those of a thread before the first in which it may have slept,
+/// since no sleep is theirs. Nearly all are of locks that spin, and most threads have no others.
 pub(crate) struct Contentions<'a> {
     by_thread: Vec<Vec<Events>>,
     capture: &'a Capture,
@@ -68,14 +69,20 @@ pub(crate) struct Contentions<'a> {
 impl<'a> Contentions<'a> {
     pub fn new(capture: &'a Capture) -> Self {
         let mut by_thread: Vec<Vec<Events>> = vec![Vec::new(); capture.threads.len()];
+        let mut spun = vec![false; capture.threads.len()];
         for (index, row) in capture.contention.iter().enumerate() {
             let list = &mut by_thread[row.thread.index()];
+            let spun = &mut spun[row.thread.index()];
             let number = Some(Row::from_index(index));
-            if let ContentionPhase::Begin(_) = row.phase {
-                list.push(Events { begin: number, end: None });
+            if let ContentionPhase::Begin(flags) = row.phase {
+                if list.is_empty() && flags.spins() {
+                    *spun = true;
+                } else {
+                    list.push(Events { begin: number, end: None });
+                }
                 continue;
             }
-            let first = list.is_empty();
+            let first = list.is_empty() && !*spun;
             let open = list.iter_mut().rev().take(4).find(|known| known.is_of(row.lock, capture));
             match open {
                 Some(open) if open.end.is_none() => open.end = number,
@@ -110,18 +117,20 @@ impl Cursors<'_> {
     /// comes before the sleep; the end, some instructions after the switch-in.
     pub fn of_sleep(&mut self, thread: ThreadId, sleep: Span) -> Option<Contention> {
         let (capture, span) = (self.capture, self.span);
+        let (list, after) = &mut self.of_thread[thread.index()];
+        if list.is_empty() {
+            return None;
+        }
         let time =
             |row: Option<Row>, unknown: Timestamp| row.map_or(unknown, |row| row.of(capture).time);
-        let (list, after) = &mut self.of_thread[thread.index()];
         let begins_before = |known: &&Events| time(known.begin, span.start) <= sleep.start;
         *after += list[*after..].iter().take_while(begins_before).count();
-        let spins =
-            |known: &Events| known.flags(capture).is_some_and(|flags| flags.spin && !flags.mutex);
+        let sleeps = |known: &Events| !known.flags(capture).is_some_and(ContentionFlags::spins);
         let found = list[..*after]
             .iter()
             .rev()
             .take(4)
-            .find(|known| time(known.end, span.end) >= sleep.end && !spins(known))?;
+            .find(|known| sleeps(known) && time(known.end, span.end) >= sleep.end)?;
         let LockContention { lock, stack, .. } = *found.first(capture)?;
         Some(Contention { lock, flags: found.flags(capture), stack })
     }

@@ -55,12 +55,12 @@ pub(crate) fn reasons(model: &Model<'_>, raw: &RawWindow) -> Vec<Sentence> {
     let percent = 100.0 * idle;
     match raw.cause {
         Cause::CpuThrottle if idle > IDLE_SHARE => vec![format!(
-            "these threads wanted to run and were not allowed to, while the CPUs were idle for {percent:.0} % of \
+            "These threads wanted to run and were not allowed to, while the CPUs were idle for {percent:.0} % of \
              the window"
         )
         .into()],
         Cause::CpuThrottle => vec![
-            "these threads were taken off their CPUs by the kernel's bandwidth control, as their stacks show".into(),
+            "These threads were taken off their CPUs by the kernel's bandwidth control, as their stacks show".into(),
         ],
         Cause::CpuStarvation => {
             let busy = format!("the CPUs were idle for {percent:.0} % of the window").into();

@@ -12,7 +12,7 @@
 
 use std::collections::BinaryHeap;
 
-use coldcase_ingest::capture::{Capture, Context, Span, StackId, ThreadId, Timestamp};
+use coldcase_ingest::capture::{Capture, Context, SeededMap, Span, StackId, ThreadId, Timestamp};
 use rustc_hash::FxHashMap;
 
 use crate::brackets::{Bracket, Brackets};
@@ -55,9 +55,9 @@ pub(crate) enum Evidence {
 /// All holds, by lock.
 pub(crate) struct Holds {
     /// From lock events: several threads can hold at once, as readers.
-    events: FxHashMap<LockKey, Overlapping>,
+    events: SeededMap<LockKey, Overlapping>,
     /// From releases, by the moment of the release.
-    releases: FxHashMap<LockKey, Vec<Hold>>,
+    releases: SeededMap<LockKey, Vec<Hold>>,
 }
 
 impl Holds {
@@ -68,7 +68,7 @@ impl Holds {
         brackets: &Brackets,
         spaces: &AddressSpaces,
     ) -> Self {
-        let mut holds = Self { events: FxHashMap::default(), releases: FxHashMap::default() };
+        let mut holds = Self { events: SeededMap::default(), releases: SeededMap::default() };
         for (process, _) in capture.threads.processes() {
             let list = spaces.holds(process);
             if !list.is_empty() {
@@ -140,8 +140,8 @@ fn collect_releases(
     capture: &Capture,
     states: &ThreadStates,
     sites: &Sites,
-) -> FxHashMap<LockKey, OfLock> {
-    let mut locks: FxHashMap<LockKey, OfLock> = FxHashMap::default();
+) -> SeededMap<LockKey, OfLock> {
+    let mut locks: SeededMap<LockKey, OfLock> = SeededMap::default();
     let mut kinds = OfStacks::new(capture);
     for (id, wait) in states.waits() {
         let Some(key) = sites.of(id).lock else { continue };

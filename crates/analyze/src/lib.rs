@@ -18,6 +18,7 @@ mod container;
 mod contention;
 mod counterfactual;
 mod cpu;
+mod cpus;
 mod culprit;
 pub mod details;
 mod family;

@@ -80,7 +80,12 @@ impl Life {
 
     /// What ended later than a moment.
     pub fn after(&self, time: Timestamp) -> impl Iterator<Item = Slice> {
-        let begun = self.begins.partition_point(|begin| begin >> 2 <= time.0);
+        let is_over = self.end <= time;
+        let begun = if is_over {
+            self.begins.len()
+        } else {
+            self.begins.partition_point(|begin| begin >> 2 <= time.0)
+        };
         // The last that had begun goes on until the next begins.
         let goes_on = begun < self.begins.len() || self.end > time;
         self.from(if goes_on { begun.saturating_sub(1) } else { begun })
@@ -90,24 +95,27 @@ impl Life {
     pub fn long(&self, least: Nanos) -> impl Iterator<Item = Slice> {
         let all = (least < LONG).then(|| self.iter());
         let long = self.long.iter().filter(move |_| least >= LONG);
-        let long = long.filter_map(|&place| self.from(place as usize).next());
+        let long = long.filter_map(|&place| self.slice(place as usize));
         let slices = all.into_iter().flatten().chain(long);
         slices.filter(move |slice| slice.doing != Doing::Running && slice.span.duration() >= least)
     }
 
     fn from(&self, first: usize) -> impl Iterator<Item = Slice> {
-        let begins = &self.begins[first..];
-        let ends = begins.iter().skip(1).map(|next| Timestamp(next >> 2)).chain([self.end]);
-        let rows = begins.iter().zip(ends).zip(&self.of[first..]);
-        rows.filter_map(|((&begin, end), &of)| {
-            let doing = match begin & KIND {
-                RUNNING => Doing::Running,
-                RUNNABLE => Doing::Runnable(stack(of)),
-                BLOCKED => Doing::Blocked(WaitId(of)),
-                _ => return None,
-            };
-            Some(Slice { span: Span { start: Timestamp(begin >> 2), end }, doing })
-        })
+        (first..self.begins.len()).filter_map(|place| self.slice(place))
+    }
+
+    /// What the thread did; `None` if that is unknown.
+    #[inline]
+    fn slice(&self, place: usize) -> Option<Slice> {
+        let (begin, of) = (self.begins[place], self.of[place]);
+        let doing = match begin & KIND {
+            RUNNING => Doing::Running,
+            RUNNABLE => Doing::Runnable(stack(of)),
+            BLOCKED => Doing::Blocked(WaitId(of)),
+            _ => return None,
+        };
+        let end = self.begins.get(place + 1).map_or(self.end, |next| Timestamp(next >> 2));
+        Some(Slice { span: Span { start: Timestamp(begin >> 2), end }, doing })
     }
 }
 

@@ -1,15 +1,14 @@
 //! How many CPUs were busy, and when.
 
-use std::cell::OnceCell;
+use std::ops::Range;
 
-use coldcase_ingest::capture::{Capture, Nanos, Span, ThreadId, Timestamp};
-use rustc_hash::FxHashMap;
+use coldcase_ingest::capture::{Capture, Nanos, Span, Timestamp};
 
 use crate::thread_state::{Doing, ThreadStates};
 
 /// Time for which threads ran, in bins over a capture. Summed up while the states are made: a list of all moments at
 /// which somebody began or ceased to run took a fifth of a report's memory, and its time.
-pub(crate) struct Busy {
+pub(crate) struct Bins {
     start: Timestamp,
     /// Bins are so long, as a power of two of nanoseconds.
     power: u32,
@@ -17,14 +16,14 @@ pub(crate) struct Busy {
     bins: Vec<Nanos>,
 }
 
-impl Busy {
+impl Bins {
     /// Bins, at most: of a minute, each is a quarter of a millisecond. With a quarter of them, every second question
     /// for the length of a turn on a CPU is left open.
-    const BINS: u64 = 1 << 18;
+    const MOST: u64 = 1 << 18;
 
     pub fn new(capture: Span) -> Self {
         let length = capture.duration().0;
-        let power = (0..u64::BITS).find(|power| length >> power < Self::BINS).unwrap_or(0);
+        let power = (0..u64::BITS).find(|power| length >> power < Self::MOST).unwrap_or(0);
         let bins = usize::try_from((length >> power) + 1).unwrap_or(1);
         Self { start: capture.start, power, bins: vec![Nanos::ZERO; bins] }
     }
@@ -49,29 +48,54 @@ impl Busy {
     fn start_of(&self, bin: usize) -> Timestamp {
         self.start.plus(Nanos((bin as u64) << self.power))
     }
+}
+
+/// How much of the time some thread ran.
+pub(crate) struct Busy {
+    /// Each holds what was run up to its end.
+    sums: Bins,
+}
+
+impl Busy {
+    pub fn new(mut bins: Bins) -> Self {
+        let mut sum = Nanos::ZERO;
+        for bin in &mut bins.bins {
+            sum += *bin;
+            *bin = sum;
+        }
+        Self { sums: bins }
+    }
+
+    /// What was run in some bins.
+    fn in_bins(&self, bins: Range<usize>) -> Nanos {
+        let before = |bin: usize| bin.checked_sub(1).map_or(0, |last| self.sums.bins[last].0);
+        Nanos(before(bins.end) - before(bins.start))
+    }
 
     /// The bins that lie in a span as a whole, and its ends, where they lie in bins that do not.
-    fn parts(&self, span: Span) -> (&[Nanos], [Span; 2]) {
-        let (first, last) = (self.bin(span.start), self.bin(span.end));
+    fn parts(&self, span: Span) -> (Range<usize>, [Span; 2]) {
+        let (first, last) = (self.sums.bin(span.start), self.sums.bin(span.end));
         if first == last {
-            return (&[], [span, Span::new(span.end, span.end)]);
+            return (0..0, [span, Span::new(span.end, span.end)]);
         }
-        let inside = Span::new(self.start_of(first + 1), self.start_of(last));
+        let inside = Span::new(self.sums.start_of(first + 1), self.sums.start_of(last));
         let ends = [Span::new(span.start, inside.start), Span::new(inside.end, span.end)];
-        (&self.bins[first + 1..last], ends)
+        (first + 1..last, ends)
     }
 
     /// Whether anybody is seen to run at all.
     fn any(&self) -> bool {
-        self.bins.iter().any(|&bin| bin > Nanos::ZERO)
+        self.sums.bins.last().is_some_and(|&all| all > Nanos::ZERO)
     }
 
     /// Least and most that was run in a span, as far as bins tell.
     fn bounds(&self, span: Span) -> (Nanos, Nanos) {
         let (inside, ends) = self.parts(span);
-        let least: Nanos = inside.iter().copied().sum();
-        let bins =
-            ends.iter().filter(|end| !end.is_empty()).map(|end| self.bins[self.bin(end.start)]);
+        let least = self.in_bins(inside);
+        let bins = ends.iter().filter(|end| !end.is_empty()).map(|end| {
+            let bin = self.sums.bin(end.start);
+            self.in_bins(bin..bin + 1)
+        });
         (least, least + bins.sum())
     }
 
@@ -84,23 +108,19 @@ impl Busy {
                 .map(|thread| states.time(thread, end, |doing| doing == Doing::Running))
                 .sum()
         };
-        inside.iter().copied().chain(ends.iter().map(of_end)).sum()
+        self.in_bins(inside) + ends.iter().map(of_end).sum()
     }
 }
 
 /// The CPUs of which [`Busy`] tells how long somebody had them.
-pub(crate) struct Load<'a> {
-    capture: &'a Capture,
+pub(crate) struct Load {
     cpus: u64,
-    /// Some CPU is never seen to wake from idling, so a thread that seems to wait may run there. Asked for by few
-    /// captures.
-    blind: OnceCell<bool>,
 }
 
-impl<'a> Load<'a> {
-    pub fn new(capture: &'a Capture, states: &ThreadStates) -> Self {
-        let cpus = u64::from(capture.origin.cpus.unwrap_or(0)).max(states.cpus_seen);
-        Self { capture, cpus, blind: OnceCell::new() }
+impl Load {
+    pub fn new(capture: &Capture, states: &ThreadStates) -> Self {
+        let cpus = u64::from(capture.origin.cpus.unwrap_or(0)).max(states.cpus.seen());
+        Self { cpus }
     }
 
     /// All CPUs' time in a span.
@@ -118,39 +138,20 @@ impl<'a> Load<'a> {
     /// Whether more than a part of all CPUs' time in a span is known to have been idle. Mostly the bins tell.
     pub fn is_more_idle(&self, states: &ThreadStates, span: Span, part: f64) -> bool {
         let whole = self.whole(span);
-        if whole == Nanos::ZERO || !states.busy.any() {
+        // Where some CPU is never seen to wake from idling, a thread that seems to wait may run there.
+        if whole == Nanos::ZERO || !states.busy.any() || states.cpus.some_never_wakes() {
             return false;
         }
         let (least, most) = states.busy.bounds(span);
         if idle(least, whole) <= part {
             return false;
         }
-        (idle(most, whole) > part || idle(states.busy.exact(span, states), whole) > part)
-            && !self.blind.get_or_init(|| is_blind(self.capture))
+        idle(most, whole) > part || idle(states.busy.exact(span, states), whole) > part
     }
 }
 
 fn idle(busy: Nanos, whole: Nanos) -> f64 {
     (1.0 - busy.share_of(whole)).max(0.0)
-}
-
-/// Whether some CPU went idle time and again, and never came back. In some virtual machines perf records nothing on
-/// the idle task of a CPU.
-fn is_blind(capture: &Capture) -> bool {
-    const TIMES: u64 = 2;
-    let is_idle =
-        |thread: Option<ThreadId>| thread.is_some_and(|id| capture.threads.get(id).is_idle_task());
-    let mut went: FxHashMap<u32, (u64, u64)> = FxHashMap::default();
-    for switch in &capture.switches {
-        let Some(cpu) = switch.cpu else { continue };
-        let (idles, wakes) = (is_idle(switch.into), is_idle(switch.out));
-        if idles || wakes {
-            let (idled, woke) = went.entry(cpu).or_default();
-            *idled += u64::from(idles);
-            *woke += u64::from(wakes);
-        }
-    }
-    went.values().any(|&(idled, woke)| idled >= TIMES && woke == 0)
 }
 
 #[cfg(test)]

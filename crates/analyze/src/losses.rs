@@ -33,6 +33,7 @@ fn recorded(capture: &Capture, span: Span) -> usize {
     inside(&capture.switches, span, |row| row.time)
         + inside(&capture.wakeups, span, |row| row.time)
         + inside(&capture.contention, span, |row| row.time)
+        + inside(&capture.spins, span, |&time| time)
         + inside(&capture.mmap_locks, span, |row| row.time)
         + inside(&capture.syscalls, span, |row| row.time)
         + inside(&capture.samples, span, |row| row.time)

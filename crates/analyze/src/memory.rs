@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use coldcase_ingest::capture::{Capture, Nanos, ProcessId, Span, Syscall, ThreadId};
+use coldcase_ingest::capture::{Capture, Nanos, ProcessId, SeededMap, Span, Syscall, ThreadId};
 use rustc_hash::FxHashMap;
 
 use crate::brackets::{Bracket, Brackets};
@@ -74,7 +74,7 @@ pub(crate) fn is_listed(syscall: Syscall) -> bool {
 }
 
 /// What `brk` moved: the call names the new end only, so the size is the step from the previous one.
-pub(crate) struct BrkSizes(FxHashMap<(ThreadId, u64), u64>);
+pub(crate) struct BrkSizes(SeededMap<(ThreadId, u64), u64>);
 
 impl BrkSizes {
     pub fn new(capture: &Capture, brackets: &Brackets) -> Self {
@@ -82,7 +82,7 @@ impl BrkSizes {
             brackets.iter().filter(|bracket| bracket.syscall == Syscall::Brk).collect();
         calls.sort_by_key(|bracket| bracket.enter);
         let mut ends: FxHashMap<ProcessId, i64> = FxHashMap::default();
-        let mut sizes = FxHashMap::default();
+        let mut sizes = SeededMap::default();
         for call in calls {
             let process = capture.threads.get(call.thread).process;
             let Some(end) = call.result.filter(|&end| end > 0) else { continue };

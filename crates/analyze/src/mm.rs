@@ -1,7 +1,8 @@
 //! `mmap_lock` holds from the lock's own events, and which process each lock belongs to.
 
 use coldcase_ingest::capture::{
-    Capture, MmapLock, MmapLockPhase, Nanos, ProcessId, Span, StackId, ThreadId, Timestamp,
+    Capture, MmapLock, MmapLockPhase, Nanos, ProcessId, SeededMap, Span, StackId, ThreadId,
+    Timestamp,
 };
 use rustc_hash::FxHashMap;
 
@@ -26,7 +27,7 @@ pub(crate) struct MmapHold {
 
 /// Address spaces, as the `mmap_lock` events name them.
 pub(crate) struct AddressSpaces {
-    owner: FxHashMap<u64, ProcessId>,
+    owner: SeededMap<u64, ProcessId>,
     holds: FxHashMap<ProcessId, Vec<MmapHold>>,
     /// When each thread asked for or got which lock.
     asked: FxHashMap<ThreadId, Vec<(Timestamp, u64)>>,
@@ -36,7 +37,7 @@ impl AddressSpaces {
     pub fn new(capture: &Capture) -> Self {
         let owner = owners(capture);
         let mut spaces = Self { owner, holds: FxHashMap::default(), asked: FxHashMap::default() };
-        let mut open: FxHashMap<(ThreadId, u64), MmapHold> = FxHashMap::default();
+        let mut open: SeededMap<(ThreadId, u64), MmapHold> = SeededMap::default();
         for row in &capture.mmap_locks {
             spaces.asked.entry(row.thread).or_default().push((row.time, row.mm));
             spaces.follow(row, &mut open, capture.span);
@@ -55,7 +56,7 @@ impl AddressSpaces {
     fn follow(
         &mut self,
         row: &MmapLock,
-        open: &mut FxHashMap<(ThreadId, u64), MmapHold>,
+        open: &mut SeededMap<(ThreadId, u64), MmapHold>,
         capture: Option<Span>,
     ) {
         let (thread, key) = (row.thread, (row.thread, row.mm));
@@ -127,15 +128,15 @@ fn drop_contradicted(holds: &mut Vec<MmapHold>) {
 
 /// The process of each address space: the one that takes its lock most often, other than to look into
 /// somebody else's memory.
-fn owners(capture: &Capture) -> FxHashMap<u64, ProcessId> {
-    let mut counts: FxHashMap<(u64, ProcessId), u64> = FxHashMap::default();
+fn owners(capture: &Capture) -> SeededMap<u64, ProcessId> {
+    let mut counts: SeededMap<(u64, ProcessId), u64> = SeededMap::default();
     for row in &capture.mmap_locks {
         let stack = row.stack.and_then(|stack| operation::of_stack(capture, stack));
         let weight = if stack == Some(Operation::ProcRead) { 0 } else { 1 };
         let process = capture.threads.get(row.thread).process;
         *counts.entry((row.mm, process)).or_default() += weight;
     }
-    let mut best: FxHashMap<u64, (u64, std::cmp::Reverse<ProcessId>)> = FxHashMap::default();
+    let mut best: SeededMap<u64, (u64, std::cmp::Reverse<ProcessId>)> = SeededMap::default();
     for ((mm, process), count) in counts {
         let candidate = (count, std::cmp::Reverse(process));
         let known = best.entry(mm).or_insert(candidate);

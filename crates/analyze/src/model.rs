@@ -35,7 +35,7 @@ pub(crate) struct Model<'a> {
     pub resident: ResidentSizes,
     /// Asked for by few captures.
     sightings: OnceCell<Sightings>,
-    load: OnceCell<Load<'a>>,
+    load: OnceCell<Load>,
 }
 
 impl<'a> Model<'a> {
@@ -74,7 +74,7 @@ impl<'a> Model<'a> {
     }
 
     /// How many CPUs were busy, and when.
-    pub fn load(&self) -> &Load<'a> {
+    pub fn load(&self) -> &Load {
         self.load.get_or_init(|| Load::new(self.capture, &self.states))
     }
 

@@ -33,6 +33,12 @@ pub(crate) fn of(
     reasons
 }
 
+/// A time as reports print theirs, as far as these sentences need it.
+fn length(time: Nanos) -> String {
+    let millis = time.as_millis_f64();
+    if millis < 1000.0 { format!("{millis:.0} ms") } else { format!("{:.2} s", millis / 1000.0) }
+}
+
 /// What the threads that make a runtime's pause did in a window.
 fn paused(model: &Model<'_>, raw: &RawWindow, thread: ThreadId) -> Sentence {
     let ran = |of: &dyn Fn(ThreadId) -> bool, counts: fn(Doing) -> bool| -> Nanos {
@@ -42,20 +48,20 @@ fn paused(model: &Model<'_>, raw: &RawWindow, thread: ThreadId) -> Sentence {
     let worker = |other| runtime::is_worker(model, other);
     let own = |other| runtime::is_collector(model, other) || worker(other);
     let running = |doing| doing == Doing::Running;
-    let wanted = ran(&own, |doing| matches!(doing, Doing::Runnable(_))).as_millis_f64();
+    let wanted = length(ran(&own, |doing| matches!(doing, Doing::Runnable(_))));
     let helped = ran(&worker, running);
     let what = if helped.share_of(raw.span.duration()) > 0.5 {
         // A heap dump and an inspection of the heap use the collector's threads too.
-        let helped = helped.as_millis_f64();
+        let helped = length(helped);
         format!(
-            "its collector's threads ran for {helped:.0} ms in sum, for a garbage collection or other work on the heap,"
+            "its collector's threads ran for {helped} in sum, for a garbage collection or other work on the heap,"
         )
     } else {
-        format!("its threads ran for {:.0} ms in sum", ran(&own, running).as_millis_f64())
+        format!("its threads ran for {} in sum", length(ran(&own, running)))
     };
     Sentence::default().task(model.capture.threads.get(thread).comm()).words(&format!(
         " is a thread of the Java VM: the others stood at a safepoint or waited for its collector, at no lock of \
-         the program; {what} and waited {wanted:.0} ms for a CPU"
+         the program; {what} and waited {wanted} for a CPU"
     ))
 }
 
@@ -73,8 +79,8 @@ pub(crate) fn of_holder(model: &Model<'_>, raw: &RawWindow, holder: ThreadId) ->
     let name = view::thread_name(model.capture, holder);
     let tid = name.tid.map_or(String::new(), |tid| format!(" (tid {tid})"));
     Some(Sentence::default().task(&name.comm).words(&format!(
-        "{tid} had what the others waited for, and itself waited {:.0} ms {site}",
-        time.as_millis_f64()
+        "{tid} had what the others waited for, and itself waited {} {site}",
+        length(time)
     )))
 }
 
@@ -92,7 +98,7 @@ fn held_up(model: &Model<'_>, raw: &RawWindow, holder: ThreadId) -> Option<Sente
         let wait = model.states.wait(id);
         let itself = if links.is_empty() { " itself" } else { "" };
         let site = model.sites.name(model.sites.of(id));
-        let millis = wait.span.duration().as_millis_f64();
+        let time = length(wait.span.duration());
         let waker_name = view::thread_name(model.capture, waker);
         let foreign =
             waker_name.pid.filter(|_| threads.get(waker).process != threads.get(holder).process);
@@ -100,7 +106,7 @@ fn held_up(model: &Model<'_>, raw: &RawWindow, holder: ThreadId) -> Option<Sente
         links.push(
             Sentence::default()
                 .task(threads.get(thread).comm())
-                .words(&format!("{itself} waited {millis:.0} ms at {site} until "))
+                .words(&format!("{itself} waited {time} at {site} until "))
                 .task(&waker_name.comm)
                 .words(&format!("{pid} {}", end.how)),
         );
@@ -123,7 +129,7 @@ fn long_wait(model: &Model<'_>, raw: &RawWindow, thread: ThreadId) -> Option<Wai
 fn swapped_out(model: &Model<'_>, raw: &RawWindow) -> Option<Sentence> {
     waited_for_swap(model, raw).map(|share| {
         format!(
-            "to make room they wrote pages to swap, and for {:.0} % of the time waited for its device",
+            "To make room they wrote pages to swap, and for {:.0} % of the time waited for its device",
             100.0 * share
         )
         .into()

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use coldcase_ingest::capture::{Capture, StackId, TaskState};
+use coldcase_ingest::capture::{Capture, SeededMap, StackId, TaskState};
 use rustc_hash::FxHashMap;
 
 use crate::findings::{Cause, LockMode};
@@ -123,10 +123,10 @@ impl Rules {
 pub(crate) struct Matcher<'a> {
     capture: &'a Capture,
     rules: &'a Rules,
-    groups_of_name: FxHashMap<&'a str, Vec<bool>>,
+    groups_of_name: SeededMap<&'a str, Vec<bool>>,
     /// Groups that name functions of programs.
     user_groups: Vec<usize>,
-    groups_of_user_name: FxHashMap<&'a str, Vec<usize>>,
+    groups_of_user_name: SeededMap<&'a str, Vec<usize>>,
     of_stack: FxHashMap<(StackId, TaskState), Option<usize>>,
 }
 
@@ -140,9 +140,9 @@ impl<'a> Matcher<'a> {
         Self {
             capture,
             rules,
-            groups_of_name: FxHashMap::default(),
+            groups_of_name: SeededMap::default(),
             user_groups: user_groups.collect(),
-            groups_of_user_name: FxHashMap::default(),
+            groups_of_user_name: SeededMap::default(),
             of_stack: FxHashMap::default(),
         }
     }

@@ -1,7 +1,7 @@
 //! Where each wait happened and, if it was for a lock, for which one.
 
 use coldcase_ingest::capture::{
-    Capture, ContentionFlags, Context, ProcessId, StackId, Syscall, TaskState,
+    Capture, ContentionFlags, Context, ProcessId, SeededMap, StackId, Syscall, TaskState,
 };
 use rustc_hash::FxHashMap;
 
@@ -28,7 +28,7 @@ pub(crate) struct Sites {
 #[derive(Default)]
 struct Unique {
     sites: Vec<Site>,
-    numbers: FxHashMap<Site, u32>,
+    numbers: SeededMap<Site, u32>,
 }
 
 impl Unique {
@@ -164,7 +164,7 @@ impl Sites {
 
     /// An rwsem whose caller no rule knows is the `mmap_lock` if other waits for the same address are.
     fn unite_by_address(&mut self, states: &ThreadStates, capture: &Capture) {
-        let mut owners: FxHashMap<u64, FxHashMap<ProcessId, u32>> = FxHashMap::default();
+        let mut owners: SeededMap<u64, FxHashMap<ProcessId, u32>> = SeededMap::default();
         for (&number, wait) in self.of_wait.iter().zip(&states.waits) {
             let site = &self.unique.sites[number as usize];
             let own = site.operation != Some(Operation::ProcRead);
@@ -208,7 +208,7 @@ impl Sites {
 #[derive(Default)]
 struct Names {
     names: Vec<String>,
-    ids: FxHashMap<String, u32>,
+    ids: SeededMap<String, u32>,
 }
 
 impl Names {

@@ -23,12 +23,16 @@ pub(crate) struct Group {
 
 impl Sums {
     pub fn new(states: &ThreadStates, sites: &Sites) -> Self {
-        let mut places: FxHashMap<(ThreadId, Option<StackId>, u32, bool), usize> =
-            FxHashMap::default();
+        let mut places: FxHashMap<(u64, u64), usize> = FxHashMap::default();
         let mut groups: Vec<Group> = Vec::new();
         for (id, wait) in states.waits() {
             let length = wait.span.duration();
-            let key = (wait.thread, wait.stack, sites.number_of(id), length == Nanos::ZERO);
+            // As two numbers, since each part that is hashed for itself takes as long as one of them.
+            let stack = wait.stack.map_or(0, |stack| stack.index() as u64 + 1);
+            let key = (
+                (wait.thread.index() as u64) << 32 | stack,
+                u64::from(sites.number_of(id)) << 1 | u64::from(length == Nanos::ZERO),
+            );
             let place = *places.entry(key).or_insert_with(|| {
                 groups.push(Group {
                     thread: wait.thread,

@@ -16,10 +16,10 @@ use coldcase_ingest::capture::{
     Capture, Nanos, Sample, Span, StackId, Switch, SyscallEvent, TaskState, ThreadId, Timestamp,
     Wakeup, WakeupKind,
 };
-use rustc_hash::FxHashMap;
 
+use crate::cpus::{Cpu, Cpus};
 use crate::life::Life;
-use crate::load::Busy;
+use crate::load::{Bins, Busy};
 
 /// All threads' doings.
 pub(crate) struct ThreadStates {
@@ -29,8 +29,8 @@ pub(crate) struct ThreadStates {
     pub busy: Busy,
     /// By thread number: whether the capture shows the thread leave a CPU.
     leaves: Vec<bool>,
-    /// The highest number of a CPU that was seen, and one.
-    pub cpus_seen: u64,
+    /// What was seen of each CPU.
+    pub cpus: Cpus,
     /// Every time that a thread was blocked, by its beginning.
     pub waits: Vec<Wait>,
     /// Whether the capture shows threads come to a CPU. It does not if only some processes were recorded (`perf
@@ -215,6 +215,15 @@ impl<'a> OwnEvents<'a> {
         time: Timestamp,
         mut hand_on: impl FnMut(Timestamp, ThreadId, Option<u32>),
     ) {
+        // Most captures have nothing but wakeups.
+        if self.samples.is_empty() && self.syscalls.is_empty() {
+            let count = self.wakeups.iter().take_while(|row| row.time < time).count();
+            let (before, after) = self.wakeups.split_at(count);
+            let of_wakers = before.iter().filter_map(|row| Some((row.time, row.waker?)));
+            of_wakers.for_each(|(time, waker)| hand_on(time, waker, None));
+            self.wakeups = after;
+            return;
+        }
         loop {
             let sample = self.samples.first().filter(|row| row.time < time);
             let call = self.syscalls.first().filter(|row| row.time < time);
@@ -262,15 +271,12 @@ struct Machine<'a> {
     seen: Vec<Timestamp>,
     lives: Vec<Life>,
     leaves: Vec<bool>,
-    busy: Busy,
+    busy: Bins,
     waits: Vec<Wait>,
-    /// When each CPU last changed hands, and to whom.
-    last_switch_on: FxHashMap<u32, (Timestamp, Option<ThreadId>)>,
+    cpus: Cpus,
     span: Span,
     is_idle_task: Vec<bool>,
     comings_recorded: bool,
-    /// The first switch on each CPU: a ring buffer that was overwritten begins later than the recording.
-    first_switch_on: FxHashMap<u32, Timestamp>,
 }
 
 /// How much may happen, so that tables need not grow, which would touch twice the memory.
@@ -297,19 +303,20 @@ impl<'a> Machine<'a> {
             seen: vec![Timestamp(0); threads],
             leaves: vec![false; threads],
             lives,
-            busy: Busy::new(span),
+            busy: Bins::new(span),
             waits,
-            last_switch_on: FxHashMap::default(),
+            cpus: Cpus::default(),
             span,
             is_idle_task: capture.threads.iter().map(|(_, row)| row.is_idle_task()).collect(),
             comings_recorded: comings_recorded(capture),
-            first_switch_on: FxHashMap::default(),
         }
     }
 
     fn switch(&mut self, switch: &Switch) {
         if let Some(cpu) = switch.cpu {
-            self.first_switch_on.entry(cpu).or_insert(switch.time);
+            let is_idle = |thread: Option<ThreadId>| thread.is_some_and(|id| self.is_idle_task(id));
+            let (idles, wakes) = (is_idle(switch.into), is_idle(switch.out));
+            self.cpus.begin(cpu, switch.time, idles, wakes);
         }
         self.note_lost_leave(switch);
         if let Some(out) = switch.out.filter(|&out| !self.is_idle_task(out)) {
@@ -319,7 +326,7 @@ impl<'a> Machine<'a> {
             self.come(into, switch);
         }
         if let Some(cpu) = switch.cpu {
-            self.last_switch_on.insert(cpu, (switch.time, switch.into));
+            self.cpus.end(cpu, switch.time, switch.into);
         }
     }
 
@@ -330,8 +337,7 @@ impl<'a> Machine<'a> {
         if !self.comings_recorded {
             return;
         }
-        let before = switch.cpu.and_then(|cpu| self.last_switch_on.get(&cpu));
-        let Some(&(came, Some(gone))) = before else { return };
+        let Some((came, Some(gone))) = self.last_switch_on(switch.cpu) else { return };
         if switch.out.is_none_or(|out| out == gone) || self.is_idle_task(gone) {
             return;
         }
@@ -382,14 +388,13 @@ impl<'a> Machine<'a> {
         not_before: Timestamp,
         switch: &Switch,
     ) -> Option<Timestamp> {
-        let before = switch.cpu.and_then(|cpu| self.last_switch_on.get(&cpu));
-        match before {
+        match self.last_switch_on(switch.cpu) {
             _ if !self.comings_recorded => Some(not_before),
             None => Some(not_before),
-            Some(&(came, into)) if into.is_none_or(|into| into == thread) => {
+            Some((came, into)) if into.is_none_or(|into| into == thread) => {
                 Some(came.max(not_before))
             }
-            Some(&(came, _)) if came < not_before => Some(not_before),
+            Some((came, _)) if came < not_before => Some(not_before),
             Some(_) => None,
         }
     }
@@ -412,8 +417,13 @@ impl<'a> Machine<'a> {
 
     fn is_beginning_of_cpu(&self, switch: &Switch, since: Timestamp) -> bool {
         const SOON: Nanos = Nanos(50_000_000);
-        let first = switch.cpu.and_then(|cpu| self.first_switch_on.get(&cpu));
-        first.is_some_and(|&first| since < first && switch.time <= first.plus(SOON))
+        let cpu = switch.cpu.and_then(|cpu| self.cpus.get(cpu));
+        cpu.is_some_and(|&Cpu { first, .. }| since < first && switch.time <= first.plus(SOON))
+    }
+
+    /// When a CPU last changed hands, and to whom.
+    fn last_switch_on(&self, cpu: Option<u32>) -> Option<(Timestamp, Option<ThreadId>)> {
+        self.cpus.get(cpu?)?.last
     }
 
     fn wake(&mut self, wakeup: &Wakeup, index: WakeupId) {
@@ -445,7 +455,7 @@ impl<'a> Machine<'a> {
     /// A thread did something of its own, so it runs, whatever it was thought to do.
     fn prove_running(&mut self, thread: ThreadId, time: Timestamp, cpu: Option<u32>) {
         self.seen[thread.index()] = time;
-        let on_cpu = cpu.and_then(|cpu| self.last_switch_on.get(&cpu));
+        let on_cpu = self.last_switch_on(cpu);
         let since = match self.now[thread.index()] {
             Now::Off { since, .. } => since,
             // What it did before is unknown, unless the CPU has not changed hands since the beginning.
@@ -462,7 +472,7 @@ impl<'a> Machine<'a> {
         }
         let to_it =
             on_cpu.filter(|(came, into)| *came >= since && into.is_none_or(|into| into == thread));
-        let came = to_it.map_or(time, |(came, _)| *came);
+        let came = to_it.map_or(time, |(came, _)| came);
         self.close(thread, came);
         self.now[thread.index()] = Now::Running { since: came };
     }
@@ -544,9 +554,8 @@ impl<'a> Machine<'a> {
             }
         }
         let comings_recorded = self.comings_recorded;
-        let cpus_seen = self.last_switch_on.keys().max().map_or(0, |&cpu| u64::from(cpu) + 1);
-        let (lives, leaves, busy, waits) = (self.lives, self.leaves, self.busy, self.waits);
-        ThreadStates { lives, leaves, busy, cpus_seen, waits, comings_recorded }
+        let (lives, leaves, waits, cpus) = (self.lives, self.leaves, self.waits, self.cpus);
+        ThreadStates { lives, leaves, busy: Busy::new(self.busy), cpus, waits, comings_recorded }
     }
 
     fn push_wait(&mut self, wait: Wait) {

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use coldcase_ingest::capture::{Context, Nanos, Span, StackId, ThreadId};
+use coldcase_ingest::capture::{Context, FrameId, Nanos, Span, StackId, ThreadId};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::findings::{Cause, FoldedStack, Lane, Role, Segment, SegmentState, Timeline, Window};
@@ -181,11 +181,16 @@ pub(crate) fn fold(
     capture: &coldcase_ingest::capture::Capture,
     times: BTreeMap<(Option<&str>, &str, StackId), Nanos>,
 ) -> Vec<FoldedStack> {
+    let mut labels: FxHashMap<FrameId, Vec<String>> = FxHashMap::default();
     let mut folded: BTreeMap<(Vec<String>, Option<&str>), Nanos> = BTreeMap::new();
     for ((process, comm, stack), time) in times {
-        let ids = capture.stacks.frames(stack).iter().rev();
-        let frames = ids.flat_map(|&id| frame_label(capture, capture.frames.get(id)));
-        let frames = std::iter::once(comm.to_owned()).chain(frames).collect();
+        let ids = capture.stacks.frames(stack);
+        let mut frames = Vec::with_capacity(ids.len() + 1);
+        frames.push(comm.to_owned());
+        for &id in ids.iter().rev() {
+            let label = || frame_label(capture, capture.frames.get(id));
+            frames.extend_from_slice(labels.entry(id).or_insert_with(label));
+        }
         *folded.entry((frames, process)).or_default() += time;
     }
     let stack = |((frames, process), time): ((Vec<String>, Option<&str>), Nanos)| FoldedStack {

@@ -156,13 +156,38 @@ fn of_crew(
     options: &Options,
 ) -> Vec<RawWindow> {
     let windows = join(model, &harms);
+    let harms = InTime::new(&harms);
     windows
         .into_iter()
         .filter_map(|span| options.window.map_or(Some(span), |limits| span.intersect(limits)))
-        .flat_map(|span| together(span, &harms))
+        .flat_map(|span| together(span, harms.near(span)))
         .filter(|span| span.duration() >= options.min_freeze)
-        .filter_map(|span| window(model, crew, span, &harms))
+        .filter_map(|span| window(model, crew, span, harms.near(span)))
         .collect()
+}
+
+/// Harms by their beginning, of which there may be a million.
+struct InTime<'a> {
+    harms: &'a [Harm],
+    /// The latest end among the harms up to each.
+    reach: Vec<Timestamp>,
+}
+
+impl<'a> InTime<'a> {
+    fn new(harms: &'a [Harm]) -> Self {
+        let ends = harms.iter().scan(Timestamp(0), |latest, harm| {
+            *latest = harm.span.end.max(*latest);
+            Some(*latest)
+        });
+        Self { harms, reach: ends.collect() }
+    }
+
+    /// All that may lie in a span, and few others.
+    fn near(&self, span: Span) -> &'a [Harm] {
+        let from = self.reach.partition_point(|end| *end <= span.start);
+        let until = self.harms.partition_point(|harm| harm.span.start < span.end);
+        self.harms.get(from..until).unwrap_or_default()
+    }
 }
 
 /// What is left of a freeze without those who only waited for a futex.

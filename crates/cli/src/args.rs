@@ -134,6 +134,9 @@ pub struct RecipeArguments {
     /// A capture of the machine to record on; without one, it is this machine. Nothing is started, and no root is needed
     #[arg(value_name = "CAPTURE")]
     pub capture: Option<PathBuf>,
+    /// For a machine of which only the text is there that `inspect` printed of a capture; - for standard input
+    #[arg(long, value_name = "TEXT", conflicts_with = "capture")]
+    pub described: Option<PathBuf>,
     #[command(flatten)]
     pub reading: ReadingArguments,
 }
@@ -275,7 +278,7 @@ pub struct TrapArguments {
     /// Memory of the flight recorder's rings, all CPUs together, in mebibytes
     #[arg(long, value_name = "MIB", default_value_t = 64, value_parser = clap::value_parser!(u64).range(1..))]
     pub ring: u64,
-    /// Put programs and libraries of the processes concerned into the bundle; unpacked, they are for --symfs
+    /// Put programs and libraries of the processes concerned, and their debug files, into the bundle; unpacked, they are for --symfs
     #[arg(long)]
     pub with_binaries: bool,
     /// The perf that records

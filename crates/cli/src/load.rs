@@ -94,6 +94,7 @@ fn options_of<'a>(arguments: &ReadingArguments, sources: &'a SymbolSources) -> R
         format: arguments.format.map(Into::into),
         programs: Some(sources),
         every: arguments.every.map(Nanos::from_millis),
+        spins: false,
         overview: false,
     }
 }

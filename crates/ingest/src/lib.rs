@@ -59,6 +59,9 @@ pub struct ReadOptions<'a> {
     pub programs: Option<&'a SymbolSources>,
     /// How long each file of a folder of profiles lasts; `None` tells it by the times in their names.
     pub every: Option<Nanos>,
+    /// Keeps all events of locks that spin as rows, too, of a perf.data; otherwise most of them are only counted, since no
+    /// thread sleeps for such a lock. Other formats' are always kept.
+    pub spins: bool,
     /// Leaves out what events become rows of, but for a switch of each stack: what remains tells what a perf.data holds, at a
     /// third (223 MB) to a sixth (2.5 GB) of the memory. Other formats are read as ever.
     pub overview: bool,
@@ -122,7 +125,7 @@ fn read_input(
         }
         None | Some(InputFormat::Perf) if is_perf_data => {
             let programs = options.programs.map(Programs::open);
-            perf::read(source, parts, programs, options.overview, progress)
+            perf::read(source, parts, programs, options.spins, options.overview, progress)
         }
         format => {
             let bytes = source.get(0..source.len())?.unwrap_or_default();

@@ -2,6 +2,7 @@
 
 mod sample;
 
+use coldcase_ingest::capture::{Gauge, Reading};
 use coldcase_report::{markdown, terminal};
 
 #[test]
@@ -19,6 +20,41 @@ fn a_terminal_gets_no_control_characters_but_our_own_colours() {
         }
         assert_eq!(stripped, plain);
     }
+}
+
+#[test]
+fn what_was_counted_and_logged_around_a_freeze_is_told_where_it_is_much() {
+    let told = |findings: &_| {
+        let page = terminal(findings, false);
+        page.split_whitespace().collect::<Vec<_>>().join(" ")
+    };
+    let mut findings = sample::incident::findings();
+    let incident = findings.capture.incident.as_mut().unwrap();
+    for (millis, waited, reclaims) in [(1_000, 2_000_000, 40), (3_000, 3_200_000, 385)] {
+        let reading = |gauge, pid, value| Reading { time: sample::at(millis), gauge, pid, value };
+        incident.readings.extend([
+            reading(Gauge::MemoryPressure, None, waited),
+            reading(Gauge::IoPressure, None, 7_000),
+            reading(Gauge::CpuPressure, None, 7_000),
+            reading(Gauge::DirectReclaims, None, reclaims),
+            reading(Gauge::LimitHits, Some(sample::incident::PID), 5),
+        ]);
+    }
+    incident.kernel_log = vec![
+        (sample::at(10), "long before".to_owned()),
+        (sample::at(1_700), "vaultdb: page allocation stalls for 10000ms".to_owned()),
+    ];
+    let page = told(&findings);
+    let around = "In the 2.00 s around it, tasks waited 1.20 s for memory (pressure); a task had to reclaim memory itself \
+        345 times. Meanwhile the kernel logged: vaultdb: page allocation stalls for 10000ms.";
+    assert!(page.contains(around), "{page}");
+    let incident = findings.capture.incident.as_mut().unwrap();
+    incident.readings.retain(|reading| reading.gauge != Gauge::DirectReclaims);
+    incident.readings.iter_mut().for_each(|reading| reading.value = 5);
+    incident.kernel_log.clear();
+    let page = told(&findings);
+    assert!(page.contains("around it nobody waited long for memory, a disk or a CPU"), "{page}");
+    assert!(!page.contains("the kernel logged"), "{page}");
 }
 
 #[test]

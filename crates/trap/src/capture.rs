@@ -3,7 +3,9 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use coldcase_ingest::bundle::{AlarmNote, DroppedEvent, FORMAT, Machine, Manifest, RecordingNote};
+use coldcase_ingest::bundle::{
+    AlarmNote, DroppedEvent, FORMAT, KERNEL_LOG, Machine, Manifest, RecordingNote,
+};
 
 use crate::budget::Priced;
 use crate::bundle::{self, Parts, Written};
@@ -49,7 +51,8 @@ impl Trap<'_> {
     pub(crate) fn capture(&mut self, alarm: &Alarm) -> Result<Written, TrapError> {
         self.make_room()?;
         let files = self.record();
-        let concerned = concerned::look(self.history.processes(), PATIENCE);
+        let concerned =
+            concerned::look(self.history.processes(), self.options.with_binaries, PATIENCE);
         let written = self.put_together(alarm, files, concerned.unwrap_or_default());
         for prefix in ["flight.data.", "follow.", "names.", "capture."] {
             recorder::remove(&self.recorder.folder, prefix);
@@ -151,16 +154,19 @@ impl Trap<'_> {
         concerned: Concerned,
     ) -> Result<Written, TrapError> {
         let capture = self.recorder.folder.join("capture.data");
-        let open =
-            |path: &Option<PathBuf>| path.as_deref().and_then(|path| Recording::open(path).ok());
-        if files.flight.is_none() && files.follow.is_none() {
-            return Err(TrapError::Perf(files.notes.join("; ")));
-        }
+        let mut open = |path: &Option<PathBuf>| {
+            let path = path.as_deref()?;
+            let opened = Recording::open(path).map_err(TrapError::file("read", path));
+            opened.map_err(|error| files.notes.push(error.to_string())).ok()
+        };
         let recordings = Recordings {
             flight: open(&files.flight),
             follow: open(&files.follow),
             names: open(&files.names),
         };
+        if recordings.flight.is_none() && recordings.follow.is_none() {
+            return Err(TrapError::Perf(files.notes.join("; ")));
+        }
         let before = u64::try_from(self.options.before.as_nanos()).unwrap_or(u64::MAX);
         let from = alarm.at.saturating_sub(before);
         let cut = files.cut.unwrap_or(u64::MAX);
@@ -186,7 +192,7 @@ impl Trap<'_> {
             flight: files.flight.is_some(),
             joined_at_ns: files.cut,
             seconds_before,
-            events: events.map(|event| event.name.to_owned()).collect(),
+            events: events.map(|event| event.spec.to_owned()).collect(),
             dropped,
             notes: files.notes,
         };
@@ -205,11 +211,9 @@ impl Trap<'_> {
             cost: self.cost(),
             processes: concerned.processes,
         };
-        let mut texts = vec![("kernel.log".to_owned(), kernel_log::last_lines())];
+        let mut texts = vec![(KERNEL_LOG.to_owned(), kernel_log::last_lines())];
         texts.extend(concerned.maps);
-        let binaries =
-            if self.options.with_binaries { concerned.binaries } else { Default::default() };
-        let binaries = binaries.into_iter().collect();
+        let binaries = concerned.binaries.into_iter().collect();
         let parts = Parts { manifest, capture, texts, history: self.history.table(), binaries };
         bundle::write(&self.options.folder, &parts)
     }

@@ -51,3 +51,17 @@ impl TrapError {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_disk_is_told_from_other_errors() {
+        let error = |kind: io::ErrorKind| TrapError::file("write", Path::new("x"))(kind.into());
+        assert!(error(io::ErrorKind::StorageFull).is_full());
+        assert!(error(io::ErrorKind::QuotaExceeded).is_full());
+        assert!(!error(io::ErrorKind::ReadOnlyFilesystem).is_full());
+        assert!(TrapError::Full("x".to_owned()).is_full());
+    }
+}

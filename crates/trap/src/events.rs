@@ -18,25 +18,30 @@ pub struct Group {
 /// One event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Event {
-    /// As perf names it: `sched:sched_switch`, `cpu-clock/freq=99/`.
-    pub name: &'static str,
+    /// As perf takes it: `sched:sched_switch`, `cpu-clock/freq=99/`.
+    pub spec: &'static str,
     /// Which of them are recorded (`--filter`); empty for all.
     pub filter: &'static str,
 }
 
 impl Event {
-    const fn all(name: &'static str) -> Self {
-        Self { name, filter: "" }
+    const fn all(spec: &'static str) -> Self {
+        Self { spec, filter: "" }
+    }
+
+    /// As perf lists it, without how it is recorded: `cpu-clock`.
+    pub fn name(&self) -> &'static str {
+        self.spec.split('/').next().unwrap_or(self.spec)
     }
 
     /// Whether this is one that the kernel's tracepoints offer, and not the CPU's clock.
     pub fn is_tracepoint(&self) -> bool {
-        self.name.contains(':')
+        self.spec.contains(':')
     }
 
     /// Whether a kernel has it; `tracing` is its folder of tracepoints.
     pub fn is_offered(&self, tracing: &Path) -> bool {
-        match self.name.split_once(':') {
+        match self.name().split_once(':') {
             Some((system, name)) => tracing.join(system).join(name).is_dir(),
             None => true,
         }
@@ -46,7 +51,7 @@ impl Event {
 /// Whether a group's events slow every system call down, because the kernel then takes the way through
 /// `syscall_trace_enter` for all of them (`TIF_SYSCALL_TRACEPOINT`, `include/linux/entry-common.h`, Linux 6.1).
 pub fn slows_all_calls(group: &Group) -> bool {
-    group.events.iter().any(|event| event.name.starts_with("syscalls:"))
+    group.events.iter().any(|event| event.spec.starts_with("syscalls:"))
 }
 
 /// All groups, the most telling first.
@@ -59,7 +64,7 @@ pub fn all() -> Vec<Group> {
     };
     let switches = ["sched:sched_switch", "sched:sched_waking"];
     // Nine in ten begins are spinlocks of microseconds.
-    let begin = Event { name: "lock:contention_begin", filter: "flags != 1" };
+    let begin = Event { spec: "lock:contention_begin", filter: "flags != 1" };
     let end = Event::all("lock:contention_end");
     vec![
         Group { vital: true, ..group("switches and wakeups", "anything", &switches) },
@@ -73,7 +78,7 @@ pub fn all() -> Vec<Group> {
             events: vec![begin, end],
             ..group("contended locks", "locks of one kind apart, by their addresses", &[])
         },
-        group("on-CPU samples", "what a holder computed meanwhile", &["cpu-clock/freq=99/"]),
+        group("on-CPU samples", "what a holder computed meanwhile", &[SAMPLES]),
         group(
             "processes that come and go",
             "which process a new thread belongs to",
@@ -105,6 +110,25 @@ pub fn all() -> Vec<Group> {
             &["block:block_rq_issue", "block:block_rq_complete"],
         ),
     ]
+}
+
+/// One of each CPU, idle or not, [`SAMPLES_HZ`] times a second.
+pub const SAMPLES: &str = "cpu-clock/freq=99/";
+/// See there.
+pub const SAMPLES_HZ: f64 = 99.0;
+/// As perf lists it.
+pub const SAMPLES_NAME: &str = "cpu-clock";
+
+/// All groups and one more, for recordings that are emptied all the time: an event for each page fault, without stacks. A ring
+/// would hold nothing else while a process grows, which is when freezes happen.
+pub fn for_recordings() -> Vec<Group> {
+    let resident = Group {
+        name: "steps of resident size",
+        events: vec![Event::all("kmem:rss_stat/call-graph=no/")],
+        vital: false,
+        without: "how much memory a process took or gave back, and when",
+    };
+    all().into_iter().chain([resident]).collect()
 }
 
 /// Without `write`: perf writes too, and would record its own writes for ever.
@@ -153,7 +177,7 @@ pub fn offered(tracing: &Path) -> Vec<Group> {
 pub fn arguments<'a>(groups: impl IntoIterator<Item = &'a Group>) -> Vec<&'static str> {
     let mut arguments = Vec::new();
     for event in groups.into_iter().flat_map(|group| &group.events) {
-        arguments.extend(["-e", event.name]);
+        arguments.extend(["-e", event.spec]);
         if !event.filter.is_empty() {
             arguments.extend(["--filter", event.filter]);
         }

@@ -65,7 +65,7 @@ impl Recorder {
         let mut command = Command::new(&self.perf.program);
         command.args(["stat", "-a", "-x", ";"]).stdin(Stdio::null());
         for event in names {
-            command.args(["-e", event.name]);
+            command.args(["-e", event.spec]);
             if !event.filter.is_empty() {
                 command.args(["--filter", event.filter]);
             }
@@ -73,10 +73,13 @@ impl Recorder {
         command.args(["-e", budget::ALL_CALLS, "--", "sleep", &COUNTING_S.to_string()]);
         let output = command.output().map_err(|error| TrapError::Perf(error.to_string()))?;
         let text = String::from_utf8_lossy(&output.stderr);
-        let rates = counts(&text);
+        let mut rates = counts(&text);
         if rates.is_empty() {
             return Err(TrapError::Perf(format!("events cannot be counted: {}", text.trim())));
         }
+        // perf counts this clock's nanoseconds; how often it samples is known.
+        let samples = events::SAMPLES_HZ * f64::from(self.cpus);
+        rates.insert(events::SAMPLES_NAME.to_owned(), samples);
         Ok(rates)
     }
 
@@ -139,7 +142,7 @@ impl Recorder {
         arguments.extend(self.common());
         // Any two events, so that records are laid out as in the other recordings; they stay off.
         let two = self.groups.iter().flat_map(|group| &group.events).take(2);
-        arguments.extend(two.flat_map(|event| ["-e", event.name]));
+        arguments.extend(two.flat_map(|event| ["-e", event.spec]));
         let mut session = Session::start(&self.perf, &self.folder, "names", &arguments)?;
         session.tell("ping", patience)?;
         session.end(patience)?;

@@ -8,6 +8,7 @@ use crate::error::TrapError;
 /// Capability numbers (`include/uapi/linux/capability.h`).
 mod capability {
     pub const DAC_READ_SEARCH: u32 = 2;
+    pub const IPC_LOCK: u32 = 14;
     pub const SYS_ADMIN: u32 = 21;
     pub const SYSLOG: u32 = 34;
     pub const PERFMON: u32 = 38;
@@ -72,6 +73,28 @@ pub fn symbols_missing() -> Option<String> {
     })
 }
 
+/// Why the flight recorder will not get its rings, of so many bytes for each CPU, if so. CAP_PERFMON does not lift this limit
+/// (`perf_mmap`, `kernel/events/core.c`, Linux 6.18).
+pub fn rings_missing(each: u64) -> Option<String> {
+    let read = |name: &str| {
+        let text = fs::read_to_string(format!("/proc/sys/kernel/{name}")).ok();
+        text.and_then(|text| text.trim().parse().ok())
+    };
+    let (paranoid, allowed) = (read("perf_event_paranoid"), read("perf_event_mlock_kb"));
+    judge_rings(effective_capabilities(), paranoid.unwrap_or(2), allowed.unwrap_or(0), each)
+}
+
+fn judge_rings(capabilities: u64, paranoid: i64, allowed: i64, each: u64) -> Option<String> {
+    let locks = capabilities >> capability::IPC_LOCK & 1 == 1;
+    // A page beside the ring says where in it perf is.
+    let needed = i64::try_from(each / 1024).unwrap_or(i64::MAX) + 4;
+    (!locks && paranoid >= 0 && allowed < needed).then(|| {
+        format!(
+            "the flight recorder may not get its rings: they take CAP_IPC_LOCK, or kernel.perf_event_mlock_kb={needed} (it is {allowed}), or a smaller --ring"
+        )
+    })
+}
+
 /// `CapEff` of `/proc/self/status`.
 fn effective_capabilities() -> u64 {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
@@ -90,6 +113,18 @@ mod tests {
         fs::write(event.join("format"), "name: sched_switch\n").unwrap();
         let events = vec![folder.path().join("events")];
         (folder, events)
+    }
+
+    #[test]
+    fn rings_take_a_right_of_their_own() {
+        let message = judge_rings(1 << capability::PERFMON, 2, 516, 32 << 20).unwrap();
+        assert!(
+            message.contains("CAP_IPC_LOCK") && message.contains("mlock_kb=32772"),
+            "{message}"
+        );
+        assert_eq!(judge_rings(1 << capability::IPC_LOCK, 2, 516, 32 << 20), None);
+        assert_eq!(judge_rings(0, -1, 516, 32 << 20), None);
+        assert_eq!(judge_rings(0, 2, 516, 512 << 10), None);
     }
 
     #[test]

@@ -205,6 +205,10 @@ impl Signals {
 impl Trap<'_> {
     /// Counts what events would cost, and starts the flight recorder with those that it can afford.
     fn arm(&mut self) -> Result<(), TrapError> {
+        let ring = self.recorder.ring_total() / u64::from(self.recorder.cpus.max(1));
+        if let Some(note) = rights::rings_missing(ring) {
+            (self.say)(&note);
+        }
         let rates = self.recorder.count()?;
         self.pace.counted(rate(&rates));
         self.plan = Plan::within(self.options.budget, price(self.recorder.groups.clone(), &rates));

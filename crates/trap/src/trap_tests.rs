@@ -262,6 +262,22 @@ fn a_second_trap_and_a_folder_that_cannot_be_written_are_refused() {
 }
 
 #[test]
+fn a_capture_of_which_nothing_can_be_read_says_why_and_the_trap_goes_on() {
+    let bench = Bench::new();
+    let said = bench.run(|trap| {
+        fs::rename(bench.path("flight"), bench.path("away")).unwrap();
+        fs::write(bench.path("broken-follow"), "").unwrap();
+        by_hand(trap);
+        fs::rename(bench.path("away"), bench.path("flight")).unwrap();
+        fs::remove_file(bench.path("broken-follow")).unwrap();
+        by_hand(trap);
+    });
+    let why = "nothing was captured: perf: nothing was recorded after the alarm: perf: failed to open follow";
+    assert!(said.contains(why) && said.contains("flight.data.1: No such file"), "{said}");
+    assert_eq!(said.matches("wrote").count(), 1, "{said}");
+}
+
+#[test]
 fn what_an_earlier_trap_left_behind_is_cleared() {
     let bench = Bench::new();
     let scratch = bench.path("bundles").join(SCRATCH);

@@ -10,8 +10,12 @@ use std::collections::BTreeMap;
 
 /// Compares, and says what is the same; fails at a difference.
 pub fn check(capture: &Path) -> Result<Vec<String>> {
-    let read = coldcase_ingest::read(capture, ReadOptions::default(), &mut |_, _| {})
-        .with_context(|| format!("cannot read {}", capture.display()))?;
+    let read = coldcase_ingest::read(
+        capture,
+        ReadOptions { spins: true, ..ReadOptions::default() },
+        &mut |_, _| {},
+    )
+    .with_context(|| format!("cannot read {}", capture.display()))?;
     let name = capture.file_stem().unwrap_or_default().display();
     let counts = records(capture, &read)?;
     let (times, waited) = contention(capture, &read)?;

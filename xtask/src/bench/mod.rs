@@ -13,7 +13,7 @@ mod table;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 
 use captures::Size;
 use programs::Program;
@@ -47,7 +47,9 @@ pub fn run(root: &Path, arguments: &[&str]) -> Result<String> {
             agreement.extend(agree::check(&capture).context("cannot compare results")?);
         }
     }
-    crate::print("\nThe same in all of them:\n\n")?;
+    if !agreement.is_empty() {
+        crate::print("\nThe same in all of them:\n\n")?;
+    }
     agreement.iter().try_for_each(|line| crate::print(&format!("- {line}\n")))?;
     Ok("measured".to_owned())
 }
@@ -71,6 +73,7 @@ fn asked(root: &Path, arguments: &[&str]) -> Result<Asked> {
             _ => bail!("unknown option {word}"),
         }
     }
+    ensure!(asked.turns > 0, "--turns needs one at least");
     Ok(asked)
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use coldcase_ingest::capture::{Capture, Span, ThreadId};
+use coldcase_ingest::capture::{Capture, SeededMap, Span, ThreadId};
 use rustc_hash::FxHashMap;
 
 use super::stacks::Stacks;
@@ -107,7 +107,7 @@ fn waits(
     let all = model.states.waits().filter(|(_, wait)| scope.holds(wait.thread, wait.span));
     let mut ids: Vec<WaitId> = all.map(|(id, _)| id).collect();
     ids.sort_by_key(|&id| (model.states.wait(id).span.start, model.states.wait(id).thread, id));
-    let mut names: FxHashMap<&str, Arc<str>> = FxHashMap::default();
+    let mut names: SeededMap<&str, Arc<str>> = SeededMap::default();
     let rows = ids.iter().map(|&id| {
         let wait = model.states.wait(id);
         let site = model.sites.of(id);
@@ -157,7 +157,7 @@ fn states(model: &Model<'_>, scope: &Scope, rows: &FxHashMap<WaitId, usize>) -> 
 }
 
 fn holds(model: &Model<'_>, scope: &Scope, stacks: &mut Stacks<'_>) -> Vec<HoldRow> {
-    let kinds: FxHashMap<LockKey, Cause> = model
+    let kinds: SeededMap<LockKey, Cause> = model
         .states
         .waits()
         .filter_map(|(id, _)| {

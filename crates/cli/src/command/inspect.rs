@@ -27,6 +27,8 @@ pub fn run(arguments: &InspectArguments) -> Result<Exit> {
     for warning in &capture.warnings {
         output::warning(warning);
     }
+    // The process ends: the system takes its memory back at once, which is sooner than table by table.
+    std::mem::forget(capture);
     Ok(Exit::Success)
 }
 
@@ -47,7 +49,19 @@ fn head(out: &mut String, capture: &Capture) -> std::fmt::Result {
     writeln!(out, "format      {}", origin.format)?;
     writeln!(out, "recorded by {}", or_unknown(&origin.recorder))?;
     writeln!(out, "kernel      {} ({})", or_unknown(&origin.kernel), or_unknown(&origin.arch))?;
+    let cpus = origin.cpus.map_or("unknown".to_owned(), |cpus| cpus.to_string());
+    writeln!(out, "cpus        {cpus}")?;
     writeln!(out, "host        {}", or_unknown(&origin.hostname))?;
+    if let Some(incident) = &capture.incident {
+        let at = incident.alarm.map_or(String::new(), |at| format!("{at} s: "));
+        let sizes = incident.sizes.len() + incident.readings.len();
+        let log = incident.kernel_log.len();
+        writeln!(out, "alarm       {at}{}", output::inert(&incident.saw))?;
+        writeln!(
+            out,
+            "beside it   {sizes} figures of memory, pressure and control groups, {log} warnings of the kernel"
+        )?;
+    }
     match capture.span {
         Some(span) => writeln!(
             out,

@@ -2,7 +2,8 @@
 //!
 //! The figures come from the programs' own logs (`fixtures/formats/*/program.log`): in `together`, main mapped 3 GiB from 10994.717907 to
 //! 10995.977550, 1259.6 ms, while six threads waited 1249 to 1258 ms each, 7512 ms together; then it unmapped them in 96 ms, while they
-//! waited 538 ms. In `beside`, 984 ms, and 5880 ms together; then 88 ms and 484 ms.
+//! waited 538 ms. In `beside`, 984 ms, and 5880 ms together; then 88 ms and 484 ms. In `shapes`, 885.2 ms, and 5285 ms together; then 105 ms
+//! and 584 ms.
 
 use std::path::PathBuf;
 
@@ -14,6 +15,8 @@ const BYTES: u64 = 3 << 30;
 /// Milliseconds that the six threads waited for the first call, and for both.
 const TOGETHER: std::ops::Range<f64> = 7480.0..7560.0;
 const TOGETHER_BOTH: std::ops::Range<f64> = 8000.0..8110.0;
+const SHAPES: std::ops::Range<f64> = 5250.0..5330.0;
+const SHAPES_BOTH: std::ops::Range<f64> = 5820.0..5920.0;
 
 fn report(paths: &[&str], options: &[&str]) -> Value {
     let folder = folder();
@@ -72,6 +75,56 @@ fn captures_with_times_name_the_same_culprit() {
         assert!((1255.0..1262.0).contains(&held), "{path}: {held}");
         assert_eq!(site(&found), "mmap_lock (write) in mmap", "{path}");
     }
+}
+
+/// One run, recorded by perf three times at once: as a file, with compressed records, through a pipe; and by offcputime.
+#[test]
+fn every_shape_of_a_recording_says_the_same() {
+    let names = names();
+    let options: Vec<&str> = names.iter().map(String::as_str).collect();
+    let of = |path: &str| report(&[path], &options);
+    let file = of("shapes/file.data.zst");
+    assert_eq!(verdict(&file), ("cause_found", "mmap_lock", "strong"));
+    assert!(SHAPES.contains(&blocked(&file)), "{}", blocked(&file));
+    assert_eq!(file["verdict"]["culprit"]["tid"], 16577);
+    for path in ["shapes/compressed.data.zst", "shapes/pipe.data.zst"] {
+        let other = of(path);
+        assert_eq!(verdict(&other), verdict(&file), "{path}");
+        assert_eq!(site(&other), site(&file), "{path}");
+        for key in ["tid", "operation", "kernel_stack", "user_stack"] {
+            let culprit = |found: &Value| found["verdict"]["culprit"][key].clone();
+            assert_eq!(culprit(&other), culprit(&file), "{path}: {key}");
+        }
+        let freeze = |found: &Value| found["verdict"]["freeze"].clone();
+        assert_eq!(freeze(&other)["threads_blocked"], freeze(&file)["threads_blocked"], "{path}");
+        assert_eq!(freeze(&other)["process"], freeze(&file)["process"], "{path}");
+        // Each recording takes the time of an event for itself, a moment after the other.
+        for key in ["start_s", "end_s"] {
+            let of = |found: &Value| freeze(found)[key].as_f64().unwrap();
+            assert!((of(&other) - of(&file)).abs() < 0.001, "{path}: {key}");
+        }
+        assert!((blocked(&other) - blocked(&file)).abs() < 2.0, "{path}: {}", blocked(&other));
+    }
+    let profile = of("shapes/offcputime.folded");
+    assert_eq!((verdict(&profile).1, site(&profile)), ("mmap_lock", site(&file)));
+    assert!(SHAPES_BOTH.contains(&blocked(&profile)), "{}", blocked(&profile));
+}
+
+/// Folded from the recording, both calls are one sum, as in every profile.
+#[test]
+fn what_is_folded_from_a_recording_has_its_site_and_sum() {
+    let folder = folder();
+    let folded = folder.path().join("off.folded");
+    let mut export = coldcase(folder.path());
+    let export = export.arg("export").arg(fixture("formats/together/capture.data.zst"));
+    let output = export.args(names()).args(["--to", "folded", "-o"]).arg(&folded).output().unwrap();
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    let mut command = coldcase(folder.path());
+    let found =
+        findings(&command.arg("report").arg(folded).args(["--json", "-"]).output().unwrap());
+    assert_eq!(verdict(&found), ("cause_found", "mmap_lock", "circumstantial"));
+    assert!(TOGETHER_BOTH.contains(&blocked(&found)), "{}", blocked(&found));
+    assert_eq!(site(&found), "mmap_lock (write) in mmap");
 }
 
 /// timehist has no wakers' stacks: who waited is known, and for how long, but not for whom.

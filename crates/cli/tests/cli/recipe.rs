@@ -35,6 +35,28 @@ fn what_inspect_says_to_record_next_time_is_the_recipes_first_command() {
 }
 
 #[test]
+fn what_inspect_printed_is_enough_for_the_same_recipe() {
+    let folder = folder();
+    let run = |arguments: &[&str]| {
+        let mut run = coldcase(folder.path());
+        stdout(&run.args(arguments).output().unwrap()).to_owned()
+    };
+    for name in ["fork-large", "resident-step"] {
+        let capture = fixture(&format!("{name}/capture.data.zst"));
+        let capture = capture.to_str().unwrap();
+        fs::write(folder.path().join("text"), run(&["inspect", capture])).unwrap();
+        let described = run(&["recipe", "--described", "text"]);
+        let captured = run(&["recipe", capture]);
+        assert_eq!(described.replace("the described machine", "the captured machine"), captured);
+    }
+    let mut command = coldcase(folder.path());
+    fs::write(folder.path().join("other"), "x\n").unwrap();
+    let output = command.args(["recipe", "--described", "other"]).output().unwrap();
+    assert_eq!(code(&output), 3);
+    assert!(stderr(&output).contains("is not what `coldcase inspect` prints"));
+}
+
+#[test]
 fn for_this_machine_no_tool_is_started() {
     use std::os::unix::fs::PermissionsExt;
     let folder = folder();

@@ -83,6 +83,7 @@ fn mark(capture: &mut Capture) {
     capture.origin.command = vec![next("--"), next(""), next("/")];
     if let Some(incident) = &mut capture.incident {
         incident.saw = next("");
+        incident.kernel_log = incident.alarm.map(|at| (at, next(""))).into_iter().collect();
         incident.sizes.iter_mut().for_each(|size| size.comm = next(""));
     }
     for warning in &mut capture.warnings {

@@ -65,7 +65,8 @@ fn bundle(alarm_ns: u64) -> Vec<u8> {
         ("coldcase-bundle.json", manifest.to_string().into_bytes()),
         ("capture.data", unpacked("populate")),
         ("kallsyms", zstd::decode_all(&symbols[..]).unwrap()),
-        ("kernel.log", b"6,1,1,-;x\n".to_vec()),
+        ("history.tsv", history(alarm_ns).into_bytes()),
+        ("kernel.log", format!("4,1,{},-;low on memory\n", alarm_ns / 1000).into_bytes()),
     ];
     let mut tar = tar::Builder::new(Vec::new());
     for (name, bytes) in entries {
@@ -74,6 +75,20 @@ fn bundle(alarm_ns: u64) -> Vec<u8> {
         tar.append_data(&mut header, name, &bytes[..]).unwrap();
     }
     zstd::encode_all(&tar.into_inner().unwrap()[..], 1).unwrap()
+}
+
+/// Two looks, long before the alarm and long after it: tasks waited for memory all the time, and none for a disk.
+fn history(alarm_ns: u64) -> String {
+    let look = |seconds: f64, waited: u64, reclaims: u64| {
+        let time = alarm_ns as f64 / 1e9 + seconds;
+        let (memory, io, cpu) =
+            ("pressure\tmemory some", "pressure\tio some", "pressure\tcpu some");
+        format!(
+            "{time:.6}\t{memory}\t{waited}\n{time:.6}\t{io}\t7\n{time:.6}\t{cpu}\t7\n\
+             {time:.6}\tvmstat\tallocstall_normal\t{reclaims}\n"
+        )
+    };
+    look(-50.0, 1_000_000, 7) + &look(50.0, 91_000_000, 19)
 }
 
 /// What `report` says of a file, as JSON.
@@ -108,6 +123,12 @@ fn a_bundle_is_read_as_it_is_with_its_own_kernel_symbols() {
     let output = coldcase(folder.path()).arg("report").arg(&path).output().unwrap();
     let text = stdout(&output).split_whitespace().collect::<Vec<_>>().join(" ");
     assert!(text.contains("500 ms after the freeze began: no answer for 500ms."), "{text}");
+    let around = "In the 100 s around it, tasks waited 90.0 s for memory (pressure); a task had to reclaim memory itself 12 times. \
+        Meanwhile the kernel logged: low on memory.";
+    assert!(text.contains(around), "{text}");
+    let output = coldcase(folder.path()).arg("inspect").arg(&path).output().unwrap();
+    let text = stdout(&output);
+    assert!(text.contains(" s: no answer for 500ms\nbeside it   8 figures"), "{text}");
 }
 
 #[test]

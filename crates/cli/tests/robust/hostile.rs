@@ -5,6 +5,7 @@
 use std::fs;
 
 use std::path::Path;
+use std::time::Duration;
 
 use tempfile::TempDir;
 
@@ -149,6 +150,26 @@ fn compressed_records_that_expand_without_an_end() {
         }
         has_all(report(&file.bytes()).within(file.records.len() as u64, 4).says(said));
     }
+}
+
+/// A multiplication by a number that everybody knows can be taken back: all these addresses, and all chains of the number and
+/// one of them, would have the same place in a table that is hashed with it alone (rustc-hash 2).
+#[test]
+fn addresses_and_chains_that_were_made_to_collide() {
+    const KNOWN: u64 = 0xf135_7aea_2e62_a9c5;
+    // Newton's way to its inverse: each step doubles the bits that are right.
+    let inverse =
+        (0..6).fold(KNOWN, |x, _| x.wrapping_mul(2_u64.wrapping_sub(KNOWN.wrapping_mul(x))));
+    assert_eq!(KNOWN.wrapping_mul(inverse), 1);
+    let mut file = healthy();
+    for number in 0..sized(400_000) as u64 {
+        let address = (number << 25).rotate_right(26).wrapping_mul(inverse);
+        let at = at(number * 1000, 7);
+        file.switch(at, &[KNOWN, address.wrapping_sub(KNOWN), address], 1, 8);
+    }
+    let run = report(&file.bytes());
+    run.within(file.records.len() as u64, 20);
+    assert!(run.took < Duration::from_secs(20), "{:?}", run.took);
 }
 
 #[test]

@@ -8,6 +8,8 @@
 mod events;
 #[path = "../../../../fuzz/src/inert.rs"]
 mod inert;
+#[path = "../../../../fuzz/src/outputs.rs"]
+mod outputs;
 #[path = "../../../../fuzz/src/perf_file.rs"]
 mod perf_file;
 #[path = "../../../../fuzz/src/seeds.rs"]

@@ -4,6 +4,7 @@
 //! recognised; what else it holds stands under the names below. Entries with other names are for people.
 
 mod manifest;
+mod statistics;
 
 use std::io::Read;
 
@@ -11,7 +12,7 @@ pub use manifest::{
     AlarmNote, ClockNote, CostNote, DroppedEvent, Machine, Manifest, ProcessNote, RecordingNote,
 };
 
-use crate::capture::{Incident, ProcessSize, Sentence, Timestamp};
+use crate::capture::{Incident, Sentence, Timestamp};
 use crate::error::Problem;
 
 /// What is known of the incident, as JSON ([`Manifest`]).
@@ -23,6 +24,8 @@ pub const KALLSYMS: &str = "kallsyms";
 /// Statistics over the minutes before and after: lines of `seconds, what, of whom, value`, split by tabs; seconds are
 /// CLOCK_MONOTONIC.
 pub const HISTORY: &str = "history.tsv";
+/// The last lines of the kernel's log, as `/dev/kmsg` has them.
+pub const KERNEL_LOG: &str = "kernel.log";
 /// What [`HISTORY`] calls the resident size of a process, in bytes; of whom is `PID:COMM`.
 pub const RESIDENT: &str = "rss";
 /// The format that this version writes, and the only one there is.
@@ -70,7 +73,9 @@ pub(crate) fn open(bytes: &[u8]) -> Result<Contents, Problem> {
         alarm: manifest.alarm.monotonic_ns.map(Timestamp),
         saw: manifest.alarm.saw,
         well_again: manifest.alarm.well_again_ns.map(Timestamp),
-        sizes: parts.history.as_deref().map_or_else(Vec::new, resident_sizes),
+        sizes: parts.history.as_deref().map_or_else(Vec::new, statistics::sizes),
+        readings: parts.history.as_deref().map_or_else(Vec::new, statistics::readings),
+        kernel_log: parts.kernel_log.as_deref().map_or_else(Vec::new, statistics::warnings),
     };
     Ok(Contents { capture, kallsyms: parts.kallsyms.map(Vec::into_boxed_slice), incident, notes })
 }
@@ -89,6 +94,7 @@ struct Parts {
     capture: Option<Vec<u8>>,
     kallsyms: Option<Vec<u8>>,
     history: Option<Vec<u8>>,
+    kernel_log: Option<Vec<u8>>,
 }
 
 impl Parts {
@@ -104,6 +110,7 @@ impl Parts {
                 name if name == CAPTURE.as_bytes() => &mut self.capture,
                 name if name == KALLSYMS.as_bytes() => &mut self.kallsyms,
                 name if name == HISTORY.as_bytes() => &mut self.history,
+                name if name == KERNEL_LOG.as_bytes() => &mut self.kernel_log,
                 _ => continue,
             };
             // What was read before a cut is kept.
@@ -111,30 +118,6 @@ impl Parts {
         }
         Ok(())
     }
-}
-
-/// The lines of the history that say how large processes were.
-fn resident_sizes(history: &[u8]) -> Vec<ProcessSize> {
-    let history = String::from_utf8_lossy(history);
-    let mut sizes: Vec<ProcessSize> = history.lines().filter_map(resident_size).collect();
-    sizes.sort_by_key(|size| size.time);
-    sizes
-}
-
-fn resident_size(line: &str) -> Option<ProcessSize> {
-    let mut fields = line.split('\t');
-    let seconds: f64 = fields.next()?.parse().ok()?;
-    let (what, whom, bytes) = (fields.next()?, fields.next()?, fields.next()?);
-    let (pid, comm) = whom.split_once(':')?;
-    // Centuries fit; what does not is no time.
-    let plausible = what == RESIDENT && (0.0..1e10).contains(&seconds);
-    #[expect(clippy::cast_sign_loss, clippy::cast_possible_truncation, reason = "checked above")]
-    plausible.then_some(ProcessSize {
-        time: Timestamp((seconds * 1e9) as u64),
-        pid: pid.parse().ok()?,
-        comm: comm.to_owned(),
-        bytes: bytes.parse().ok()?,
-    })
 }
 
 impl Manifest {

@@ -1,8 +1,6 @@
 //! Unique frames: an address with its place in a module, and its names once they are known.
 
-use rustc_hash::FxHashMap;
-
-use super::{FrameId, ModuleId};
+use super::{FrameId, ModuleId, SeededMap};
 
 /// One entry of a stack.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -102,8 +100,8 @@ impl WhyNoSymbol {
 #[derive(Clone, Debug, Default)]
 pub struct FrameTable {
     rows: Vec<Frame>,
-    ids: FxHashMap<(Mode, Location), FrameId>,
-    names: FxHashMap<String, u32>,
+    ids: SeededMap<(Mode, Location), FrameId>,
+    names: SeededMap<String, u32>,
 }
 
 impl FrameTable {

@@ -46,6 +46,14 @@ pub struct ContentionFlags {
     pub rt: bool,
 }
 
+impl ContentionFlags {
+    /// Whether nobody sleeps for such a lock; of a mutex, the owner is watched for a while at first.
+    #[must_use]
+    pub fn spins(self) -> bool {
+        self.spin && !self.mutex
+    }
+}
+
 /// `mmap_lock:*` (`include/trace/events/mmap_lock.h`, Linux 5.11 and later): the best evidence of a holder.
 #[derive(Clone, Copy, Debug)]
 pub struct MmapLock {

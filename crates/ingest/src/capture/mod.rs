@@ -17,6 +17,7 @@ mod origin;
 mod profile;
 mod resident;
 mod sched;
+mod seeded;
 mod sentence;
 mod stacks;
 mod syscalls;
@@ -27,14 +28,15 @@ pub use activity::{Activity, ActivityKind, Phase};
 pub use events::{EventCount, Meaning};
 pub use frames::{Call, Frame, FrameTable, Location, Mode, Symbol, WhyNoSymbol};
 pub use ids::{FrameId, ModuleId, ProcessId, StackId, ThreadId};
-pub use incident::{Incident, ProcessSize};
+pub use incident::{Gauge, Incident, ProcessSize, Reading};
 pub use locks::{ContentionFlags, ContentionPhase, LockContention, MmapLock, MmapLockPhase};
 pub use losses::{Loss, LossKind};
-pub use modules::{BuildId, MadeCode, Module, ModuleKind, ModuleTable};
+pub use modules::{BuildId, LoadedModule, MadeCode, Module, ModuleKind, ModuleTable};
 pub use origin::{Clock, Format, Origin, WallClock};
 pub use profile::{ProfileRow, ProfileWaker};
 pub use resident::{ResidentPart, ResidentSize};
 pub use sched::{Context, Sample, Switch, TaskState, Wakeup, WakeupKind};
+pub use seeded::{Seed, SeededMap};
 pub use sentence::{NameKind, Sentence};
 pub use stacks::StackTable;
 pub use syscalls::{Syscall, SyscallEvent, SyscallPhase};
@@ -56,6 +58,8 @@ pub struct Capture {
     pub modules: ModuleTable,
     /// Code that the kernel made while it was recorded (`PERF_RECORD_KSYMBOL`: BPF programs, trampolines).
     pub made_code: Vec<MadeCode>,
+    /// Where loadable kernel modules lay.
+    pub loaded_modules: Vec<LoadedModule>,
     /// Unique frames.
     pub frames: FrameTable,
     /// Unique stacks.
@@ -66,6 +70,8 @@ pub struct Capture {
     pub wakeups: Vec<Wakeup>,
     /// `lock:contention_begin` and `contention_end`.
     pub contention: Vec<LockContention>,
+    /// When further events of contention were, of threads that had not waited for any lock but such that spin.
+    pub spins: Vec<Timestamp>,
     /// `mmap_lock:*`.
     pub mmap_locks: Vec<MmapLock>,
     /// System calls entered and left.
@@ -119,6 +125,7 @@ impl Capture {
         self.switches.sort_by_key(|row| row.time);
         self.wakeups.sort_by_key(|row| row.time);
         self.contention.sort_by_key(|row| row.time);
+        self.spins.sort();
         self.mmap_locks.sort_by_key(|row| row.time);
         self.syscalls.sort_by_key(|row| row.time);
         self.samples.sort_by_key(|row| row.time);

@@ -2,9 +2,8 @@
 
 use std::fmt;
 
-use rustc_hash::FxHashMap;
-
 use super::ModuleId;
+use super::SeededMap;
 
 /// A file (or a stretch of kernel memory) that frames point into.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]
@@ -26,6 +25,17 @@ pub struct MadeCode {
     pub length: u64,
     /// Its name: `bpf_prog_6deef7357e7b4530_sys_enter`.
     pub name: String,
+}
+
+/// A loadable kernel module at its place in memory.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct LoadedModule {
+    /// Which, by its file as perf names it (`/lib/modules/6.1.0/kernel/fs/ext4/ext4.ko`), or `[ext4]`.
+    pub module: ModuleId,
+    /// Its first byte's kernel address.
+    pub address: u64,
+    /// Its length in bytes.
+    pub length: u64,
 }
 
 /// Kinds of module.
@@ -63,7 +73,7 @@ impl fmt::Debug for BuildId {
 #[derive(Clone, Debug, Default)]
 pub struct ModuleTable {
     rows: Vec<Module>,
-    ids: FxHashMap<Module, ModuleId>,
+    ids: SeededMap<Module, ModuleId>,
 }
 
 impl ModuleTable {

@@ -1,15 +1,13 @@
 //! Unique stacks, each a run of frames in one arena.
 
-use rustc_hash::FxHashMap;
-
-use super::{FrameId, StackId};
+use super::{FrameId, SeededMap, StackId};
 
 /// Unique stacks. Frames are innermost first: kernel frames, then user frames.
 #[derive(Clone, Debug, Default)]
 pub struct StackTable {
     frames: Vec<FrameId>,
     ends: Vec<usize>,
-    ids: FxHashMap<Box<[FrameId]>, StackId>,
+    ids: SeededMap<Box<[FrameId]>, StackId>,
 }
 
 impl StackTable {

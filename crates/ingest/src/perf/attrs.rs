@@ -1,7 +1,6 @@
 //! Which attribute is which event.
 
 use linux_perf_event_reader::RecordType;
-use rustc_hash::FxHashMap;
 
 use super::event_name::{HARDWARE, HARDWARE_CACHE, RAW, SOFTWARE, TRACEPOINT, event_name};
 use super::header::Attribute;
@@ -10,7 +9,7 @@ use super::records::Record;
 use super::sample::SampleLayout;
 use super::tracepoint::Tracepoint;
 use super::tracing_data::TracingData;
-use crate::capture::{EventCount, Meaning};
+use crate::capture::{EventCount, Meaning, SeededMap};
 
 /// One event of the recording, ready to decode.
 pub(super) struct EventPlan {
@@ -46,20 +45,60 @@ const BPF_OUTPUT: u64 = 10;
 /// All events, found by the id that stands in each record.
 pub(super) struct EventPlans {
     pub plans: Vec<EventPlan>,
-    by_id: FxHashMap<u64, usize>,
+    by_id: ById,
+}
+
+/// Numbers of events by their ids. The kernel counts ids up, so that a recording's lie close together and a place for
+/// each takes little room; it is asked for with every sample.
+struct ById {
+    first: u64,
+    near: Vec<Option<u32>>,
+    far: SeededMap<u64, usize>,
+}
+
+impl ById {
+    /// So many ids get a place of their own: 64 events on 256 CPUs have as many.
+    const NEAR: u64 = 1 << 14;
+
+    fn new(attributes: &[Attribute]) -> Self {
+        let ids = || attributes.iter().flat_map(|attribute| &attribute.ids).copied();
+        let first = ids().min().unwrap_or(0);
+        let last = ids().max().unwrap_or(0);
+        let places = if last - first < Self::NEAR { last - first + 1 } else { 0 };
+        let mut by_id = Self {
+            first,
+            near: vec![None; usize::try_from(places).unwrap_or(0)],
+            far: SeededMap::default(),
+        };
+        for (index, attribute) in attributes.iter().enumerate() {
+            for &id in &attribute.ids {
+                match by_id.near.get_mut((id - first) as usize) {
+                    Some(place) => *place = u32::try_from(index).ok(),
+                    None => {
+                        by_id.far.insert(id, index);
+                    }
+                }
+            }
+        }
+        by_id
+    }
+
+    fn get(&self, id: u64) -> Option<usize> {
+        if self.far.is_empty() {
+            let place = usize::try_from(id.checked_sub(self.first)?).ok()?;
+            return self.near.get(place)?.map(|index| index as usize);
+        }
+        self.far.get(&id).copied()
+    }
 }
 
 impl EventPlans {
     pub fn new(attributes: &[Attribute], tracing: &TracingData, big_endian: bool) -> Self {
-        let mut by_id = FxHashMap::default();
-        for (index, attribute) in attributes.iter().enumerate() {
-            by_id.extend(attribute.ids.iter().map(|&id| (id, index)));
-        }
         let plans = attributes
             .iter()
             .map(|attribute| EventPlan::new(attribute, tracing, big_endian))
             .collect();
-        Self { plans, by_id }
+        Self { plans, by_id: ById::new(attributes) }
     }
 
     /// The event that a sample belongs to. Where there is one event only, perf may leave ids out, and what
@@ -67,7 +106,7 @@ impl EventPlans {
     pub fn of_sample(&self, body: &[u8]) -> Option<usize> {
         let first = self.plans.first()?;
         match first.layout.id(body) {
-            Some(id) if id != 0 && self.plans.len() > 1 => self.by_id.get(&id).copied(),
+            Some(id) if id != 0 && self.plans.len() > 1 => self.by_id.get(id),
             _ => Some(0),
         }
     }
@@ -90,8 +129,8 @@ impl EventPlans {
     /// very end; otherwise all have the same one.
     pub fn trailer(&self, body: &[u8]) -> Option<&SampleLayout> {
         let first = &self.plans.first()?.layout;
-        let plan = first.trailing_id(body).and_then(|id| self.by_id.get(&id));
-        plan.map_or(Some(first), |&plan| Some(&self.plans[plan].layout))
+        let plan = first.trailing_id(body).and_then(|id| self.by_id.get(id));
+        plan.map_or(Some(first), |plan| Some(&self.plans[plan].layout))
     }
 }
 

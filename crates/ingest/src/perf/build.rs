@@ -3,12 +3,14 @@
 use super::chains::Chains;
 use super::dump::StackDump;
 use super::event::{Body, Event, MmapRecord, RawStack, SideRecord, Task};
+use super::in_order::InOrder;
 use super::space::{MARKER_USER, Spaces};
+use super::spins::Spins;
 use super::unwind::Unwinder;
 use crate::capture::{
-    Activity, BuildId, Capture, LockContention, Loss, LossKind, MmapLock, Module, ModuleKind,
-    Nanos, ProfileRow, ResidentSize, Sample, Span, StackId, Switch, SyscallEvent, SyscallPhase,
-    TaskState, ThreadId, Timestamp, Wakeup,
+    Activity, BuildId, Capture, LoadedModule, LockContention, Loss, LossKind, MmapLock, Module,
+    ModuleKind, Nanos, ProfileRow, ResidentSize, Sample, Span, StackId, Switch, SyscallEvent,
+    SyscallPhase, TaskState, ThreadId, Timestamp, Wakeup,
 };
 
 /// What events refer to, filled while decoding.
@@ -40,6 +42,9 @@ impl SideTables {
 /// Takes events in order of time and fills a capture.
 pub(super) struct Builder {
     pub capture: Capture,
+    pub rows: InOrder,
+    /// Which events of contention are left out, if any may be.
+    pub spins: Option<Spins>,
     pub spaces: Spaces,
     /// For an overview: which stacks of switches it has.
     pub seen: Option<Seen>,
@@ -119,7 +124,7 @@ impl Builder {
                 let wakee = self.task(wakee, time, side);
                 if self.seen.is_none() {
                     let wakeup = Wakeup { time, waker: thread, wakee, context, kind, stack };
-                    self.capture.wakeups.push(wakeup);
+                    self.rows.push(&mut self.capture.wakeups, wakeup);
                 }
             }
             Body::Forked { child } => {
@@ -168,29 +173,49 @@ impl Builder {
         stack: Option<StackId>,
         side: &SideTables,
     ) {
-        let capture = &mut self.capture;
+        let (capture, rows) = (&mut self.capture, &mut self.rows);
         match body {
+            Body::Contention { phase, .. }
+                if self.spins.as_mut().is_some_and(|spins| spins.take(thread, phase)) =>
+            {
+                rows.push(&mut capture.spins, time);
+            }
             Body::Contention { lock, phase } => {
-                capture.contention.push(LockContention { time, thread, lock, phase, stack });
+                rows.push(
+                    &mut capture.contention,
+                    LockContention { time, thread, lock, phase, stack },
+                );
             }
             Body::MmapLock { mm, write, phase } => {
-                capture.mmap_locks.push(MmapLock { time, thread, mm, write, phase, stack });
+                rows.push(
+                    &mut capture.mmap_locks,
+                    MmapLock { time, thread, mm, write, phase, stack },
+                );
             }
             Body::SyscallEnter { syscall, args } => {
                 let phase = SyscallPhase::Enter { args: side.args[args as usize] };
-                capture.syscalls.push(SyscallEvent { time, thread, syscall, phase, stack });
+                rows.push(
+                    &mut capture.syscalls,
+                    SyscallEvent { time, thread, syscall, phase, stack },
+                );
             }
             Body::SyscallExit { syscall, result } => {
                 let phase = SyscallPhase::Exit { result };
-                capture.syscalls.push(SyscallEvent { time, thread, syscall, phase, stack });
+                rows.push(
+                    &mut capture.syscalls,
+                    SyscallEvent { time, thread, syscall, phase, stack },
+                );
             }
-            Body::Sample => capture.samples.push(Sample { time, cpu, thread, stack }),
+            Body::Sample => rows.push(&mut capture.samples, Sample { time, cpu, thread, stack }),
             Body::Resident { space, own, part, bytes } => {
                 let size = ResidentSize { time, thread, space, own, part, bytes };
-                capture.resident.push(size);
+                rows.push(&mut capture.resident, size);
             }
             Body::Activity { kind, phase, value } => {
-                capture.activities.push(Activity { time, thread, kind, phase, value, stack });
+                rows.push(
+                    &mut capture.activities,
+                    Activity { time, thread, kind, phase, value, stack },
+                );
             }
             _ => {}
         }
@@ -224,7 +249,7 @@ impl Builder {
             Some(seen) => switch.stack.is_some_and(|stack| seen.is_new(stack)),
         };
         if is_kept {
-            self.capture.switches.push(switch);
+            self.rows.push(&mut self.capture.switches, switch);
         }
     }
 
@@ -274,7 +299,10 @@ impl Builder {
     /// (`__perf_event__synthesize_kernel_mmap`, `tools/perf/util/synthetic-events.c`, Linux 6.1).
     fn add_kernel_mapping(&mut self, record: &MmapRecord) {
         const IMAGE: &str = "[kernel.kallsyms]";
-        let Some(symbol) = record.path.strip_prefix(IMAGE) else { return };
+        let Some(symbol) = record.path.strip_prefix(IMAGE) else {
+            self.add_kernel_module(record);
+            return;
+        };
         let build_id = self.spaces.build_id(IMAGE).cloned();
         let module = Module { path: IMAGE.to_owned(), kind: ModuleKind::Kernel, build_id };
         self.capture.modules.intern(module);
@@ -282,6 +310,20 @@ impl Builder {
             let reference = (symbol.to_owned(), record.file_offset);
             self.capture.origin.kernel_reference = Some(reference);
         }
+    }
+
+    /// perf takes the place of a loadable module from `/proc/modules`, and its file from `/lib/modules`, if it is there.
+    fn add_kernel_module(&mut self, record: &MmapRecord) {
+        // A guest's kernel is another one.
+        if record.pid != KERNEL_PID || record.path.starts_with("[guest.") {
+            return;
+        }
+        let build_id = record.build_id.as_ref().map(|id| BuildId(id.clone().into()));
+        let build_id = build_id.or_else(|| self.spaces.build_id(&record.path).cloned());
+        let module = Module { path: record.path.clone(), kind: ModuleKind::KernelModule, build_id };
+        let module = self.capture.modules.intern(module);
+        let (address, length) = (record.start, record.length);
+        self.capture.loaded_modules.push(LoadedModule { module, address, length });
     }
 
     /// The thread that was current; `None` once it is past its end.

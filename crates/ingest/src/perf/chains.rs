@@ -3,9 +3,12 @@
 //! Most samples repeat a chain that was seen before, so a chain is hashed once and compared on a hit.
 //! Which mapping an address lies in depends on the moment and is looked up later, in order of time.
 
+use std::hash::BuildHasher as _;
+
 use hashbrown::HashTable;
 
 use super::space::is_user;
+use crate::capture::Seed;
 
 /// Index of a raw callchain.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -64,15 +67,23 @@ impl Chains {
     }
 }
 
-/// Gives equal chains one number.
-#[derive(Default)]
+/// Gives equal chains one number: that of when it was first seen, whatever the seed.
 pub(super) struct Interner {
+    /// Chains that are all of one hash can be made by whoever knows the seed, and each would be compared with all before it.
+    seed: u64,
     chains: Chains,
     ids: HashTable<u32>,
     /// By the upper bits of their hashes, lower bits and number of the chains that were seen last.
     recent: Vec<Option<(u32, ChainId)>>,
     /// How many of them have been asked for as news.
     told: usize,
+}
+
+impl Default for Interner {
+    fn default() -> Self {
+        let seed = Seed::default().hash_one(0_u64);
+        Self { seed, chains: Chains::default(), ids: HashTable::new(), recent: Vec::new(), told: 0 }
+    }
 }
 
 impl Interner {
@@ -93,7 +104,7 @@ impl Interner {
 
     fn intern_all<W>(&mut self, chain: &[W], word: impl Fn(&W) -> u64) -> ChainId {
         self.recent.resize(RECENT, None);
-        let hash = hash(chain, &word);
+        let hash = hash(self.seed, chain, &word);
         let place = (hash >> (u64::BITS - RECENT.ilog2())) as usize;
         let low = hash as u32;
         let is_same =
@@ -112,11 +123,13 @@ impl Interner {
 
     fn add<W>(&mut self, chain: &[W], word: &impl Fn(&W) -> u64, hash: u64) -> u32 {
         let Chains { words, rows } = &mut self.chains;
+        let seed = self.seed;
         let id = u32::try_from(rows.len()).unwrap_or(u32::MAX);
         words.extend(chain.iter().map(word));
         let has_user = chain.iter().any(|it| is_user(word(it)));
         rows.push(Row::new(words.len(), has_user));
-        self.ids.insert_unique(hash, id, |&id| self::hash(slice(words, rows, id), |&word| word));
+        self.ids
+            .insert_unique(hash, id, |&id| self::hash(seed, slice(words, rows, id), |&word| word));
         id
     }
 
@@ -145,7 +158,7 @@ const RECENT: usize = 1 << 14;
 
 /// A sum of products of two words each, none of which waits for another; a third of all time went into hashing one word
 /// after the other. Each product has another key, so that words that change places make another sum.
-fn hash<W>(chain: &[W], word: impl Fn(&W) -> u64) -> u64 {
+fn hash<W>(seed: u64, chain: &[W], word: impl Fn(&W) -> u64) -> u64 {
     const MULTIPLIER: u64 = 0xf135_7aea_2e62_a9c5;
     let product = |a: u64, b: u64, key: u64| {
         let product = u128::from(a ^ key) * u128::from(b ^ key.rotate_left(32));
@@ -153,7 +166,7 @@ fn hash<W>(chain: &[W], word: impl Fn(&W) -> u64) -> u64 {
     };
     let (pairs, rest) = chain.as_chunks::<2>();
     let mut sum = chain.len() as u64;
-    let mut key = MULTIPLIER;
+    let mut key = seed;
     for [a, b] in pairs {
         sum = sum.wrapping_add(product(word(a), word(b), key));
         key = key.wrapping_add(MULTIPLIER);
@@ -166,6 +179,20 @@ fn hash<W>(chain: &[W], word: impl Fn(&W) -> u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A product with nothing is nothing, so a first word that is the key makes the second one count for nothing.
+    #[test]
+    fn chains_of_one_hash_cannot_be_made_without_its_seed() {
+        let seeds: Vec<u64> = (0..8).map(|_| Interner::default().seed).collect();
+        let hashes = |seed: u64, key: u64| {
+            let hashes = (0..1000).map(|n| hash(seed, &[key, n], |&word| word));
+            hashes.collect::<std::collections::BTreeSet<u64>>().len()
+        };
+        assert_eq!(hashes(seeds[0], seeds[0]), 1);
+        for pair in seeds.windows(2) {
+            assert_eq!(hashes(pair[0], pair[1]), 1000, "{pair:?}");
+        }
+    }
 
     #[test]
     fn equal_chains_share_an_id_and_different_ones_do_not() {

@@ -4,7 +4,6 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use linux_perf_event_reader::RecordType;
-use rustc_hash::FxHashMap;
 
 use super::attrs::{Decoder, EventPlans};
 use super::build::SideTables;
@@ -18,7 +17,7 @@ use super::sample::Sample;
 use super::source::Source;
 use super::tracepoint::Sink;
 use crate::capture::{
-    ActivityKind, BuildId, EventCount, MadeCode, Meaning, NameKind, Phase, Sentence,
+    ActivityKind, BuildId, EventCount, MadeCode, Meaning, NameKind, Phase, SeededMap, Sentence,
 };
 use crate::error::Problem;
 
@@ -78,10 +77,11 @@ impl Decode {
         SideTables { chains: self.chains.news(), ..std::mem::take(&mut self.news) }
     }
 
-    /// Decodes a record; `None` if it is only counted.
-    pub fn record(&mut self, record: &Record<'_>) -> Option<Event> {
+    /// Decodes a record, and adds what it tells to the events, unless it is only counted.
+    pub fn record(&mut self, record: &Record<'_>, events: &mut Vec<Event>) {
         if RecordType(record.kind) == RecordType::SAMPLE {
-            return self.sample(record);
+            events.extend(self.sample(record));
+            return;
         }
         *self.other.entry(record.kind).or_default() += 1;
         if record.kind == HEADER_BUILD_ID
@@ -91,15 +91,16 @@ impl Decode {
             self.news.build_ids.push((path, BuildId(id.into())));
         }
         if record.kind >= HEADER_ATTR {
-            return None;
+            return;
         }
         let event = self.other_record(record);
         if event.is_none() && is_read(RecordType(record.kind)) {
             self.unreadable += 1;
         }
-        event
+        events.extend(event);
     }
 
+    #[inline]
     fn sample(&mut self, record: &Record<'_>) -> Option<Event> {
         let Some(index) = self.plans.of_sample(record.body) else {
             self.unknown_ids += 1;
@@ -345,6 +346,7 @@ fn record_name(kind: u32) -> String {
         81 => "COMPRESSED",
         82 => "FINISHED_INIT",
         83 => "COMPRESSED2",
+        84 => "BPF_METADATA",
         _ if RecordType(kind).is_builtin_type() => {
             return format!("PERF_RECORD_{:?}", RecordType(kind));
         }
@@ -372,8 +374,20 @@ fn next(count: &mut u32) -> u32 {
 /// Names of threads by their bytes; the kernel's have 16 at most, which are as good as a number.
 #[derive(Default)]
 struct NameTable {
-    short: FxHashMap<u128, NameId>,
-    long: FxHashMap<Box<[u8]>, NameId>,
+    short: SeededMap<u128, NameId>,
+    long: SeededMap<Box<[u8]>, NameId>,
+    /// Short names that were seen last, each at the place that its bytes give: most are among them.
+    recent: Vec<Option<(u128, NameId)>>,
+}
+
+impl NameTable {
+    const RECENT: usize = 256;
+
+    fn place(name: u128) -> usize {
+        const MULTIPLIER: u64 = 0xf135_7aea_2e62_a9c5;
+        let both = name as u64 ^ ((name >> 64) as u64).rotate_left(21);
+        (both.wrapping_mul(MULTIPLIER) >> (u64::BITS - Self::RECENT.ilog2())) as usize
+    }
 }
 
 struct SideSink<'a> {
@@ -386,6 +400,18 @@ impl SideSink<'_> {
     fn new_name(&mut self, name: &[u8]) -> NameId {
         self.news.names.push(String::from_utf8_lossy(name).into_owned());
         NameId::from_index(next(&mut self.counts.names))
+    }
+
+    /// A short name that is not among those that were seen last.
+    #[cold]
+    fn seldom_name(&mut self, name: u128) -> NameId {
+        if let Some(&id) = self.names.short.get(&name) {
+            return id;
+        }
+        let bytes = name.to_le_bytes();
+        let id = self.new_name(bytes.split(|&byte| byte == 0).next().unwrap_or_default());
+        self.names.short.insert(name, id);
+        id
     }
 }
 
@@ -400,13 +426,16 @@ impl Sink for SideSink<'_> {
     }
 
     fn short_name(&mut self, name: u128) -> NameId {
-        if let Some(&id) = self.names.short.get(&name) {
-            return id;
+        let place = NameTable::place(name);
+        match self.names.recent.get(place) {
+            Some(&Some((known, id))) if known == name => id,
+            _ => {
+                let id = self.seldom_name(name);
+                self.names.recent.resize(NameTable::RECENT, None);
+                self.names.recent[place] = Some((name, id));
+                id
+            }
         }
-        let bytes = name.to_le_bytes();
-        let id = self.new_name(bytes.split(|&byte| byte == 0).next().unwrap_or_default());
-        self.names.short.insert(name, id);
-        id
     }
 
     fn args(&mut self, args: [u64; 6]) -> u32 {

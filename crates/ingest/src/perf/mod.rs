@@ -22,8 +22,10 @@ mod dump;
 mod event;
 mod event_name;
 mod expression;
+mod features;
 mod format;
 mod header;
+mod in_order;
 mod off_cpu;
 mod order;
 mod records;
@@ -31,6 +33,7 @@ mod sample;
 mod shape;
 mod source;
 mod space;
+mod spins;
 mod stages;
 mod tracepoint;
 mod tracing_data;
@@ -50,21 +53,24 @@ use build::{Builder, Seen};
 use decode::Decode;
 use header::{Features, Header};
 pub(crate) use header::{KIND_LENGTH, MAGIC_LENGTH, is_perf_data, is_pipe};
+use in_order::InOrder;
 use records::Damage;
 use shape::Shapes;
 pub(crate) use source::Source;
 use space::Spaces;
+use spins::Spins;
 use stages::Read;
 use tracing_data::TracingData;
 use unwind::Unwinder;
 
 /// Reads a whole perf.data. `parts` are the further files of a recording by several threads, records
-/// from their first byte on. `programs` are what stacks are unwound with. An `overview` has hardly any rows. `progress`
+/// from their first byte on. `programs` are what stacks are unwound with. Events of `spins` are kept if that is asked for, and an `overview` has hardly any rows. `progress`
 /// is told how many bytes of how many have been read.
 pub(crate) fn read(
     file: Source<'_>,
     parts: &[Source<'_>],
     programs: Option<Programs>,
+    spins: bool,
     overview: bool,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Capture, Problem> {
@@ -85,6 +91,8 @@ pub(crate) fn read(
     }
     let mut builder = Builder {
         capture: Capture { origin: origin(&header), ..Capture::default() },
+        rows: InOrder::default(),
+        spins: (!spins).then(Spins::default),
         spaces: spaces(&header.features),
         unwinder: programs.map(Unwinder::new),
         seen: overview.then(Seen::default),
@@ -107,10 +115,12 @@ pub(crate) fn read(
     }
 
     let mut capture = builder.capture;
+    if builder.rows.gave_up {
+        capture.sort();
+    }
     report_damage(&damage, &mut capture, &mut notes);
     if late > 0 {
         notes.push(format!("{late} records came out of order").into());
-        capture.sort();
     }
     notes.extend(decode.complaints());
     capture.events = decode.counts();

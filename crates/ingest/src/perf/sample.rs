@@ -20,7 +20,19 @@ pub(super) struct SampleLayout {
     identifies_all: bool,
     big_endian: bool,
     front: Front,
+    is_usual: bool,
 }
+
+/// The fields of what `perf record -g` writes of several tracepoints. Nearly all recordings are such, and what is known
+/// beforehand need not be asked for with each sample.
+const USUAL: SampleFormat = SampleFormat::IDENTIFIER
+    .union(SampleFormat::IP)
+    .union(SampleFormat::TID)
+    .union(SampleFormat::TIME)
+    .union(SampleFormat::CPU)
+    .union(SampleFormat::PERIOD)
+    .union(SampleFormat::CALLCHAIN)
+    .union(SampleFormat::RAW);
 
 /// Where the leading fields lie in a sample, in bytes; those whose size is always the same.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
@@ -86,6 +98,7 @@ impl SampleLayout {
             identifies_all: attr.identifies_all(),
             big_endian,
             front: Front::of(attr.sample),
+            is_usual: attr.sample == USUAL && !big_endian,
         }
     }
 
@@ -102,6 +115,10 @@ impl SampleLayout {
     /// long as reading them.
     #[inline(always)]
     pub fn read<'a>(&self, body: &'a [u8]) -> Option<Sample<'a>> {
+        if self.is_usual { read_usual(body) } else { self.read_any(body) }
+    }
+
+    fn read_any<'a>(&self, body: &'a [u8]) -> Option<Sample<'a>> {
         let (front, rest) = body.split_at_checked(self.front.length)?;
         let at = |place: usize| Bytes::new(&front[place..], self.big_endian);
         let mut sample = Sample {
@@ -231,4 +248,33 @@ impl SampleLayout {
         let start = body.len().checked_sub(words * 8)?;
         Some(Bytes::new(&body[start..], self.big_endian))
     }
+}
+
+/// Reads a sample with the fields of [`USUAL`], little-endian.
+#[inline(always)]
+fn read_usual(body: &[u8]) -> Option<Sample<'_>> {
+    /// Identifier, address, process and thread, time, CPU, period; then the length of the callchain.
+    const FRONT: usize = 6 * 8;
+    let (front, rest) = body.split_first_chunk::<FRONT>()?;
+    let word = |number: usize| {
+        let bytes = front.as_chunks::<8>().0[number];
+        u64::from_le_bytes(bytes)
+    };
+    let (length, rest) = rest.split_first_chunk()?;
+    let length = usize::try_from(u64::from_le_bytes(*length)).ok()?.checked_mul(8)?;
+    let (callchain, rest) = rest.split_at_checked(length)?;
+    let (length, rest) = rest.split_first_chunk()?;
+    let raw = rest.get(..u32::from_le_bytes(*length) as usize)?;
+    Some(Sample {
+        ip: Some(word(1)),
+        pid: (word(2) as u32).cast_signed(),
+        tid: Some(((word(2) >> 32) as u32).cast_signed()),
+        time: Some(word(3)),
+        addr: None,
+        cpu: Some(word(4) as u32),
+        period: Some(word(5)),
+        callchain: Some(callchain),
+        raw: Some(raw),
+        dump: None,
+    })
 }

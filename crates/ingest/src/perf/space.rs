@@ -8,7 +8,7 @@ use rustc_hash::FxHashMap;
 use super::chains::{ChainId, Chains};
 use super::event::MmapRecord;
 use crate::capture::{
-    BuildId, Capture, FrameId, Location, Mode, Module, ModuleId, ModuleKind, StackId,
+    BuildId, Capture, FrameId, Location, Mode, Module, ModuleId, ModuleKind, SeededMap, StackId,
 };
 
 /// All address spaces, by process number.
@@ -23,7 +23,7 @@ pub(super) struct Spaces {
     /// Processes and their epochs, by the lowest bits of their numbers: what is asked for with each event. Emptied by
     /// every change.
     recent: Vec<Option<(i32, u32)>>,
-    build_ids: FxHashMap<String, BuildId>,
+    build_ids: SeededMap<String, BuildId>,
     frames: Vec<FrameId>,
     mapped: usize,
     inherited: usize,
@@ -222,7 +222,8 @@ impl Mapping {
 }
 
 impl Space {
-    /// Adds a mapping in the place of those that it overlaps; whether there were any.
+    /// Adds a mapping in the place of what it overlaps; whether there was any. A program with one segment for code and
+    /// constants is mapped as a whole first, and then its data over the end of that, so what lies beside stays.
     fn insert(&mut self, mapping: Mapping) -> bool {
         let mappings = Rc::make_mut(&mut self.mappings);
         let before = mappings.range(..mapping.start).next_back();
@@ -230,7 +231,14 @@ impl Space {
         let inside = mappings.range(mapping.start..mapping.end);
         let gone: Vec<u64> = before.into_iter().chain(inside.map(|(&start, _)| start)).collect();
         for start in &gone {
-            mappings.remove(start);
+            let Some(old) = mappings.remove(start) else { continue };
+            if old.start < mapping.start {
+                mappings.insert(old.start, Mapping { end: mapping.start, ..old });
+            }
+            if mapping.end < old.end {
+                let file_offset = old.file_offset.wrapping_add(mapping.end - old.start);
+                mappings.insert(mapping.end, Mapping { start: mapping.end, file_offset, ..old });
+            }
         }
         mappings.insert(mapping.start, mapping);
         !gone.is_empty()
@@ -311,7 +319,9 @@ mod tests {
         map(&mut spaces, 1, 70, 5);
         assert_eq!(spaces.spaces[&1].epoch, before, "nothing changed its meaning");
         map(&mut spaces, 1, 15, 30);
-        assert_eq!(starts(&spaces, 1), [15, 60, 70]);
+        assert_eq!(starts(&spaces, 1), [10, 15, 45, 60, 70]);
+        let rest = spaces.mappings(1).unwrap().0[&45];
+        assert_eq!((rest.end, rest.file_offset), (50, 5), "the rest of the file's bytes");
         assert_ne!(spaces.spaces[&1].epoch, before);
         map(&mut spaces, 1, 0, u64::MAX);
         assert_eq!(starts(&spaces, 1), [0]);
@@ -324,7 +334,7 @@ mod tests {
         spaces.fork(2, 1);
         map(&mut spaces, 1, 15, 10);
         map(&mut spaces, 2, 30, 10);
-        assert_eq!((starts(&spaces, 1), starts(&spaces, 2)), (vec![15], vec![10, 30]));
+        assert_eq!((starts(&spaces, 1), starts(&spaces, 2)), (vec![10, 15], vec![10, 30]));
         assert_eq!(spaces.orphans, 0);
     }
 

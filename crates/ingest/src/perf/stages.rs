@@ -132,8 +132,8 @@ impl Reader {
             if has_rounds {
                 self.batch.rounds.push(self.batch.events.len());
             }
-        } else if let Some(event) = self.decode.record(record) {
-            self.batch.events.push(event);
+        } else {
+            self.decode.record(record, &mut self.batch.events);
             if self.batch.events.len() == BATCH {
                 self.hand_on();
             }

@@ -274,6 +274,8 @@ fn syscall_meaning(syscall: Syscall) -> Meaning {
 struct StateTable {
     letters: Vec<(u64, TaskState)>,
     preempted: u64,
+    /// What the lowest numbers mean, which are all that newer kernels write.
+    low: Vec<TaskState>,
 }
 
 impl StateTable {
@@ -293,11 +295,21 @@ impl StateTable {
             Some((bit, state))
         });
         let preempted = format.mask_shown_as("prev_state", "+").unwrap_or(0);
-        Self { letters: letters.collect(), preempted }
+        let mut table = Self { letters: letters.collect(), preempted, low: Vec::new() };
+        table.low = (0..Self::LOW).map(|state| table.find(state)).collect();
+        table
+    }
+
+    /// States below 0x100, and the flag of preemption (`TASK_REPORT_MAX`, Linux 4.14 and later).
+    const LOW: u64 = 0x200;
+
+    fn decode(&self, state: u64) -> TaskState {
+        let low = usize::try_from(state).ok().and_then(|state| self.low.get(state));
+        low.copied().unwrap_or_else(|| self.find(state))
     }
 
     /// Several bits can be set: an idle kernel thread has `D` and `N`, so the last one listed counts.
-    fn decode(&self, state: u64) -> TaskState {
+    fn find(&self, state: u64) -> TaskState {
         if state & self.preempted != 0 {
             return TaskState::Preempted;
         }

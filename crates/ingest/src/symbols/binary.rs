@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use object::elf::{PF_X, PT_LOAD};
 use object::read::{Object, ObjectSection, ObjectSegment};
-use object::{FileKind, SegmentFlags};
+use object::{FileKind, ObjectKind, SegmentFlags};
 
 /// What a file has to offer.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,7 +25,7 @@ impl Summary {
         let debug_info = file.section_by_name(".debug_info");
         Ok(Self {
             build_id: file.build_id().ok().flatten().map(<[u8]>::to_vec),
-            code: !Segments::of(&file).rows.is_empty(),
+            code: is_relocatable(&file) || !Segments::of(&file).rows.is_empty(),
             debug_info: debug_info.is_some_and(|section| {
                 section.size() > 0 && section.compressed_file_range().is_ok()
             }),
@@ -40,6 +40,12 @@ pub(super) fn parse(bytes: &[u8]) -> Result<object::File<'_>, String> {
         _ => return Err("is not an ELF file".to_owned()),
     }
     object::File::parse(bytes).map_err(|error| format!("is a damaged ELF file: {error}"))
+}
+
+/// Whether it is a kernel module's: sections, which get their addresses when it is loaded. So a debug file of it has all that
+/// is needed, too.
+pub(super) fn is_relocatable(file: &object::File<'_>) -> bool {
+    file.kind() == ObjectKind::Relocatable
 }
 
 /// Which bytes of the file become which addresses of code.

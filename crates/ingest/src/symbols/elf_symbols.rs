@@ -1,7 +1,7 @@
 //! Functions of a program by its symbol tables: names where there is no DWARF.
 
 use object::read::{Object, ObjectSection, ObjectSymbol};
-use object::{SectionKind, SymbolKind};
+use object::{SectionIndex, SectionKind, SymbolKind};
 
 use super::address_table::{AddressTable, Entry};
 
@@ -10,15 +10,26 @@ const LONGEST_WITHOUT_SIZE: u64 = 4096;
 
 /// The functions of a program and of its debug file, together.
 pub(super) fn table<'a>(files: &[object::File<'a>]) -> AddressTable<&'a str> {
+    table_of_placed(files, |_| Some(0))
+}
+
+/// The functions of files whose sections lie so many bytes further on than the file says; those of sections that
+/// lie nowhere are left out.
+pub(super) fn table_of_placed<'a>(
+    files: &[object::File<'a>],
+    moved: impl Fn(SectionIndex) -> Option<u64>,
+) -> AddressTable<&'a str> {
     let mut sized = Vec::new();
     let mut sizeless = Vec::new();
     let mut borders = Vec::new();
     for file in files {
         for symbol in file.symbols().chain(file.dynamic_symbols()) {
-            let Some(entry) = function(file, &symbol) else { continue };
+            let Some(by) = symbol.section_index().and_then(&moved) else { continue };
+            let Some(mut entry) = function(file, &symbol) else { continue };
+            entry.start = entry.start.wrapping_add(by);
             if entry.size.is_some() { sized.push(entry) } else { sizeless.push(entry) }
         }
-        borders.extend(section_borders(file));
+        borders.extend(section_borders(file, &moved));
     }
     let sized = AddressTable::new(sized, LONGEST_WITHOUT_SIZE);
     // A label inside of a function is not a function.
@@ -60,9 +71,14 @@ fn rank(symbol: &object::Symbol<'_, '_>, name: &str) -> u32 {
 
 /// Nothing reaches over the border of a section: without this, the last symbol without a size before a
 /// stripped stretch of code would lend its name to it.
-fn section_borders<'a>(file: &object::File<'a>) -> Vec<Entry<&'a str>> {
+fn section_borders<'a>(
+    file: &object::File<'a>,
+    moved: impl Fn(SectionIndex) -> Option<u64>,
+) -> Vec<Entry<&'a str>> {
     let code = file.sections().filter(|section| section.kind() == SectionKind::Text);
-    let borders = code
-        .flat_map(|section| [section.address(), section.address().saturating_add(section.size())]);
-    borders.map(|start| Entry { start, size: None, rank: u32::MAX, name: None }).collect()
+    let borders = code.filter_map(|section| {
+        let start = section.address().wrapping_add(moved(section.index())?);
+        Some([start, start.saturating_add(section.size())])
+    });
+    borders.flatten().map(|start| Entry { start, size: None, rank: u32::MAX, name: None }).collect()
 }

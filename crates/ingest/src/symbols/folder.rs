@@ -42,7 +42,10 @@ impl Folder {
     pub fn open(given: &Path) -> Result<Self, String> {
         let root = given.canonicalize().map_err(|error| format!("cannot be opened: {error}"))?;
         if !root.is_dir() {
-            return Err("is not a folder".to_owned());
+            return Err(
+                "is not a folder; unpack an archive (of `perf archive`: `tar xf FILE -C FOLDER`)"
+                    .to_owned(),
+            );
         }
         Ok(Self { given: given.to_owned(), root, by_build_id: OnceLock::new() })
     }

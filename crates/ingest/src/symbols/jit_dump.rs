@@ -1,9 +1,8 @@
 //! Names of code that a program made at run time, as it wrote them to `jit-PID.dump` for `perf inject --jit`
 //! (`tools/perf/Documentation/jitdump-specification.txt`, Linux 6.18): V8 with `--perf-prof`, the JVM with perf's agent.
 
-use rustc_hash::FxHashMap;
-
 use super::address_table::Entry;
+use crate::capture::SeededMap;
 
 const MAGIC: u32 = 0x4a69_5444;
 const CODE_LOAD: u32 = 0;
@@ -35,7 +34,7 @@ impl<'a> JitDump<'a> {
     /// Functions by their addresses; of two in one place the later one counts.
     pub fn entries(&self) -> Vec<Entry<&'a str>> {
         let mut entries: Vec<Entry<&'a str>> = Vec::new();
-        let mut names = FxHashMap::default();
+        let mut names = SeededMap::default();
         let mut latest = u32::MAX;
         let mut rest = self.records;
         while let Some(record) = self.next(&mut rest) {
@@ -59,7 +58,7 @@ impl<'a> JitDump<'a> {
     fn function(
         &self,
         record: &'a [u8],
-        names: &FxHashMap<u64, &'a str>,
+        names: &SeededMap<u64, &'a str>,
     ) -> Option<(u64, u64, &'a str)> {
         match word(record, 0, self.big_endian)? {
             CODE_LOAD => {

@@ -4,9 +4,8 @@
 //! not of one boot: the kernel may be laid out anew at each boot (KASLR), and then everything in its image
 //! moves by one distance, while loadable modules go elsewhere.
 
+use crate::capture::SeededMap;
 use std::num::NonZeroU32;
-
-use rustc_hash::FxHashMap;
 
 use super::address_table::{AddressTable, Entry};
 
@@ -19,7 +18,7 @@ pub(super) struct Kallsyms {
     lines: Vec<Line>,
     names: String,
     modules: Vec<String>,
-    module_numbers: FxHashMap<String, NonZeroU32>,
+    module_numbers: SeededMap<String, NonZeroU32>,
 }
 
 /// Why a list of symbols is of no use.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::calls::calls;
 use super::kernel_list::{Names, ReadAhead, choose};
 use super::report::KernelReport;
-use super::{SymbolSources, binary, count, dwarf};
+use super::{SymbolSources, binary, count, dwarf, kernel_modules};
 use crate::capture::{Call, Capture, FrameId, Location, Mode, Sentence, Symbol, WhyNoSymbol};
 
 /// Names the kernel's frames.
@@ -31,6 +31,7 @@ pub(super) fn resolve(
             capture.frames.set_symbol(id, Symbol::Unknown(WhyNoSymbol::NoKernelSymbols));
         }
     }
+    name_in_modules(capture, sources, &mut report, warnings);
     report.frames = count(capture, Mode::Kernel);
     report
 }
@@ -48,6 +49,26 @@ fn name_made_code(capture: &mut Capture) {
             capture.frames.set_symbol(id, Symbol::Known(vec![call]));
         }
     }
+}
+
+/// Names what the list does not know by the modules' own files.
+fn name_in_modules(
+    capture: &mut Capture,
+    sources: &SymbolSources,
+    report: &mut KernelReport,
+    warnings: &mut Vec<Sentence>,
+) {
+    let frames = unnamed(capture);
+    let named = kernel_modules::name(capture, sources, &frames, warnings);
+    if named.is_empty() {
+        return;
+    }
+    let files = named.iter().map(|named| Sentence::default().path(named.file.display()));
+    let files = Sentence::list(&files.collect::<Vec<_>>());
+    let source = std::mem::take(&mut report.source);
+    report.source = source.words("; of loadable modules ").sentence(&files);
+    report.modules.extend(named.into_iter().map(|named| (named.name, named.frames)));
+    report.modules.sort();
 }
 
 fn unnamed(capture: &Capture) -> Vec<(FrameId, u64)> {

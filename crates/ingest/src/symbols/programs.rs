@@ -7,7 +7,7 @@ use object::read::{Object, ObjectSection};
 
 use super::SymbolSources;
 use super::binary::{self, Segments};
-use super::locate::Places;
+use super::places::Places;
 use crate::capture::Module;
 
 /// Where programs may be taken from.

@@ -17,7 +17,7 @@ use object::read::{Object, ObjectSection};
 
 use super::binary;
 use super::dwarf::{self, Bytes, LARGEST_EXPANDED};
-use super::locate::Places;
+use super::places::Places;
 use crate::capture::{Module, Sentence};
 
 /// Files of single units may have so many bytes together; units beyond have the names of the symbol table.

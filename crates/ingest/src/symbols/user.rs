@@ -8,10 +8,12 @@ use super::binary::{self, Segments};
 use super::calls::calls;
 use super::debug_link::shared_file;
 use super::dwarf;
+use super::file_names::pid_of_made_code;
 use super::jit_dump::JitDump;
 use super::jit_map::JitMap;
-use super::locate::{Found, Places, pid_of_made_code};
+use super::places::Places;
 use super::report::{Count, ModuleReport};
+use super::search::Found;
 use super::split::SplitFiles;
 use super::{SymbolSources, elf_symbols};
 use crate::capture::{

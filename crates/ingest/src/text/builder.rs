@@ -1,10 +1,8 @@
 //! Rows of a capture from what a line says, with everything that repeats interned by its bytes.
 
-use rustc_hash::FxHashMap;
-
 use crate::capture::{
-    Capture, Context, EventCount, Format, FrameId, Meaning, Mode, Origin, Span, StackId, ThreadId,
-    Timestamp,
+    Capture, Context, EventCount, Format, FrameId, Meaning, Mode, Origin, SeededMap, Span, StackId,
+    ThreadId, Timestamp,
 };
 use crate::symbols::demangle::demangle;
 
@@ -23,12 +21,12 @@ pub(super) struct Moment {
 /// Fills a capture from text.
 pub(super) struct Builder<'a> {
     pub capture: Capture,
-    counts: FxHashMap<&'a [u8], usize>,
-    names: FxHashMap<(Mode, &'a [u8]), FrameId>,
+    counts: SeededMap<&'a [u8], usize>,
+    names: SeededMap<(Mode, &'a [u8]), FrameId>,
     /// Threads that stand for a name, by what the text calls them.
-    pub made_up: FxHashMap<Box<[u8]>, ThreadId>,
+    pub made_up: SeededMap<Box<[u8]>, ThreadId>,
     /// Stacks that only an interrupt has.
-    interrupts: FxHashMap<StackId, Context>,
+    interrupts: SeededMap<StackId, Context>,
     latest: Timestamp,
     /// Events that came after a later one.
     pub late: u64,
@@ -39,10 +37,10 @@ impl<'a> Builder<'a> {
         let origin = Origin { format, ..Origin::default() };
         Self {
             capture: Capture { origin, ..Capture::default() },
-            counts: FxHashMap::default(),
-            names: FxHashMap::default(),
-            made_up: FxHashMap::default(),
-            interrupts: FxHashMap::default(),
+            counts: SeededMap::default(),
+            names: SeededMap::default(),
+            made_up: SeededMap::default(),
+            interrupts: SeededMap::default(),
             latest: Timestamp(0),
             late: 0,
         }

@@ -69,16 +69,26 @@ pub(super) fn add_sample(out: &mut Builder<'_>, at: Moment) {
 }
 
 fn switch(out: &mut Builder<'_>, text: &[u8], at: Moment) -> Option<()> {
-    let (from, state, to) = if text.starts_with(b"prev_comm=") {
-        let from =
-            (fields::name(text, b"prev_comm=", b"prev_pid=")?, fields::tid(text, b"prev_pid=")?);
-        let to =
-            (fields::name(text, b"next_comm=", b"next_pid=")?, fields::tid(text, b"next_pid=")?);
-        (from, fields::value(text, b"prev_state=")?, to)
+    const ARROW: &[u8] = b" ==> ";
+    let is_kernels = text.starts_with(b"prev_comm=");
+    // A name cannot hold both the arrow and the key: it has 15 bytes at most.
+    let arrow = if is_kernels { &b" ==> next_comm="[..] } else { ARROW };
+    let arrow = memchr::memmem::find(text, arrow)?;
+    // Apart, so that keys in the name of one are not taken for the other's.
+    let (before, behind) = (&text[..arrow], &text[arrow + ARROW.len()..]);
+    let (from, state, to) = if is_kernels {
+        let from = (
+            fields::name(before, b"prev_comm=", b"prev_pid=")?,
+            fields::tid(before, b"prev_pid=")?,
+        );
+        let to = (
+            fields::name(behind, b"next_comm=", b"next_pid=")?,
+            fields::tid(behind, b"next_pid=")?,
+        );
+        (from, fields::value(before, b"prev_state=")?, to)
     } else {
-        let arrow = memchr::memmem::find(text, b" ==> ")?;
-        let (from, tid, state) = fields::plugin_task(&text[..arrow])?;
-        let (to, to_tid, _) = fields::plugin_task(&text[arrow + 5..])?;
+        let (from, tid, state) = fields::plugin_task(before)?;
+        let (to, to_tid, _) = fields::plugin_task(behind)?;
         ((from, tid), state, (to, to_tid))
     };
     let state = task_state(state);
@@ -129,13 +139,12 @@ fn wakeup(out: &mut Builder<'_>, text: &[u8], at: Moment, kind: WakeupKind) -> O
 fn contention(out: &mut Builder<'_>, name: &[u8], text: &[u8], at: Moment) -> Option<()> {
     let space = memchr::memchr(b' ', text)?;
     let lock = number::hex(&text[..space])?;
-    let value = fields::value(text, b"(flags=").or_else(|| fields::value(text, b"(ret="))?;
-    let value = value.strip_suffix(b")")?;
+    let value = |key| fields::value(text, key)?.strip_suffix(b")");
     let phase = if name == b"contention_begin" {
-        ContentionPhase::Begin(contention_flags(value))
+        ContentionPhase::Begin(contention_flags(value(b"(flags=")?))
     } else {
-        let result = i32::try_from(number::any(value)?.cast_signed()).unwrap_or(-1);
-        ContentionPhase::End { result }
+        let result = number::any(value(b"(ret=")?)?.cast_signed();
+        ContentionPhase::End { result: i32::try_from(result).ok()? }
     };
     let Moment { time, thread, stack, .. } = at;
     out.capture.contention.push(LockContention { time, thread, lock, phase, stack });
@@ -158,16 +167,25 @@ fn mmap_lock(out: &mut Builder<'_>, name: &[u8], text: &[u8], at: Moment) -> Opt
     let phase = match name {
         b"mmap_lock_start_locking" => MmapLockPhase::Start,
         b"mmap_lock_acquire_returned" => {
-            MmapLockPhase::Acquired { success: fields::value(text, b"success=")? == b"true" }
+            MmapLockPhase::Acquired { success: truth(fields::value(text, b"success=")?)? }
         }
         b"mmap_lock_released" => MmapLockPhase::Released,
         _ => return None,
     };
     let mm = number::hex(fields::value(text, b"mm=")?)?;
-    let write = fields::value(text, b"write=")? == b"true";
+    let write = truth(fields::value(text, b"write=")?)?;
     let Moment { time, thread, stack, .. } = at;
     out.capture.mmap_locks.push(MmapLock { time, thread, mm, write, phase, stack });
     Some(())
+}
+
+/// A truth value as the kernel prints it; a cut word is none.
+fn truth(word: &[u8]) -> Option<bool> {
+    match word {
+        b"true" | b"1" => Some(true),
+        b"false" | b"0" => Some(false),
+        _ => None,
+    }
 }
 
 /// The call of `sys_enter_NAME` (true) or `sys_exit_NAME` (false).
@@ -187,13 +205,28 @@ fn call(
     at: Moment,
 ) -> Option<()> {
     let phase = if enters {
-        SyscallPhase::Enter { args: fields::arguments(text) }
+        let (args, known) = fields::arguments(text);
+        if known < needed_arguments(syscall) {
+            return None;
+        }
+        SyscallPhase::Enter { args }
     } else {
         SyscallPhase::Exit { result: number::any(text.trim_ascii())?.cast_signed() }
     };
     let Moment { time, thread, stack, .. } = at;
     out.capture.syscalls.push(SyscallEvent { time, thread, syscall, phase, stack });
     Some(())
+}
+
+/// How many of its arguments tell what a call does to memory: without them a cut line would tell of a smaller one.
+fn needed_arguments(syscall: Syscall) -> usize {
+    match syscall {
+        Syscall::Mmap | Syscall::Mremap => 4,
+        Syscall::Mprotect | Syscall::Madvise => 3,
+        Syscall::Munmap | Syscall::Mlock => 2,
+        Syscall::Brk => 1,
+        _ => 0,
+    }
 }
 
 /// Events that begin or end something, with the field that holds their figure.
@@ -222,14 +255,10 @@ fn other(out: &mut Builder<'_>, name: &[u8], text: &[u8], at: Moment) -> Option<
             (ActivityKind::PageFault, Phase::Moment, address)
         }
         b"signal_generate" => {
-            let target = number::decimal(fields::value(text, b"pid=")?)?;
-            let signal = number::decimal(fields::value(text, b"sig=")?)?;
-            (ActivityKind::SignalGenerate, Phase::Moment, target << 32 | signal & 0xffff_ffff)
+            let target = u32::try_from(fields::tid(text, b"pid=")?).ok()?;
+            (ActivityKind::SignalGenerate, Phase::Moment, u64::from(target) << 32 | signal(text)?)
         }
-        b"signal_deliver" => {
-            let signal = number::decimal(fields::value(text, b"sig=")?)?;
-            (ActivityKind::SignalDeliver, Phase::Moment, signal)
-        }
+        b"signal_deliver" => (ActivityKind::SignalDeliver, Phase::Moment, signal(text)?),
         _ => {
             let (kind, phase, key) = activity(name)?;
             let value = match kind {
@@ -245,6 +274,12 @@ fn other(out: &mut Builder<'_>, name: &[u8], text: &[u8], at: Moment) -> Option<
     Some(())
 }
 
+/// The signal in `sig=9 errno=0 code=0 comm=a pid=5 grp=1 res=0`. It stands in front of the name, which may look like one.
+fn signal(text: &[u8]) -> Option<u64> {
+    let number = text.strip_prefix(b"sig=")?.split(|&byte| byte == b' ').next()?;
+    u32::try_from(number::decimal(number)?).ok().map(u64::from)
+}
+
 /// `mm_id=1 curr=1 type=MM_ANONPAGES size=4096B`; `member=1` before Linux 5.12.
 fn resident(out: &mut Builder<'_>, text: &[u8], at: Moment) -> Option<()> {
     let space = number::decimal(fields::value(text, b"mm_id=")?)?;
@@ -256,7 +291,7 @@ fn resident(out: &mut Builder<'_>, text: &[u8], at: Moment) -> Option<()> {
         time: at.time,
         thread: at.thread,
         space: u32::try_from(space).ok()?,
-        own: fields::value(text, b"curr=")? != b"0",
+        own: truth(fields::value(text, b"curr=")?)?,
         part: ResidentPart::from_text(part)?,
         bytes,
     });
@@ -297,6 +332,27 @@ mod tests {
             assert!(out.capture.threads.get(switch.into.unwrap()).is_idle_task());
         }
         assert_eq!(out.capture.switches.len(), 2);
+    }
+
+    /// A thread can call itself anything, in 15 bytes.
+    #[test]
+    fn fields_in_the_names_of_threads_are_not_taken_for_the_events_own() {
+        let mut out = Builder::new(Format::PerfScript);
+        for text in [
+            &b"prev_comm=a prev_pid=8 prev_pid=5 prev_prio=120 prev_state=D ==> next_comm=x prev_pid=9 next_pid=6 next_prio=120"[..],
+            b"prev_comm=next_pid=1 prev_pid=5 prev_prio=120 prev_state=D ==> next_comm= prev_state=R next_pid=6 next_prio=120",
+            b"a [9]:5 [120] D ==> b:3 [7]:6 [120]",
+        ] {
+            add_one(&mut out, b"sched_switch", text).unwrap();
+        }
+        for switch in &out.capture.switches {
+            let tid = |thread: Option<_>| out.capture.threads.get(thread.unwrap()).tid;
+            assert_eq!((tid(switch.out), tid(switch.into)), (5, 6));
+            assert_eq!(switch.state, TaskState::Uninterruptible);
+        }
+        let killed = b"sig=9 errno=0 code=0 comm=a sig=1 pid=2 pid=7 grp=1 res=0";
+        add_one(&mut out, b"signal_generate", killed).unwrap();
+        assert_eq!(out.capture.activities[0].value, 7 << 32 | 9);
     }
 
     #[test]
@@ -345,6 +401,12 @@ mod tests {
             (b"contention_begin", b"0xffff888142d27778 (fla"),
             (b"mmap_lock_released", b"mm=0xf"),
             (b"sys_exit_mmap", b"0x7g"),
+            (b"sys_enter_munmap", b"addr: 0x7f0000000000, len: "),
+            (b"sys_enter_mmap", b"addr: 0x0, len: 0xc0000000, prot: 0x3"),
+            (b"contention_begin", b"0xffff888142d27778 (ret=0)"),
+            (b"contention_end", b"0xffff888142d27778 (ret=99999999999)"),
+            (b"mmap_lock_released", b"mm=0xffff8881 memcg_path= write=tr"),
+            (b"signal_generate", b"sig=9 errno=0 code=0 comm=a pid=99999999999 grp=1 res=0"),
             (b"block_rq_issue", b"8,0 WS"),
         ] {
             assert!(add_one(&mut out, name, text).is_none(), "{}", String::from_utf8_lossy(text));

@@ -9,9 +9,10 @@ pub(super) fn value<'a>(text: &'a [u8], key: &[u8]) -> Option<&'a [u8]> {
     Some(&rest[..memchr::memchr(b' ', rest).unwrap_or(rest.len())])
 }
 
-/// The name of a thread behind `key=`, which may hold spaces: it ends where ` next_key=` begins.
+/// The name of a thread behind the first `key=`, which may hold spaces: it ends where the last ` next_key=` begins.
 pub(super) fn name<'a>(text: &'a [u8], key: &[u8], next_key: &[u8]) -> Option<&'a [u8]> {
-    let start = find_key(text, key)?;
+    let mut starts = memchr::memmem::find_iter(text, key);
+    let start = starts.find(|&at| at == 0 || text[at - 1] == b' ')? + key.len();
     let end = find_key(text, next_key)?.checked_sub(next_key.len() + 1)?;
     text.get(start..end)
 }
@@ -27,29 +28,33 @@ fn find_key(text: &[u8], key: &[u8]) -> Option<usize> {
     starts.filter(|&at| at == 0 || text[at - 1] == b' ').map(|at| at + key.len()).next()
 }
 
-/// `NAME:TID [PRIO]`, as libtraceevent's plugin for scheduler events prints a thread. What follows is the third value.
+/// `NAME:TID [PRIO]`, as libtraceevent's plugin for scheduler events prints a thread. What follows is the third value, and
+/// holds no bracket.
 pub(super) fn plugin_task(text: &[u8]) -> Option<(&[u8], i32, &[u8])> {
-    let bracket = memchr::memmem::find(text, b" [")?;
+    let bracket = memchr::memmem::rfind(text, b" [")?;
     let colon = memchr::memrchr(b':', &text[..bracket])?;
     let tid = number::tid(&text[colon + 1..bracket])?;
     let close = bracket + memchr::memchr(b']', &text[bracket..])?;
     Some((&text[..colon], tid, text[close + 1..].trim_ascii()))
 }
 
-/// The arguments of a system call: `addr: 0x0, len: 0x1000`, in order; missing ones are 0. The kernel's own trace writes hexadecimal
-/// digits without `0x`, and newer kernels add the meaning in parentheses.
-pub(super) fn arguments(text: &[u8]) -> [u64; 6] {
+/// The arguments of a system call: `addr: 0x0, len: 0x1000`, in order, and how many there are; missing ones are 0. The kernel's
+/// own trace writes hexadecimal digits without `0x`, and newer kernels add the meaning in parentheses.
+pub(super) fn arguments(text: &[u8]) -> ([u64; 6], usize) {
     let mut arguments = [0; 6];
+    let mut known = 0;
     let mut rest = text;
     for argument in &mut arguments {
         let Some(colon) = memchr::memmem::find(rest, b": ") else { break };
         rest = &rest[colon + 2..];
         let length = rest.iter().take_while(|byte| byte.is_ascii_alphanumeric()).count();
-        *argument = number::hex(&rest[..length]).unwrap_or(0);
+        let Some(value) = number::hex(&rest[..length]) else { break };
+        *argument = value;
+        known += 1;
         let Some(comma) = memchr::memmem::find(rest, b", ") else { break };
         rest = &rest[comma + 2..];
     }
-    arguments
+    (arguments, known)
 }
 
 #[cfg(test)]
@@ -68,8 +73,8 @@ mod tests {
     #[test]
     fn a_plugins_thread_is_read() {
         assert_eq!(
-            plugin_task(b"kworker/0:1:33 [120] R ==> x:1 [120]"),
-            Some((&b"kworker/0:1"[..], 33, &b"R ==> x:1 [120]"[..]))
+            plugin_task(b"kworker/0:1 [x]:33 [120] R"),
+            Some((&b"kworker/0:1 [x]"[..], 33, &b"R"[..]))
         );
     }
 
@@ -77,8 +82,9 @@ mod tests {
     fn arguments_of_calls_are_read_in_all_spellings() {
         let perf = b"addr: 0x00000000, len: 0xc0000000, prot: 0x00000003, flags: 0x0000c022, fd: 0xffffffff, off: 0x0";
         let kernel = b"addr: 0, len: c0000000, prot: 3 (PROT_READ|PROT_WRITE), flags: c022, fd: ffffffff, off: 0";
-        assert_eq!(arguments(perf), [0, 0xc000_0000, 3, 0xc022, 0xffff_ffff, 0]);
+        assert_eq!(arguments(perf), ([0, 0xc000_0000, 3, 0xc022, 0xffff_ffff, 0], 6));
         assert_eq!(arguments(kernel), arguments(perf));
-        assert_eq!(arguments(b""), [0; 6]);
+        assert_eq!(arguments(b""), ([0; 6], 0));
+        assert_eq!(arguments(b"addr: 0x10, len: "), ([0x10, 0, 0, 0, 0, 0], 1));
     }
 }

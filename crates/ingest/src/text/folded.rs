@@ -5,14 +5,12 @@
 //! inferno's scripts (`_[k]` behind kernel frames, `_[i]` inlined, `_[j]` made by a JIT, `_[w]` of a waker).
 //! Times and most thread numbers are unknown.
 
-use rustc_hash::FxHashMap;
-
 use super::builder::Builder;
 use super::lines::{Complaints, Line, Lines};
 use super::number;
 use super::profile::{self, Row};
 use super::progress::Progress;
-use crate::capture::{Capture, Format, FrameId, Mode, Nanos};
+use crate::capture::{Capture, Format, FrameId, Mode, Nanos, SeededMap};
 use crate::error::Problem;
 
 /// Reads folded stacks, as far as lines can be read; `unknown` says what the text is if hardly a line can.
@@ -24,7 +22,7 @@ pub(super) fn read(
     let mut reader = Reader {
         out: Builder::new(Format::Folded),
         wakers_first: wakers_first(text),
-        rows: FxHashMap::default(),
+        rows: SeededMap::default(),
         missed: profile::Missed::default(),
     };
     let mut complaints = Complaints::default();
@@ -46,7 +44,7 @@ struct Reader<'a> {
     out: Builder<'a>,
     /// Whether the lines are those of `wakeuptime -f`.
     wakers_first: bool,
-    rows: FxHashMap<&'a [u8], Row>,
+    rows: SeededMap<&'a [u8], Row>,
     missed: profile::Missed,
 }
 

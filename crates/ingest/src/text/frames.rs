@@ -5,17 +5,15 @@
 //!                   146f2c [unknown] (/usr/bin/perf)
 //! ```
 
-use rustc_hash::FxHashMap;
-
 use super::builder::Builder;
 use super::number;
-use crate::capture::{FrameId, Location, Mode, Module, ModuleKind, StackId};
+use crate::capture::{FrameId, Location, Mode, Module, ModuleKind, SeededMap, StackId};
 
 /// Callchains that have been read, by their text.
 #[derive(Default)]
 pub(super) struct Chains<'a> {
-    chains: FxHashMap<&'a [u8], Option<StackId>>,
-    lines: FxHashMap<&'a [u8], Option<FrameId>>,
+    chains: SeededMap<&'a [u8], Option<StackId>>,
+    lines: SeededMap<&'a [u8], Option<FrameId>>,
     frames: Vec<FrameId>,
 }
 

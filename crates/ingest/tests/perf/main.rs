@@ -10,6 +10,7 @@ mod off_cpu;
 mod same;
 mod script;
 mod shapes;
+mod unwound;
 
 use std::fs;
 use std::path::{Path, PathBuf};

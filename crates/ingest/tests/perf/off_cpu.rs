@@ -66,3 +66,12 @@ fn ended_threads_have_names_and_their_addresses_lie_in_files() {
         }
     }
 }
+
+/// perf 7 says in a record of its own what its BPF programs are.
+#[test]
+fn the_newest_record_has_a_name() {
+    let capture = open("off-cpu-direct.data.zst");
+    let count =
+        |name| capture.events.iter().find(|event| event.name == name).map(|event| event.count);
+    assert_eq!(count("PERF_RECORD_BPF_METADATA"), Some(2));
+}

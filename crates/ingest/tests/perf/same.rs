@@ -50,6 +50,7 @@ fn an_overview_is_the_capture_without_its_rows() {
         whole.switches.retain(|row| row.stack.is_some_and(|stack| stacks.insert(stack)));
         whole.wakeups.clear();
         whole.contention.clear();
+        whole.spins.clear();
         whole.mmap_locks.clear();
         whole.syscalls.clear();
         whole.samples.clear();

@@ -62,6 +62,7 @@ fn every_shape_has_as_many_records_of_each_kind_as_perf_counts() {
         ("layouts.data.zst", "layouts"),
         ("inject.data.zst", "inject"),
         ("big-endian.data.zst", "big-endian"),
+        ("arm64/chains.data.zst", "arm64/chains"),
     ] {
         let capture = open(file);
         assert_eq!(counted(&capture), counted_by_perf(stats), "{file}");

@@ -75,26 +75,41 @@ fn debuginfods_cache_and_unpacked_archives_of_perf_are_read() {
     }
 }
 
+/// A byte of `outer` behind its call of `leaf`, in the program that was made once with `dwz`.
+const BEHIND_THE_CALL: u64 = 0x1035;
+
 #[test]
 fn what_packages_share_is_read_from_the_shared_file() {
+    let stored = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/symbols/dwz");
+    let names = |root: &std::path::Path| {
+        let mut capture = capture_of(module("/server", Some(BUILD_ID)), &[BEHIND_THE_CALL]);
+        resolve(&mut capture, &from(root));
+        let calls = calls(&capture).remove(0).into_iter();
+        calls.map(|call| (call.function, call.line)).collect::<Vec<_>>()
+    };
+    let inlined = [("inner".to_owned(), Some(4)), ("outer".to_owned(), Some(7))];
+    assert_eq!(names(&stored), inlined);
+    let alone = tempfile::TempDir::new().unwrap();
+    fs::copy(stored.join("server"), alone.path().join("server")).unwrap();
+    assert_ne!(names(alone.path()), inlined, "the names lie in the shared file");
+}
+
+/// A capture without build ids: the program is found by its path, and by what it says of itself its debug file.
+#[test]
+fn a_debug_file_is_found_by_the_build_id_of_the_program() {
     let program = Program::build(&[]);
     let offsets = program.offsets_in("outer");
-    let shared = "-m usr/lib/debug/.dwz/shared.debug -M ../usr/lib/debug/.dwz/shared.debug";
-    let root = program.root();
-    fs::create_dir_all(root.join("usr/lib/debug/.dwz")).unwrap();
-    fs::copy(program.binary(), root.join("twin")).unwrap();
-    // dwz is not everywhere; without it there is nothing to read either.
-    let made = std::process::Command::new("dwz")
-        .current_dir(&root)
-        .args(shared.split(' '))
-        .args(["opt/db/bin/server", "twin"])
-        .output();
-    if !made.is_ok_and(|output| output.status.success()) {
-        return;
-    }
-    let mut capture = capture(Some(BUILD_ID), &offsets);
-    resolve(&mut capture, &from(&root));
+    let folder = program.folder.path().join("debug");
+    let place = folder.join(format!(".build-id/ab/{}.debug", &BUILD_ID[2..]));
+    fs::create_dir_all(place.parent().unwrap()).unwrap();
+    let binary = "root/opt/db/bin/server";
+    program.run("objcopy", &["--only-keep-debug", binary, place.to_str().unwrap()]);
+    program.run("strip", &[binary]);
+    let sources = SymbolSources { debug_folders: vec![folder], ..from(&program.root()) };
+    let mut capture = capture(None, &offsets);
+    let report = resolve(&mut capture, &sources);
     assert_eq!(calls(&capture)[0].last().unwrap().function, "outer");
+    assert_eq!(report.modules[0].files, [program.binary(), place]);
 }
 
 #[test]

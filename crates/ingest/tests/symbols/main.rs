@@ -9,6 +9,8 @@ mod hostile;
 mod kernel;
 mod kernel_image;
 mod located;
+mod modules;
 mod own_binary;
+mod packed;
 mod program;
 mod split;

@@ -10,10 +10,9 @@
 //! say more), and boxes too narrow to be seen are left out, so that any capture gives a bounded picture.
 
 use std::cmp::Reverse;
-use std::collections::BTreeMap;
 
 use coldcase_analyze::findings::FoldedStack;
-use coldcase_ingest::capture::Nanos;
+use coldcase_ingest::capture::{Nanos, SeededMap};
 
 use crate::names;
 
@@ -65,7 +64,7 @@ pub(crate) struct Against<'a> {
 }
 
 /// To which side of the system call a frame belongs.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Side {
     /// The whole, or a command.
     Root,
@@ -105,7 +104,8 @@ fn compare(flame: &mut Flame, before: &Tree, against: &Against<'_>) {
         let found = match path.last() {
             None => Some(0),
             Some(parent) => parent.and_then(|parent| {
-                before.known.get(&(parent, frame.side, frame.name.clone())).copied()
+                let label = before.labels.numbers.get(&(frame.name.clone(), frame.side))?;
+                before.known.get(&(parent, *label)).copied()
             }),
         };
         path.push(found);
@@ -117,7 +117,49 @@ fn compare(flame: &mut Flame, before: &Tree, against: &Against<'_>) {
 
 struct Tree {
     nodes: Vec<Node>,
-    known: BTreeMap<(usize, Side, String), usize>,
+    labels: Labels,
+    /// Nodes by their parents and labels.
+    known: SeededMap<(usize, usize), usize>,
+}
+
+/// Frames as they are shown, by their numbers: nearly all frames of a stack are those of others, too.
+#[derive(Default)]
+struct Labels {
+    rows: Vec<(String, Side)>,
+    numbers: SeededMap<(String, Side), usize>,
+}
+
+/// Labels of frames that were seen: by the frame, how often it follows itself, and whether it is the command.
+type Seen<'a> = SeededMap<(&'a str, usize, bool), usize>;
+
+impl Labels {
+    fn number(&mut self, label: (String, Side)) -> usize {
+        let next = self.rows.len();
+        let number = *self.numbers.entry(label.clone()).or_insert(next);
+        if number == next {
+            self.rows.push(label);
+        }
+        number
+    }
+
+    /// A stack's frames as they are shown, outermost first; the first is the command.
+    fn of<'a>(&mut self, frames: &'a [String], seen: &mut Seen<'a>) -> Vec<usize> {
+        let runs = frames.chunk_by(|left, right| left == right).enumerate();
+        let mut labels: Vec<usize> = runs
+            .map(|(index, run)| {
+                let (frame, length, first) = (run[0].as_str(), run.len(), index == 0);
+                let new = || self.number(shown_frame(frame, length, first));
+                *seen.entry((frame, length, first)).or_insert_with(new)
+            })
+            .collect();
+        let hidden = labels.len().saturating_sub(OUTER + INNER);
+        if hidden > 0 {
+            let side = self.rows[labels[OUTER]].1;
+            let left_out = self.number((format!("… {hidden} frames …"), side));
+            labels.splice(OUTER..OUTER + hidden, [left_out]);
+        }
+        labels
+    }
 }
 
 struct Node {
@@ -135,27 +177,31 @@ impl Tree {
             time: Nanos::ZERO,
             children: Vec::new(),
         };
-        let mut tree = Self { nodes: vec![whole], known: BTreeMap::new() };
+        let (labels, known) = (Labels::default(), SeededMap::default());
+        let mut tree = Self { nodes: vec![whole], labels, known };
+        let mut seen = Seen::default();
         for stack in stacks {
-            tree.add(stack);
+            let labels = tree.labels.of(&stack.frames, &mut seen);
+            tree.add(&labels, stack.time);
         }
         tree.sort();
         tree
     }
 
-    fn add(&mut self, stack: &FoldedStack) {
+    fn add(&mut self, labels: &[usize], time: Nanos) {
         let mut at = 0;
-        self.nodes[0].time += stack.time;
-        for (name, side) in shown_frames(&stack.frames) {
-            at = self.child(at, name, side);
-            self.nodes[at].time += stack.time;
+        self.nodes[0].time += time;
+        for &label in labels {
+            at = self.child(at, label);
+            self.nodes[at].time += time;
         }
     }
 
-    fn child(&mut self, parent: usize, name: String, side: Side) -> usize {
+    fn child(&mut self, parent: usize, label: usize) -> usize {
         let next = self.nodes.len();
-        let index = *self.known.entry((parent, side, name.clone())).or_insert(next);
+        let index = *self.known.entry((parent, label)).or_insert(next);
         if index == next {
+            let (name, side) = self.labels.rows[label].clone();
             self.nodes.push(Node { name, side, time: Nanos::ZERO, children: Vec::new() });
             self.nodes[parent].children.push(index);
         }
@@ -214,32 +260,15 @@ impl Tree {
     }
 }
 
-/// A stack's frames as they are shown, outermost first; the first is the command.
-fn shown_frames(frames: &[String]) -> Vec<(String, Side)> {
-    let folded = fold_recursion(frames);
-    let hidden = folded.len().saturating_sub(OUTER + INNER);
-    if hidden == 0 {
-        return folded;
-    }
-    let mut shown: Vec<(String, Side)> = folded[..OUTER].to_vec();
-    shown.push((format!("… {hidden} frames …"), folded[OUTER].1));
-    shown.extend_from_slice(&folded[OUTER + hidden..]);
-    shown
-}
-
-/// Frames with those that follow themselves counted: `walk`, `walk`, `walk` is `walk ×3`.
-fn fold_recursion(frames: &[String]) -> Vec<(String, Side)> {
-    let mut folded = Vec::new();
-    for (index, run) in frames.chunk_by(|left, right| left == right).enumerate() {
-        let (name, side) = match run[0].strip_suffix("_[k]") {
-            Some(name) => (name, Side::Kernel),
-            None if index == 0 => (pool(&run[0]), Side::Root),
-            None => (run[0].as_str(), Side::User),
-        };
-        let name = names::function(name);
-        folded.push((if run.len() > 1 { format!("{name} ×{}", run.len()) } else { name }, side));
-    }
-    folded
+/// A frame that follows itself so often: `walk`, `walk`, `walk` is `walk ×3`.
+fn shown_frame(frame: &str, length: usize, first: bool) -> (String, Side) {
+    let (name, side) = match frame.strip_suffix("_[k]") {
+        Some(name) => (name, Side::Kernel),
+        None if first => (pool(frame), Side::Root),
+        None => (frame, Side::User),
+    };
+    let name = names::function(name);
+    (if length > 1 { format!("{name} ×{length}") } else { name }, side)
 }
 
 /// A command without the number that tells it from others of its pool: `serve-17` and `serve-4` do the same.

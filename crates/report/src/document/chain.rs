@@ -7,7 +7,7 @@
 //!   ingest-0 .[###################].....   mmap 3.36 GB
 //! ```
 
-use coldcase_analyze::findings::{Cause, ChainLink, Culprit, Findings, Window};
+use coldcase_analyze::findings::{Cause, ChainLink, Culprit, Findings, Operation, Window};
 use coldcase_ingest::capture::Span;
 
 use crate::words::Kind;
@@ -87,12 +87,17 @@ fn step(findings: &Findings, window: &Window, link: &ChainLink, axis: Span) -> S
 
 fn last_step(window: &Window, culprit: &Culprit, axis: Span) -> Step {
     let time = culprit.held.or(culprit.duration);
+    let holds_own = culprit.operation == Some(Operation::UserLock);
     let answered_late = window.cause == Some(Cause::Network);
     let meanwhile = culprit.activity.iter().max_by_key(|share| share.time);
-    let meanwhile = meanwhile.filter(|_| time.is_none() && answered_late);
+    let meanwhile = meanwhile.filter(|_| time.is_none() && (holds_own || answered_late));
     Step {
         who: words::thread(&culprit.thread, window.freeze.pid),
         what: match (culprit.operation, meanwhile) {
+            (Some(Operation::UserLock), Some(share)) => {
+                format!("held the lock, {}", names::name(&share.what))
+            }
+            (Some(Operation::UserLock), None) => "held the lock".to_owned(),
             (Some(call), _) => {
                 format!("in {}", words::operation_sized(call, culprit.bytes, &culprit.flags))
             }

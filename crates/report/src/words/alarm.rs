@@ -3,9 +3,11 @@
 use coldcase_analyze::findings::{Findings, Freeze};
 use coldcase_ingest::capture::{Incident, Nanos, Span, Timestamp};
 
+use super::around::{around, logged};
 use crate::{names, units};
 
-/// `The alarm came 812 ms after the freeze began: no answer for 500ms. Resident memory of vaultdb went from 4.1 GB to 7.5 GB.`
+/// `The alarm came 812 ms after the freeze began: no answer for 500ms. Resident memory of vaultdb went from 4.1 GB to 7.5 GB.`,
+/// and what was counted and logged meanwhile.
 pub(crate) fn alarm(findings: &Findings) -> Option<String> {
     let incident = findings.capture.incident.as_ref()?;
     let freeze = findings.worst().map(|window| &window.freeze);
@@ -15,8 +17,13 @@ pub(crate) fn alarm(findings: &Findings) -> Option<String> {
         "" => String::new(),
         saw => format!(": {}", names::text(saw)),
     };
-    let grown = freeze.zip(span).and_then(|(freeze, span)| grown(incident, freeze, span));
-    Some(format!("The alarm {when}{saw}.{}", grown.unwrap_or_default()))
+    let mut text = format!("The alarm {when}{saw}.");
+    if let Some((freeze, span)) = freeze.zip(span) {
+        text.extend(grown(incident, freeze, span));
+        text.extend(around(incident, freeze, span));
+        text.extend(logged(incident, span));
+    }
+    Some(text)
 }
 
 fn came(at: Timestamp, span: Option<Span>) -> String {

@@ -3,6 +3,7 @@
 //! A sentence never says more than the grade allows: who held a lock is stated only where it is proven.
 
 mod alarm;
+mod around;
 mod because;
 mod cause;
 mod container;

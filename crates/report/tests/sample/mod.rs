@@ -108,6 +108,7 @@ pub fn capture() -> CaptureSummary {
                     bytes,
                 })
                 .to_vec(),
+            ..Incident::default()
         }),
         events: vec![
             ("lock:contention_begin".to_owned(), 5_812),

@@ -8,10 +8,11 @@ use std::path::PathBuf;
 use crate::events::{self, Event};
 use crate::{rights, trap};
 
-/// The kernel release in which events came that older ones do not have: `include/trace/events/` of each (`lock.h`, `mmap_lock.h`,
-/// `sched.h`), and `clone3` with its system call.
-const SINCE: [(&str, (u32, u32)); 5] = [
+/// The kernel release in which events came that older ones do not have: `include/trace/events/` of each (`kmem.h`, `lock.h`,
+/// `mmap_lock.h`, `sched.h`), and `clone3` with its system call.
+const SINCE: [(&str, (u32, u32)); 6] = [
     ("lock:", (5, 19)),
+    ("kmem:rss_stat", (5, 6)),
     ("mmap_lock:", (5, 11)),
     ("syscalls:sys_enter_clone3", (5, 3)),
     ("syscalls:sys_exit_clone3", (5, 3)),
@@ -78,7 +79,7 @@ impl Machine {
         recorded: impl IntoIterator<Item = &'a str>,
     ) -> Self {
         let recorded: BTreeSet<&str> = recorded.into_iter().collect();
-        let has = |event: &Event| recorded.contains(event.name) || is_of(release, arch, event);
+        let has = |event: &Event| recorded.contains(event.name()) || is_of(release, arch, event);
         Self {
             release: release.map(str::to_owned),
             arch: arch.map(str::to_owned),
@@ -91,21 +92,21 @@ impl Machine {
 }
 
 fn offered(has: impl Fn(&Event) -> bool) -> BTreeSet<String> {
-    let groups = events::all();
+    let groups = events::for_recordings();
     let all = groups.iter().flat_map(|group| &group.events);
-    all.filter(|event| has(event)).map(|event| event.name.to_owned()).collect()
+    all.filter(|event| has(event)).map(|event| event.name().to_owned()).collect()
 }
 
 /// Whether a kernel of this release and architecture has an event; all of them where the release is not known.
 fn is_of(release: Option<&str>, arch: Option<&str>, event: &Event) -> bool {
-    let since = SINCE.iter().find(|(front, _)| event.name.starts_with(front));
+    let since = SINCE.iter().find(|(front, _)| event.spec.starts_with(front));
     let new_enough = since.zip(release).is_none_or(|((_, since), release)| {
         let mut numbers = release.split(['.', '-']).map_while(|part| part.parse::<u32>().ok());
         let version = (numbers.next().unwrap_or(u32::MAX), numbers.next().unwrap_or(0));
         version >= *since
     });
     let x86 = arch.is_none_or(|arch| arch.starts_with("x86") || arch.ends_with("86"));
-    new_enough && (x86 || !OLD_CALLS.iter().any(|call| event.name.ends_with(call)))
+    new_enough && (x86 || !OLD_CALLS.iter().any(|call| event.spec.ends_with(call)))
 }
 
 /// Functions in `/proc/kallsyms`, which shows names to everybody.
@@ -115,7 +116,7 @@ fn names(symbols: &str) -> BTreeSet<&str> {
 
 /// A tracepoint is a function `__traceiter_NAME` since Linux 5.10, that of a system call the call itself.
 fn is_built_in(event: &Event, names: &BTreeSet<&str>) -> bool {
-    match event.name.split_once(':') {
+    match event.name().split_once(':') {
         None => true,
         Some(("syscalls", name)) => {
             let call = name.trim_start_matches("sys_enter_").trim_start_matches("sys_exit_");
@@ -172,7 +173,7 @@ mod tests {
         let symbols =
             "0 T __traceiter_sched_switch\n0 T perf_syscall_enter\n0 T __arm64_sys_mmap\n";
         let names = names(symbols);
-        let event = |name| Event { name, filter: "" };
+        let event = |spec| Event { spec, filter: "" };
         assert!(is_built_in(&event("sched:sched_switch"), &names));
         assert!(is_built_in(&event("syscalls:sys_exit_mmap"), &names));
         assert!(is_built_in(&event("cpu-clock/freq=99/"), &names));

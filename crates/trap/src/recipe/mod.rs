@@ -31,7 +31,7 @@ pub fn script(what: &str, machine: &Machine) -> String {
 
 /// The one command that allows the best verdict, in lines that are indented from the second on.
 pub fn best(machine: &Machine) -> String {
-    perf(machine, "-o freeze.data", "-- sleep 30")
+    perf(machine, &events::for_recordings(), "-o freeze.data", "-- sleep 30")
 }
 
 fn head(out: &mut String, what: &str, machine: &Machine) -> std::fmt::Result {
@@ -90,7 +90,8 @@ fn flight(out: &mut String, machine: &Machine) -> std::fmt::Result {
         "the end of a freeze that still goes on; `coldcase trap` gets both, and waits for it",
     )?;
     tool(out, machine, &["perf"], "")?;
-    writeln!(out, "{} &", perf(machine, "--overwrite --switch-output=signal -o flight.data", ""))?;
+    let options = "--overwrite --switch-output=signal -o flight.data";
+    writeln!(out, "{} &", perf(machine, &events::all(), options, ""))?;
     writeln!(out, "sleep 30            # until the freeze is noticed")?;
     writeln!(out, "kill -USR2 $!       # it writes flight.data. with the time behind it")?;
     writeln!(out, "sleep 2; kill $!; wait")?;
@@ -155,24 +156,23 @@ fn tool(
 
 /// Groups of which this machine has nothing.
 fn lacking(machine: &Machine) -> impl Iterator<Item = Group> {
-    let groups = events::all().into_iter();
-    groups.filter(|group| !group.events.iter().any(|event| machine.events.contains(event.name)))
+    let groups = events::for_recordings().into_iter();
+    groups.filter(|group| !group.events.iter().any(|event| machine.events.contains(event.name())))
 }
 
 /// `perf record` with what this machine has. A ring is a power of two.
-fn perf(machine: &Machine, options: &str, workload: &str) -> String {
+fn perf(machine: &Machine, groups: &[Group], options: &str, workload: &str) -> String {
     let share = RINGS / u64::from(machine.cpus.unwrap_or(1).max(1));
     let ring = share.clamp(*RING.start(), *RING.end()).next_power_of_two() >> 20;
     let mut command =
         format!("perf record -a -g -m {ring}M -k CLOCK_MONOTONIC --buildid-all {options}");
     let mut width = command.len();
-    let groups = events::all();
-    for group in &groups {
-        let has = |event: &&Event| machine.events.contains(event.name);
+    for group in groups {
+        let has = |event: &&Event| machine.events.contains(event.name());
         let (plain, filtered): (Vec<&Event>, Vec<&Event>) =
             group.events.iter().filter(has).partition(|event| event.filter.is_empty());
         let filtered =
-            filtered.iter().map(|event| format!("-e {} --filter '{}'", event.name, event.filter));
+            filtered.iter().map(|event| format!("-e {} --filter '{}'", event.spec, event.filter));
         for words in filtered.chain(lists(&plain)) {
             if width + words.len() > WIDTH {
                 command.push_str(" \\\n   ");
@@ -193,11 +193,11 @@ fn lists(events: &[&Event]) -> Vec<String> {
     let mut lists: Vec<String> = Vec::new();
     for event in events {
         match lists.last_mut() {
-            Some(list) if list.len() + event.name.len() < WIDTH - 6 => {
+            Some(list) if list.len() + event.spec.len() < WIDTH - 6 => {
                 list.push(',');
-                list.push_str(event.name);
+                list.push_str(event.spec);
             }
-            _ => lists.push(format!("-e {}", event.name)),
+            _ => lists.push(format!("-e {}", event.spec)),
         }
     }
     lists

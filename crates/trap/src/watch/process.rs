@@ -125,6 +125,26 @@ mod tests {
     }
 
     #[test]
+    fn a_process_that_dies_is_an_alarm_once_and_its_successor_is_found() {
+        let start = || std::process::Command::new("sleep").arg("60").spawn().unwrap();
+        let end = |mut child: std::process::Child| {
+            child.kill().unwrap();
+            child.wait().unwrap();
+        };
+        let first = start();
+        let mut watch = ProcessWatch::new(Which::Pid(first.id()), Duration::from_secs(2));
+        assert_eq!(watch.look(), Health::Unknown);
+        assert_eq!(watch.look(), Health::Well);
+        end(first);
+        assert!(matches!(watch.look(), Health::Ill(saw) if saw.ends_with("is gone")));
+        assert_eq!(watch.look(), Health::Unknown);
+        let second = start();
+        watch.which = Which::Pid(second.id());
+        assert_eq!((watch.look(), watch.look()), (Health::Unknown, Health::Well));
+        end(second);
+    }
+
+    #[test]
     fn threads_that_pile_up_are_an_alarm_after_the_limit() {
         let start = Instant::now();
         for (uninterruptible, stopped) in [(3, 0), (0, 1)] {

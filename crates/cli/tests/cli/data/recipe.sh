@@ -22,7 +22,8 @@ perf record -a -g -m 16M -k CLOCK_MONOTONIC --buildid-all -o freeze.data \
     -e signal:signal_generate,signal:signal_deliver \
     -e vmscan:mm_vmscan_direct_reclaim_begin,vmscan:mm_vmscan_direct_reclaim_end \
     -e vmscan:mm_vmscan_memcg_reclaim_begin,vmscan:mm_vmscan_memcg_reclaim_end \
-    -e jbd2:jbd2_start_commit,jbd2:jbd2_end_commit -e block:block_rq_issue,block:block_rq_complete -- sleep 30
+    -e jbd2:jbd2_start_commit,jbd2:jbd2_end_commit -e block:block_rq_issue,block:block_rq_complete \
+    -e kmem:rss_stat/call-graph=no/ -- sleep 30
 cp /proc/kallsyms kallsyms
 coldcase report freeze.data --kallsyms kallsyms
 

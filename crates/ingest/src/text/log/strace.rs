@@ -36,6 +36,7 @@ pub(in super::super) fn read(text: &[u8], progress: &mut Progress<'_>) -> Result
     let clock = clock(text)?;
     let mut reader = Reader {
         log: Log::new(Format::Strace, clock),
+        clock,
         open: FxHashMap::default(),
         timeless: 0,
         single: false,
@@ -81,23 +82,25 @@ fn clock(text: &[u8]) -> Result<Clock, Problem> {
     }
 }
 
-struct Reader<'a> {
+struct Reader {
     log: Log,
-    /// Calls that were interrupted by another thread's line: when they began, and their arguments.
-    open: FxHashMap<i32, (u64, Syscall, &'a [u8])>,
+    /// What the times of its first lines count.
+    clock: Clock,
+    /// Calls that were interrupted by another thread's line, and when they began.
+    open: FxHashMap<i32, (u64, Syscall)>,
     timeless: u64,
     single: bool,
 }
 
-impl<'a> Reader<'a> {
-    fn line(&mut self, line: Line<'a>) -> Result<(), &'static str> {
+impl Reader {
+    fn line(&mut self, line: Line<'_>) -> Result<(), &'static str> {
         const NO_CALL: &str = "not a call as strace -f -ttt -T prints it";
         let text = line.bytes.trim_ascii();
         if text.is_empty() || text.starts_with(b"strace: ") {
             return Ok(());
         }
         let head = Head::parse(text).ok_or(NO_CALL)?;
-        let (Time::OfDay(time) | Time::Seconds(time)) = head.time;
+        let time = head.time.on(self.clock).ok_or("of another clock than those before")?;
         let rest = head.rest;
         if rest.starts_with(b"+++") || rest.starts_with(b"---") {
             return Ok(());
@@ -106,14 +109,18 @@ impl<'a> Reader<'a> {
         let tid = head.tid.unwrap_or(-2);
         if let Some(resumed) = rest.strip_prefix(b"<... ") {
             let behind = memchr::memmem::find(resumed, b" resumed>").ok_or(NO_CALL)? + 9;
-            let Some((began, call, args)) = self.open.remove(&tid) else { return Ok(()) };
-            return self.finished(tid, call, began, args, &resumed[behind..]);
+            let Some((began, call)) = self.open.remove(&tid) else { return Ok(()) };
+            if let Some((result, duration)) = self.outcome(&resumed[behind..])? {
+                let thread = self.log.thread(None, tid, b"");
+                self.log.exit(thread, call, result, began.saturating_add(duration));
+            }
+            return Ok(());
         }
         let open = memchr::memchr(b'(', rest).ok_or(NO_CALL)?;
         let Some(call) = syscall(&rest[..open]) else { return Ok(()) };
         let behind = &rest[open + 1..];
         if let Some(args) = behind.strip_suffix(b"<unfinished ...>") {
-            self.open.insert(tid, (time, call, args.trim_ascii()));
+            self.open.insert(tid, (time, call));
             let thread = self.log.thread(None, tid, b"");
             self.log.enter(thread, call, arguments(args), time);
             return Ok(());
@@ -121,36 +128,23 @@ impl<'a> Reader<'a> {
         let end = memchr::memmem::rfind(behind, b" = ").ok_or(NO_CALL)?;
         let args = behind[..end].trim_ascii_end();
         let args = args.strip_suffix(b")").unwrap_or(args);
-        if duration(&behind[end..]).is_none() {
-            self.timeless += 1;
-            return Ok(());
-        }
+        let Some((result, duration)) = self.outcome(&behind[end..])? else { return Ok(()) };
         let thread = self.log.thread(None, tid, b"");
         self.log.enter(thread, call, arguments(args), time);
-        self.finished(tid, call, time, args, &behind[end..])
+        self.log.exit(thread, call, result, time.saturating_add(duration));
+        Ok(())
     }
 
-    /// `) = 0x7f63f8000000 <0.984210>`, `= -1 ENOMEM (...) <0.000012>`, `= ?`.
-    fn finished(
-        &mut self,
-        tid: i32,
-        call: Syscall,
-        began: u64,
-        _args: &[u8],
-        text: &[u8],
-    ) -> Result<(), &'static str> {
-        let Some(end) = memchr::memmem::rfind(text, b"= ") else {
-            return Err("a call without its result");
-        };
+    /// Result and duration of `) = 0x7f63f8000000 <0.984210>`, `= -1 ENOMEM (...) <0.000012>`, `= ?`; none without a duration.
+    fn outcome(&mut self, text: &[u8]) -> Result<Option<(i64, u64)>, &'static str> {
+        let end = memchr::memmem::rfind(text, b"= ").ok_or("a call without its result")?;
         let word = text[end + 2..].split(|&byte| byte == b' ').next().unwrap_or_default();
-        let result = number::any(word).unwrap_or(0).cast_signed();
-        let Some(duration) = duration(text) else {
-            self.timeless += 1;
-            return Ok(());
-        };
-        let thread = self.log.thread(None, tid, b"");
-        self.log.exit(thread, call, result, began.saturating_add(duration));
-        Ok(())
+        // Of a thread that was ended meanwhile, strace knows none.
+        let result = if word == b"?" { Some(0) } else { number::any(word) };
+        let result = result.ok_or("a call whose result is no number")?.cast_signed();
+        let duration = duration(text);
+        self.timeless += u64::from(duration.is_none());
+        Ok(duration.map(|duration| (result, duration)))
     }
 }
 
@@ -215,6 +209,14 @@ impl<'a> Head<'a> {
 }
 
 impl Time {
+    /// In nanoseconds, if it is of this clock: a line from another log is not, nor is one whose front was cut off.
+    fn on(self, clock: Clock) -> Option<u64> {
+        match self {
+            Self::OfDay(time) => (clock == Clock::TimeOfDay).then_some(time),
+            Self::Seconds(time) => (clock == Clock::Wall && time >= EARLIEST_WALL).then_some(time),
+        }
+    }
+
     fn parse(text: &[u8]) -> Option<Self> {
         if memchr::memchr(b':', text).is_none() {
             return number::seconds(text).map(Self::Seconds);
@@ -281,6 +283,26 @@ mod tests {
             "18826      0.000041 mmap(NULL, 4096, PROT_READ, MAP_PRIVATE, -1, 0) = 0x7f <0.000012>\n",
         );
         assert!(problem.unwrap_err().to_string().contains("strace -r"));
+    }
+
+    #[test]
+    fn lines_of_another_clock_and_cut_ones_are_left_out_and_said() {
+        let other = "\
+18831 00:47:08.300000 munmap(0x7f63f8000000, 4096) = 0 <0.000107>\n\
+18831 308428.300000 munmap(0x7f63f8000000, 4096) = 0 <0.000107>\n\
+18831 1795308428.300000 munmap(0x7f63f8000000, 4096) = 0x7g <0.000107>\n";
+        let capture = read_text(&format!("{CUT}{other}")).unwrap();
+        let alone = read_text(CUT).unwrap();
+        let times = |capture: &Capture| {
+            let exits = capture
+                .syscalls
+                .iter()
+                .filter(|row| matches!(row.phase, SyscallPhase::Exit { .. }));
+            exits.map(|row| row.time).collect::<Vec<_>>()
+        };
+        assert_eq!(times(&capture), times(&alone));
+        let said = |text| capture.warnings.iter().any(|warning| warning.contains(text));
+        assert!(said("of another clock") && said("no number"), "{:?}", capture.warnings);
     }
 
     #[test]
