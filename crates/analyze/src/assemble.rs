@@ -18,10 +18,11 @@ use crate::records::{self, Records};
 use crate::remedies;
 use crate::resident::ResidentSizes;
 use crate::suspects::{self, Suspects};
+use crate::verdict::Judgement;
 use crate::windows::{self, RawWindow};
 use crate::{
-    chronic, family, fingerprint, heat, logged, lone, own_calls, proofs, rhythm, timeline, totals,
-    unseen, verdict, waits,
+    chronic, family, fingerprint, heat, kept, logged, lone, own_calls, proofs, reasons, rhythm,
+    timeline, totals, unseen, verdict, waits,
 };
 
 /// Analyses a capture.
@@ -57,13 +58,8 @@ fn of_events(model: &Model<'_>, options: &Options) -> (Findings, Vec<RawWindow>)
     let capture = model.capture;
     let no_scheduler = !can_judge(capture);
     let found = if no_scheduler { Vec::new() } else { windows::find(model, options) };
-    let mut judged: Vec<(RawWindow, Window)> = found
-        .into_iter()
-        .filter_map(|raw| {
-            let window = verdict::judge(model, &raw)?;
-            Some((raw, window))
-        })
-        .collect();
+    let mut judged: Vec<(RawWindow, Window)> =
+        found.into_iter().flat_map(|raw| judged(model, options, raw)).collect();
     rhythm::drop(model, &mut judged);
     if !no_scheduler {
         judged.extend(own_calls::find(model, options, &judged));
@@ -80,10 +76,12 @@ fn of_events(model: &Model<'_>, options: &Options) -> (Findings, Vec<RawWindow>)
     let raw = worst.map(|index| &raws[index]);
     let spans: Vec<Span> = raws.iter().map(|raw| raw.span).collect();
     let unseen = match worst {
-        None if can_deny(capture) => family::hint(model).or_else(|| unseen::hint(model, options)),
+        None if can_deny(capture, options) => family::hint(model)
+            .or_else(|| unseen::hint(model, options))
+            .or_else(|| kept::hint(model, options)),
         _ => None,
     };
-    let can_deny = can_deny(capture) && unseen.is_none();
+    let can_deny = can_deny(capture, options) && unseen.is_none();
     let suspects = match worst {
         Some(index) => suspects::examine(model, &raws[index], &windows[index]),
         None if no_scheduler => suspects::nothing_to_judge_by(capture),
@@ -109,7 +107,10 @@ fn of_events(model: &Model<'_>, options: &Options) -> (Findings, Vec<RawWindow>)
             remedies: worst
                 .map(|index| {
                     let kernel = capture.origin.kernel.as_deref();
-                    remedies::of(&windows[index], container.as_ref(), kernel, &wait_sites)
+                    let freed = [Some(Cause::Reclaim), Some(Cause::MemoryLimit)];
+                    let to_swap = freed.contains(&windows[index].cause)
+                        && reasons::waited_for_swap(model, &raws[index]).is_some();
+                    remedies::of(&windows[index], container.as_ref(), kernel, &wait_sites, to_swap)
                 })
                 .unwrap_or_default(),
             container,
@@ -132,6 +133,20 @@ fn of_events(model: &Model<'_>, options: &Options) -> (Findings, Vec<RawWindow>)
         windows,
     };
     (findings, raws)
+}
+
+/// What becomes of what looks like a freeze.
+fn judged(model: &Model<'_>, options: &Options, raw: RawWindow) -> Vec<(RawWindow, Window)> {
+    match verdict::judge(model, &raw) {
+        Judgement::Freeze(window) => vec![(raw, *window)],
+        Judgement::Rest => Vec::new(),
+        Judgement::RestBehindOne => {
+            let rest = windows::without_those_at_futexes(model, &raw, options).into_iter();
+            rest.filter_map(|raw| Some((verdict::judge(model, &raw).freeze()?, raw)))
+                .map(|(window, raw)| (raw, window))
+                .collect()
+        }
+    }
 }
 
 /// What lies behind a verdict.
@@ -214,16 +229,18 @@ fn can_judge(capture: &Capture) -> bool {
 
 /// Whether the capture can show that nothing froze. Without the stacks of those who leave it shows who was stopped
 /// or found no CPU, but of all others only that they slept, as a server does that has nothing to do.
-fn can_deny(capture: &Capture) -> bool {
-    can_judge(capture) && capture.switches.iter().any(|switch| switch.stack.is_some())
+fn can_deny(capture: &Capture, options: &Options) -> bool {
+    can_judge(capture)
+        && capture.span.is_some_and(|span| span.duration() >= options.min_freeze)
+        && capture.switches.iter().any(|switch| switch.stack.is_some())
 }
 
 fn of_profile(capture: &Capture, options: &Options) -> Findings {
     let profile = profile::judge(capture, options);
-    let remedies = profile
-        .window
-        .as_ref()
-        .map(|window| remedies::of(window, None, capture.origin.kernel.as_deref(), &profile.sites));
+    let remedies = profile.window.as_ref().map(|window| {
+        let kernel = capture.origin.kernel.as_deref();
+        remedies::of(window, None, kernel, &profile.sites, false)
+    });
     let windows: Vec<Window> = profile.window.into_iter().collect();
     let cannot_tell = suspects::nothing_to_judge_by(capture).cannot_tell.into_iter();
     let known = windows.first().and_then(|window| window.cause);

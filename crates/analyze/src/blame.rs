@@ -199,6 +199,10 @@ impl<'m, 'a> Blamer<'m, 'a> {
                 None => self.leaf(Root::Unknown(Why::Job), via, span),
             },
             Ok((waker, hold)) => self.thread(waker, span, Some(&hold), depth + 1),
+            // Who looked up in vain again and again, and at last found the lock free, is a victim of whoever had it.
+            Err(Why::Interrupt) if via.is_some() && self.is_sliced(id) => {
+                self.leaf(Root::Unknown(Why::NoHolder), via, span);
+            }
             // The last in the chain waits for nobody that is known: a timed wait is its own root.
             Err(Why::Interrupt) if via.is_some() => self.own(id, span, via),
             Err(why) => self.leaf(Root::Unknown(why), via, span),
@@ -243,6 +247,15 @@ impl<'m, 'a> Blamer<'m, 'a> {
             stack: wakeup.stack,
         };
         Ok((waker, hold))
+    }
+
+    /// Whether a wait is one of several short ones in which a thread waited for the same.
+    fn is_sliced(&self, id: WaitId) -> bool {
+        const SLICES: usize = 3;
+        /// Who sleeps for longer with a lock makes the others wait, however often it has slept before.
+        const SHORT: Nanos = Nanos(50_000_000);
+        let slices = self.model.series.of(id).map_or(1, |series| series.waits.len());
+        slices >= SLICES && self.model.states.wait(id).span.duration() < SHORT
     }
 
     /// Whether a thread lived for what another waited for: born during the wait, or ended with it.
@@ -389,6 +402,10 @@ impl<'m, 'a> Blamer<'m, 'a> {
             self.unseen(Span::new(at, slice.span.start), via);
             match slice.doing {
                 Doing::Running => self.leaf(Root::Running(thread), via, slice.span),
+                // Where its comings were not recorded, nobody knows how long it waited for a CPU.
+                Doing::Runnable(_) if !model.states.comings_recorded => {
+                    self.leaf(Root::Running(thread), via, slice.span);
+                }
                 Doing::Runnable(_) => self.leaf(Root::NeedsCpu(thread), via, slice.span),
                 Doing::Blocked(id) => self.wait(id, slice.span, via, depth + 1),
             }

@@ -1,6 +1,6 @@
 //! Whether threads that wanted to run found no CPU, or were not allowed to use one.
 
-use coldcase_ingest::capture::{Sentence, Span, StackId};
+use coldcase_ingest::capture::{Nanos, Sentence, Span, StackId, ThreadId};
 
 use crate::findings::Cause;
 use crate::model::Model;
@@ -15,16 +15,38 @@ use crate::windows::RawWindow;
 const IDLE_SHARE: f64 = 0.3;
 
 /// Whether a thread that wants to run is kept from it by its cgroup's quota. Since Linux 6.18 a thread is taken
-/// off in a task work on its way to user space (`throttle_cfs_rq_work`, `kernel/sched/fair.c`), which its
-/// stack shows; before, only idle CPUs do.
-pub(crate) fn is_throttled(model: &Model<'_>, stack: Option<StackId>, span: Span) -> bool {
-    let by_stack = stack.is_some_and(|stack| {
-        let mut functions = names::kernel(model.capture, stack);
-        functions
-            .find(|name| !rules::is_scheduler(name))
-            .is_some_and(|name| matches!(name, "task_work_run" | "throttle_cfs_rq_work"))
+/// off in a task work on its way to user space (`throttle_cfs_rq_work`, `kernel/sched/fair.c`), or right after it
+/// (`task_work_run`, `kernel/task_work.c`), where threads with other work, a closed file, give way too: a quota takes off
+/// its process again and again. Before, only idle CPUs show it.
+pub(crate) fn is_throttled(
+    model: &Model<'_>,
+    thread: ThreadId,
+    stack: Option<StackId>,
+    span: Span,
+) -> bool {
+    match left_at(model, stack) {
+        Some("throttle_cfs_rq_work") => return true,
+        Some("task_work_run") if recurs(model, thread) => return true,
+        _ => {}
+    }
+    model.load().is_more_idle(&model.states, span, IDLE_SHARE)
+}
+
+fn left_at<'a>(model: &Model<'a>, stack: Option<StackId>) -> Option<&'a str> {
+    names::kernel(model.capture, stack?).find(|name| !rules::is_scheduler(name))
+}
+
+/// Whether threads of a process were taken off after a task work several times, and for long.
+fn recurs(model: &Model<'_>, thread: ThreadId) -> bool {
+    const TIMES: usize = 3;
+    const LONG: Nanos = Nanos(10_000_000);
+    let siblings = model.capture.threads.process_of(thread).threads.iter();
+    let slices = siblings.flat_map(|&sibling| model.states.of(sibling).long(LONG));
+    let taken_off = slices.filter(|slice| match slice.doing {
+        Doing::Runnable(stack) => left_at(model, stack) == Some("task_work_run"),
+        Doing::Running | Doing::Blocked(_) => false,
     });
-    by_stack || model.load().is_more_idle(&model.states, span, IDLE_SHARE)
+    taken_off.take(TIMES).count() == TIMES
 }
 
 /// Who had the CPUs, and the figure that tells a throttled process from a starved one.
@@ -66,4 +88,39 @@ fn who_had_them(model: &Model<'_>, raw: &RawWindow) -> Option<Sentence> {
         let had = format!("{pid} had {:.0} % of all CPUs' time", 100.0 * share);
         Sentence::default().task(comm).words(&had)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use coldcase_ingest::capture::Capture;
+
+    use super::*;
+    use crate::script;
+
+    /// Whether a is throttled that is taken off after a task work so many times, for 20 ms each, while b has the CPU.
+    fn throttled(times: u64) -> bool {
+        let mut events = vec!["0 .a".to_owned()];
+        for round in 0..times {
+            let at = 30 * round + 1;
+            let leaves = "R+ __schedule<__cond_resched<task_work_run<exit_to_user_mode_loop";
+            events.push(format!("{at}ms a>b {leaves},{}ms b>a S", at + 20));
+        }
+        events.push("200ms a>-".to_owned());
+        let capture = script::record(Capture::default(), &events.join(","));
+        let model = script::model(&capture);
+        let thread = capture.switches[0].out.unwrap();
+        let off =
+            model.states.of(thread).long(Nanos(20_000_000)).find_map(|slice| match slice.doing {
+                Doing::Runnable(stack) => Some((stack, slice.span)),
+                Doing::Running | Doing::Blocked(_) => None,
+            });
+        let (stack, span) = off.unwrap();
+        is_throttled(&model, thread, stack, span)
+    }
+
+    #[test]
+    fn a_quota_takes_a_thread_off_again_and_again_and_a_busy_machine_once() {
+        assert!(throttled(3));
+        assert!(!throttled(1));
+    }
 }

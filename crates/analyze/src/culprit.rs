@@ -128,10 +128,17 @@ fn long_call(model: &Model<'_>, thread: ThreadId, span: Span) -> Option<Bracket>
 
 /// What a culprit did in a span, its hold as a rule.
 pub(crate) fn activity(model: &Model<'_>, thread: ThreadId, span: Span) -> Vec<ActivityShare> {
-    let ran = model.states.time(thread, span, |doing| doing == Doing::Running);
+    // Where its comings were not recorded, nobody knows how long it waited for a CPU.
+    let blind = !model.states.comings_recorded;
+    let ran = model.states.time(thread, span, |doing| match doing {
+        Doing::Running => true,
+        Doing::Runnable(_) => blind,
+        Doing::Blocked(_) => false,
+    });
     let off_cpu = model.states.within(thread, span).filter_map(|slice| {
         let what = match slice.doing {
             Doing::Running => return None,
+            Doing::Runnable(_) if blind => return None,
             Doing::Runnable(_) => "waiting for a CPU".to_owned(),
             Doing::Blocked(wait) => format!("blocked: {}", model.sites.name(model.sites.of(wait))),
         };

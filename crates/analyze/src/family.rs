@@ -5,14 +5,14 @@
 
 use std::collections::BTreeMap;
 
-use coldcase_ingest::capture::{Nanos, ProcessId, Sentence, ThreadId};
+use coldcase_ingest::capture::{Context, Nanos, ProcessId, Sentence, ThreadId};
 
 use crate::findings::{CannotTell, Cause};
 use crate::model::Model;
 use crate::names;
 use crate::rules::WaitKind;
 use crate::sums::Group;
-use crate::thread_state::WaitId;
+use crate::thread_state::{Doing, WaitId};
 use crate::windows::{Harm, RawWindow, SEVERAL};
 
 /// One master and the threads of its children.
@@ -21,7 +21,7 @@ pub(crate) struct Family {
     pub threads: Vec<ThreadId>,
 }
 
-/// Every master of several single-threaded processes.
+/// Every master of several single-threaded processes, or of processes that share a lock.
 pub(crate) fn all(model: &Model<'_>) -> Vec<Family> {
     let threads = &model.capture.threads;
     let mut families: BTreeMap<ProcessId, Vec<ThreadId>> = BTreeMap::new();
@@ -33,15 +33,66 @@ pub(crate) fn all(model: &Model<'_>) -> Vec<Family> {
             families.entry(master).or_default().push(*only);
         }
     }
+    for (parent, thread) in who_share(model) {
+        families.entry(parent).or_default().push(thread);
+    }
+    for threads in families.values_mut() {
+        threads.sort_unstable();
+        threads.dedup();
+    }
     families.retain(|_, threads| threads.len() >= SEVERAL);
     families.into_iter().map(|(master, threads)| Family { master, threads }).collect()
 }
 
-/// Whether a harm can be common to a family: a futex that nobody knows is as a rule shared by nobody else, and each
-/// process finds a CPU or finds none by itself.
+/// Threads that wait for what a brother process or the master itself lets go, with their master: whatever they are called,
+/// they share a futex or a semaphore (`PTHREAD_PROCESS_SHARED`, `semop`).
+fn who_share(model: &Model<'_>) -> Vec<(ProcessId, ThreadId)> {
+    let threads = &model.capture.threads;
+    let parent_of = |thread| {
+        let parent = threads.process(threads.get(thread).process).parent?;
+        Some(threads.get(parent).process)
+    };
+    let mut sharing = Vec::new();
+    for (_, process) in threads.processes().filter(|(_, process)| !process.kernel) {
+        for &thread in &process.threads {
+            let Some(master) = parent_of(thread) else { break };
+            let mut let_on = model.states.of(thread).iter().filter_map(|slice| match slice.doing {
+                Doing::Blocked(id) => let_on_by_another(model, id),
+                Doing::Running | Doing::Runnable(_) => None,
+            });
+            let is_kin = |waker: &ThreadId| {
+                threads.get(*waker).process == master || parent_of(*waker) == Some(master)
+            };
+            if let Some(waker) = let_on.find(is_kin) {
+                sharing.push((master, thread));
+                if threads.get(waker).process != master {
+                    sharing.push((master, waker));
+                }
+            }
+        }
+    }
+    sharing
+}
+
+/// The thread of another process that ended a wait for a futex or a semaphore.
+fn let_on_by_another(model: &Model<'_>, id: WaitId) -> Option<ThreadId> {
+    let threads = &model.capture.threads;
+    if !matches!(model.sites.of(id).kind, WaitKind::Harm(Cause::Futex, _)) {
+        return None;
+    }
+    let wakeup = model.wakeup(id).filter(|wakeup| wakeup.context == Context::Task)?;
+    let own = threads.get(model.states.wait(id).thread).process;
+    wakeup.waker.filter(|&waker| threads.get(waker).process != own)
+}
+
+/// Whether a harm can be common to a family: a futex that nobody knows is as a rule shared by nobody else, unless somebody
+/// else let go of it, and each process finds a CPU or finds none by itself.
 pub(crate) fn is_common(model: &Model<'_>, harm: &Harm) -> bool {
-    let known_lock = harm.wait.is_some_and(|id| model.sites.of(id).known_lock);
-    harm.wait.is_some() && (harm.cause != Cause::Futex || known_lock)
+    harm.wait.is_some_and(|id| {
+        harm.cause != Cause::Futex
+            || model.sites.of(id).known_lock
+            || let_on_by_another(model, id).is_some()
+    })
 }
 
 /// Whether a window of one process is part of one of its family.
@@ -171,5 +222,26 @@ mod tests {
     #[test]
     fn a_wakeup_that_is_no_signal_is_none_either() {
         assert_eq!(signalled_by('d', "try_to_wake_up<ep_poll_callback"), None);
+    }
+
+    const WAITS: &str = "schedule<futex_wait_queue<__futex_wait<futex_wait";
+
+    /// Three children of different names, each of whose waits for a futex the waker ends.
+    fn let_on_by(waker: char) -> usize {
+        let capture = children(&[('a', "parse"), ('b', "index"), ('c', "rank"), ('d', "store")]);
+        let mut script = vec!["0 .d".to_owned()];
+        script.extend(('a'..='c').map(|child| format!("1ms {child}>- S {WAITS}")));
+        script.extend(
+            ('a'..='c').map(|child| format!("9ms {waker}!{child} futex_wake,9ms ->{child}")),
+        );
+        let capture = script::record(capture, &script.join(","));
+        all(&script::model(&capture)).iter().map(|family| family.threads.len()).sum()
+    }
+
+    #[test]
+    fn who_lets_go_of_what_its_brothers_wait_for_shares_it_with_them() {
+        assert_eq!(let_on_by('d'), 4);
+        assert_eq!(let_on_by('m'), 3);
+        assert_eq!(let_on_by('x'), 0);
     }
 }

@@ -5,8 +5,9 @@ use coldcase_ingest::capture::{Context, Meaning, Nanos, Sentence, ThreadId};
 use crate::blame::{Leaf, Root, root_thread};
 use crate::culprit::Suspect;
 use crate::findings::{Cause, Grade, LockMode};
-use crate::holds::Evidence;
+use crate::holds::{Evidence, Hold};
 use crate::model::Model;
+use crate::rules::WaitKind;
 use crate::thread_state::{Doing, WaitId};
 use crate::windows::RawWindow;
 use crate::{losses, names, rhythm, view};
@@ -30,7 +31,7 @@ pub(crate) fn grade(
                 Grade::Circumstantial
             }
         }
-        None if raw.cause.is_lock() => Grade::Circumstantial,
+        None if raw.cause.is_lock() => grade_behind_a_lock(model, raw, cause, leaves, total),
         // What a thread waited for stands in its own stack or state.
         None if cause == Cause::CpuStarvation || cause == Cause::CpuThrottle => {
             Grade::Circumstantial
@@ -53,6 +54,32 @@ pub(crate) fn grade(
     grade
 }
 
+/// The grade of a cause that held up those who had the lock: it stands in their own stacks, and wakers' stacks show that
+/// they had it. Where no CPU is free, a disk's answer may have come long before it was taken.
+fn grade_behind_a_lock(
+    model: &Model<'_>,
+    raw: &RawWindow,
+    cause: Cause,
+    leaves: &[Leaf],
+    total: Nanos,
+) -> Grade {
+    const FREE: f64 = 0.02;
+    let idle = model.load().idle_share(&model.states, raw.span);
+    let shown = leaves.iter().filter(|leaf| {
+        let by_it = matches!(leaf.root, Root::Blocked(_, wait) | Root::Own(wait)
+            if matches!(model.sites.of(wait).kind, WaitKind::Harm(of_wait, _) if of_wait == cause));
+        let had =
+            |hold: Hold| matches!(hold.evidence, Evidence::LockEvents | Evidence::ReleaseStack);
+        by_it && leaf.hold.is_none_or(had)
+    });
+    let shown: Nanos = shown.map(|leaf| leaf.time).sum();
+    if !cause.is_lock() && shown.share_of(total) >= 0.8 && idle.is_some_and(|idle| idle > FREE) {
+        Grade::Strong
+    } else {
+        Grade::Circumstantial
+    }
+}
+
 fn grade_of_holds(raw: &RawWindow, suspect: &Suspect, leaves: &[Leaf]) -> Grade {
     let share = |evidence: &[Evidence]| {
         let own = leaves.iter().filter(|leaf| root_thread(leaf.root) == Some(suspect.thread));
@@ -60,8 +87,9 @@ fn grade_of_holds(raw: &RawWindow, suspect: &Suspect, leaves: &[Leaf]) -> Grade 
             own.filter(|leaf| leaf.hold.is_some_and(|hold| evidence.contains(&hold.evidence)));
         shown.map(|leaf| leaf.time).sum::<Nanos>().share_of(suspect.time)
     };
-    let futex = raw.cause == Cause::Futex;
-    let names_itself = futex || suspect.hold.operation.is_some() || suspect.hold.call.is_some();
+    // Whoever lets go of a mutex had it, whatever the call.
+    let owned = matches!(raw.cause, Cause::Futex | Cause::Mutex);
+    let names_itself = owned || suspect.hold.operation.is_some() || suspect.hold.call.is_some();
     if share(&[Evidence::LockEvents]) >= 0.8 {
         Grade::Proven
     } else if share(&[Evidence::LockEvents, Evidence::ReleaseStack]) >= 0.8 && names_itself {

@@ -27,8 +27,8 @@ struct Times {
     rounds: Vec<u64>,
 }
 
-/// The rule's name for a thread that writes to a pipe from which nobody reads.
-const FULL_PIPE: &str = "reader of a full pipe";
+/// How the rules' names begin for a thread that writes to a pipe, a queue or a terminal from which nobody reads.
+const FULL: &str = "reader of a full ";
 /// So many waits make a habit.
 pub(crate) const HABIT: usize = 8;
 /// By so much a wait stands out against the longest but one tenth.
@@ -135,8 +135,8 @@ impl<'m, 'a> Habits<'m, 'a> {
             | Cause::Reclaim
             | Cause::Compaction
             | Cause::Swap => true,
-            // A producer that is faster than its consumer waits at their pipe as a matter of course.
-            Cause::Network if site.is_some_and(|site| model.sites.name(site) == FULL_PIPE) => {
+            // A producer that is faster than its consumer waits at what is between them as a matter of course.
+            Cause::Network if site.is_some_and(|site| model.sites.name(site).starts_with(FULL)) => {
                 !self.born_here
                     && self.lengths(Some(cause)).len() < HABIT
                     && self.stands_out(length, None) == Some(true)

@@ -72,7 +72,7 @@ pub(crate) fn is_of_polls(model: &Model<'_>, raw: &RawWindow) -> bool {
 pub(crate) struct OtherEnd {
     /// The thread that ended the waits.
     pub thread: ThreadId,
-    /// It ran, slept or was stopped, and waited for nobody: what it did meanwhile is why the answer came late.
+    /// It ran, slept, was stopped or waited for a device, and for nobody: what it did meanwhile is why the answer came late.
     pub is_to_blame: bool,
 }
 
@@ -85,12 +85,7 @@ pub(crate) fn other_end(
     total: Nanos,
 ) -> Option<OtherEnd> {
     let answered = leaves.iter().filter_map(|leaf| match leaf.root {
-        Root::Own(id) | Root::Blocked(_, id) => {
-            let for_answer = matches!(model.sites.of(id).kind, WaitKind::Harm(Cause::Network, _));
-            let wakeup = model.wakeup(id).filter(|_| for_answer)?;
-            let by_it = is_by_sender(model.capture, wakeup);
-            Some((wakeup.waker.filter(|_| by_it)?, leaf.time))
-        }
+        Root::Own(id) | Root::Blocked(_, id) => Some((who_answered(model, id)?, leaf.time)),
         _ => None,
     });
     let senders: Tally<ThreadId> = answered.collect();
@@ -98,27 +93,47 @@ pub(crate) fn other_end(
     if time.share_of(total) <= 0.5 {
         return None;
     }
-    // A server that waits for requests may not have got this one, and one that waits for a lock is a victim itself.
+    // A server that waits for requests may not have got this one, and one that waits for a lock, or for an answer, is a
+    // victim itself.
     let own_doing = model.states.time(thread, raw.span, |doing| match doing {
         Doing::Running | Doing::Runnable(_) => true,
         Doing::Blocked(id) => {
             let site = model.sites.of(id);
-            matches!(site.kind, WaitKind::Harm(Cause::Stopped, _))
-                || model.sites.name(site) == "sleep"
+            let of_its_own = matches!(site.kind, WaitKind::Harm(cause, _)
+                if !cause.is_lock() && cause != Cause::Network);
+            of_its_own || model.sites.name(site) == "sleep"
         }
     });
     Some(OtherEnd { thread, is_to_blame: own_doing.share_of(raw.span.duration()) > 0.5 })
 }
 
+/// Whether this thread gave the answer for which a wait was.
+pub(crate) fn answered(model: &Model<'_>, wait: WaitId, thread: ThreadId) -> bool {
+    who_answered(model, wait) == Some(thread)
+}
+
+fn who_answered(model: &Model<'_>, wait: WaitId) -> Option<ThreadId> {
+    let for_answer = matches!(model.sites.of(wait).kind, WaitKind::Harm(Cause::Network, _));
+    let wakeup = model.wakeup(wait).filter(|_| for_answer)?;
+    wakeup.waker.filter(|_| is_by_other_end(model.capture, wakeup))
+}
+
 /// On one machine the sender delivers its data itself, in a software interrupt on its way out of the send
-/// (`loopback_xmit`, `drivers/net/loopback.c`; unix sockets without the interrupt).
-fn is_by_sender(capture: &Capture, wakeup: &Wakeup) -> bool {
-    const SENDS: &[&str] =
-        &["tcp_sendmsg", "udp_sendmsg", "unix_stream_sendmsg", "sock_sendmsg", "sock_write_iter"];
-    let sends = wakeup
+/// (`loopback_xmit`, `drivers/net/loopback.c`; unix sockets without the interrupt). So does a reader tell the one
+/// who waits to send that there is room again (`tcp_cleanup_rbuf`, `net/ipv4/tcp.c`).
+fn is_by_other_end(capture: &Capture, wakeup: &Wakeup) -> bool {
+    const CALLS: &[&str] = &[
+        "tcp_sendmsg",
+        "udp_sendmsg",
+        "unix_stream_sendmsg",
+        "sock_sendmsg",
+        "sock_write_iter",
+        "tcp_recvmsg",
+    ];
+    let calls = wakeup
         .stack
-        .is_some_and(|stack| names::kernel(capture, stack).any(|name| SENDS.contains(&name)));
-    sends || wakeup.context == Context::Task
+        .is_some_and(|stack| names::kernel(capture, stack).any(|name| CALLS.contains(&name)));
+    calls || wakeup.context == Context::Task
 }
 
 /// The one at the other end as a culprit, if what it did meanwhile is why the answer came late.
@@ -243,6 +258,18 @@ mod tests {
             assert_eq!(culprit.thread.tid, Some(i32::from(b'b')));
             assert_eq!(culprit.activity[0].what, "on a CPU");
         }
+    }
+
+    #[test]
+    fn a_reader_that_makes_room_in_an_interrupt_of_its_own_is_the_other_end() {
+        let wakeup = |stack: &str| {
+            let mut capture =
+                script::record(Capture::default(), &format!("0 .a,1ms b!a {stack},2ms .a"));
+            capture.wakeups[0].context = Context::SoftIrq;
+            is_by_other_end(&capture, &capture.wakeups[0])
+        };
+        assert!(wakeup("try_to_wake_up<sk_stream_write_space<handle_softirqs<tcp_recvmsg"));
+        assert!(!wakeup("try_to_wake_up<sk_stream_write_space<handle_softirqs<irq_exit_rcu"));
     }
 
     #[test]

@@ -40,7 +40,7 @@ pub(crate) fn find(
     });
     let behind = |call| {
         let raw = sliced::behind(model, call)?;
-        Some((verdict::judge(model, &raw)?, raw))
+        Some((verdict::judge(model, &raw).freeze()?, raw))
     };
     calls
         .map(|call| match behind(call) {

@@ -7,6 +7,7 @@ use crate::culprit::Suspect;
 use crate::findings::{Cause, Operation};
 use crate::model::Model;
 use crate::rules::WaitKind;
+use crate::tally::Tally;
 use crate::thread_state::{Doing, WaitId};
 use crate::windows::RawWindow;
 use crate::{chain, cpu, names, runtime, view};
@@ -64,6 +65,25 @@ fn paused(model: &Model<'_>, raw: &RawWindow, thread: ThreadId) -> Sentence {
     ))
 }
 
+/// What held up the one who had the lock, where that and not the lock is the cause.
+pub(crate) fn of_holder(model: &Model<'_>, raw: &RawWindow, holder: ThreadId) -> Option<Sentence> {
+    let waits = model.states.within(holder, raw.span).filter_map(|slice| {
+        let what = match slice.doing {
+            Doing::Running => return None,
+            Doing::Runnable(_) => "for a CPU".to_owned(),
+            Doing::Blocked(id) => format!("at {}", model.sites.name(model.sites.of(id))),
+        };
+        Some((what, slice.span.duration()))
+    });
+    let (site, time) = waits.collect::<Tally<String>>().largest()?;
+    let name = view::thread_name(model.capture, holder);
+    let tid = name.tid.map_or(String::new(), |tid| format!(" (tid {tid})"));
+    Some(Sentence::default().task(&name.comm).words(&format!(
+        "{tid} had what the others waited for, and itself waited {} {site}",
+        length(time)
+    )))
+}
+
 /// Until whom a holder itself stood still for most of a freeze, and until whom that one did.
 fn held_up(model: &Model<'_>, raw: &RawWindow, holder: ThreadId) -> Option<Sentence> {
     /// More are a convoy, which the chain shows.
@@ -106,8 +126,18 @@ fn long_wait(model: &Model<'_>, raw: &RawWindow, thread: ThreadId) -> Option<Wai
     (harm && time.share_of(raw.span.duration()) > 0.5).then_some(id)
 }
 
-/// Whether most of the waiting of those who had to free memory was for the device that they wrote it to.
 fn swapped_out(model: &Model<'_>, raw: &RawWindow) -> Option<Sentence> {
+    waited_for_swap(model, raw).map(|share| {
+        format!(
+            "To make room they wrote pages to swap, and for {:.0} % of the time waited for its device",
+            100.0 * share
+        )
+        .into()
+    })
+}
+
+/// How much of the waiting of those who had to free memory was for the device that they wrote it to, if most was.
+pub(crate) fn waited_for_swap(model: &Model<'_>, raw: &RawWindow) -> Option<f64> {
     /// mm/page_io.c: `swap_writepage` (4.14 to 6.15), `swap_writeout` (6.16 and later).
     const WRITES: [&str; 3] = ["swap_writepage", "__swap_writepage", "swap_writeout"];
     /// block/blk-wbt.c, block/blk-mq-tag.c, kernel/sched/core.c.
@@ -121,11 +151,5 @@ fn swapped_out(model: &Model<'_>, raw: &RawWindow) -> Option<Sentence> {
     };
     let of_device = time(&|stack| has(stack, &WRITES) && has(stack, &DEVICE));
     let share = of_device.share_of(time(&|_| true));
-    (share > 0.5).then(|| {
-        format!(
-            "To make room they wrote pages to swap, and for {:.0} % of the time waited for its device",
-            100.0 * share
-        )
-        .into()
-    })
+    (share > 0.5).then_some(share)
 }

@@ -8,14 +8,24 @@ use crate::findings::{Cause, Container, Culprit, Operation, Remedy, SiteTotal, W
 /// Wait sites of `rules.txt` that have remedies of their own.
 const FREEZER: &str = "frozen by the cgroup freezer";
 const DEBUGGER: &str = "stopped by a debugger";
+const CORE: &str = "frozen by the dump of its core";
 
-/// Remedies for a freeze, the most fitting first; `sites` are the waits inside it.
+/// Remedies for a freeze, the most fitting first; `sites` are the waits inside it, and `waited_for_swap` says that those
+/// who freed memory waited for the device that they wrote it to.
 pub(crate) fn of(
     window: &Window,
     container: Option<&Container>,
     kernel: Option<&str>,
     sites: &[SiteTotal],
+    waited_for_swap: bool,
 ) -> Vec<Remedy> {
+    let swap = waited_for_swap.then(|| {
+        remedy(
+            "Make the swap device faster (zram, a disk of its own), or keep the group from swapping \
+             (memory.swap.max=0): those who needed memory waited for its writes",
+            "memory for zram, or an earlier OOM kill",
+        )
+    });
     let first = container.map(of_container);
     let operation = window.culprit.as_ref().and_then(|culprit| culprit.operation);
     let of_call = match (window.cause, operation) {
@@ -32,7 +42,7 @@ pub(crate) fn of(
     let newer = of_kernel(window, kernel, sites);
     let both =
         if window.cause == Some(Cause::Futex) { [of_cause, of_call] } else { [of_call, of_cause] };
-    first.into_iter().chain(both.into_iter().flatten()).chain(newer).collect()
+    swap.into_iter().chain(first).chain(both.into_iter().flatten()).chain(newer).collect()
 }
 
 fn remedy(action: &str, cost: &str) -> Remedy {
@@ -246,6 +256,11 @@ fn of_cause(window: &Window, cause: Cause, operation: Option<Operation>) -> Opti
         (Cause::Stopped, _) if site == FREEZER => remedy(
             "Find what writes cgroup.freeze or freezer.state: a pause of the container, a snapshot, a manager of resources",
             "a look at the container's host",
+        ),
+        (Cause::Stopped, _) if site.starts_with(CORE) => remedy(
+            "Find why the process was ended by a signal. Keep its core small (madvise MADV_DONTDUMP for caches, \
+             /proc/PID/coredump_filter) or do without one (RLIMIT_CORE), so that it comes back sooner",
+            "less to look into afterwards",
         ),
         (Cause::Stopped, _) if site == DEBUGGER => remedy(
             "Find who attaches to the process: a debugger, strace, gcore, a handler of crashes",

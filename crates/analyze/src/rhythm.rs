@@ -60,11 +60,15 @@ fn is_handed_out(model: &Model<'_>, raw: &RawWindow, window: &Window) -> bool {
 /// Whether a thread is the one who brings the others their work: it ended most of their waits in a window itself, and most
 /// of their waits at other times too. A lock goes from hand to hand, and its holder of today is not everyone's waker.
 pub(crate) fn feeds(model: &Model<'_>, raw: &RawWindow, thread: ThreadId) -> bool {
+    verdict::wakes_them_itself(model, raw, thread)
+        && usual_share(model, raw, thread).is_some_and(|share| share > 0.5)
+}
+
+/// How many of the waits of those who waited in a window this thread ended at other times; `None` if too few were ended by
+/// any to say.
+pub(crate) fn usual_share(model: &Model<'_>, raw: &RawWindow, thread: ThreadId) -> Option<f64> {
     /// Fewer wakings make no habit.
     const HABIT: usize = 8;
-    if !verdict::wakes_them_itself(model, raw, thread) {
-        return false;
-    }
     let others = model.states.waits().filter(|(id, wait)| {
         let kind = model.sites.of(*id).kind;
         raw.threads.contains(&wait.thread)
@@ -77,7 +81,7 @@ pub(crate) fn feeds(model: &Model<'_>, raw: &RawWindow, thread: ThreadId) -> boo
         .map(|wakeup| wakeup.waker == Some(thread))
         .collect();
     let by_it = by_task.iter().filter(|&&by_it| by_it).count();
-    by_task.len() >= HABIT && by_it * 2 > by_task.len()
+    (by_task.len() >= HABIT).then(|| by_it as f64 / by_task.len() as f64)
 }
 
 /// Whether a thread slept by its own wish through most of a window.

@@ -361,7 +361,8 @@ fn parse_condition(
             "D" => TaskState::Uninterruptible,
             "T" => TaskState::Stopped,
             "t" => TaskState::Traced,
-            _ => return Err(format!("`{value}` is no state: S D T t")),
+            "I" => TaskState::Idle,
+            _ => return Err(format!("`{value}` is no state: S D T t I")),
         }));
     }
     let mut patterns = Vec::new();
@@ -559,12 +560,56 @@ mod tests {
                 true,
             ),
             (FUTEX, "pthread_cond_wait < worker", "futex", lock, false),
+            // Linux 6.18, as recorded
+            (
+                "__schedule < rt_mutex_schedule < rt_mutex_slowlock_block.constprop.0 < rt_mutex_wait_proxy_lock < futex_lock_pi < do_futex",
+                "planner",
+                "priority-inheritance lock",
+                lock,
+                true,
+            ),
+            (
+                "__schedule < schedule < schedule_hrtimeout_range_clock < __do_semtimedop < do_semtimedop",
+                "semop",
+                "SysV semaphore",
+                lock,
+                false,
+            ),
         ] {
             let found = program_site(&format!("{kernel} | {user}"));
             assert_eq!(found, Some((site.to_owned(), kind, by_program)), "{user}");
         }
         // A function of the program that is called like one of the kernel is none of the kernel's.
         assert_eq!(program_site("schedule < something_new | futex_wait_queue"), None);
+    }
+
+    #[test]
+    fn who_waits_behind_a_full_queue_or_for_a_core_is_told_from_rest() {
+        let network = Some(WaitKind::Harm(Cause::Network, None));
+        let full =
+            |what: &str| (format!("reader of a full {what}"), WaitKind::Harm(Cause::Network, None));
+        let asleep = |stack: &str| site(stack, TaskState::Sleeping);
+        let wait = "__schedule < schedule < schedule_hrtimeout_range_clock";
+        assert_eq!(
+            asleep(&format!("{wait} < wq_sleep < do_mq_timedsend")),
+            Some(full("message queue"))
+        );
+        assert_eq!(
+            asleep(
+                "__schedule < schedule < schedule_timeout < wait_woken < n_tty_write < file_tty_write"
+            ),
+            Some(full("terminal"))
+        );
+        assert_eq!(
+            asleep(&format!("{wait} < wq_sleep < do_mq_timedreceive")),
+            Some(("message queue".to_owned(), WaitKind::Idle))
+        );
+        assert_eq!(kind("schedule < anon_pipe_write"), network);
+        // Linux 6.18, as recorded; who has ended leaves from the same function for good.
+        let exits = "__schedule < schedule < do_exit < do_group_exit < get_signal";
+        let stopped = Some(WaitKind::Harm(Cause::Stopped, None));
+        assert_eq!(site(exits, TaskState::Idle).map(|site| site.1), stopped);
+        assert_eq!(site(exits, TaskState::Dead).map(|site| site.1), Some(WaitKind::Other));
     }
 
     #[test]

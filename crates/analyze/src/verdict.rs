@@ -4,41 +4,65 @@ use std::collections::BTreeSet;
 
 use coldcase_ingest::capture::{Nanos, ThreadId};
 
-use crate::blame::{Blamer, Leaf, Root, Why, root_thread};
+use crate::blame::{Blamer, Leaf, Root, Why};
 use crate::culprit::Suspect;
-use crate::findings::{BlameRow, Cause, Freeze, Grade, Lock, Operation, Window};
-use crate::holds::Hold;
+use crate::findings::{Cause, Freeze, Grade, Lock, Window};
 use crate::model::Model;
 use crate::operation::is_memory;
 use crate::rules::WaitKind;
 use crate::tally::Tally;
 use crate::windows::{self, RawWindow};
-use crate::{chain, counterfactual, culprit, grade, network, reasons, rhythm, stopped, view};
+use crate::{chain, charged, counterfactual, culprit, grade, network, reasons, rhythm, stopped};
 
-/// Judges a freeze; `None` if what looked like one was rest.
-pub(crate) fn judge(model: &Model<'_>, raw: &RawWindow) -> Option<Window> {
+/// What a stretch is in which threads waited.
+pub(crate) enum Judgement {
+    Freeze(Box<Window>),
+    Rest,
+    /// Those who waited for a futex wait there for work, of one that was held up: its freeze is not theirs.
+    RestBehindOne,
+}
+
+impl Judgement {
+    /// What is said of it, if it is a freeze as it stands.
+    pub fn freeze(self) -> Option<Window> {
+        match self {
+            Self::Freeze(window) => Some(*window),
+            Self::Rest | Self::RestBehindOne => None,
+        }
+    }
+}
+
+/// Judges what looks like a freeze.
+pub(crate) fn judge(model: &Model<'_>, raw: &RawWindow) -> Judgement {
     let mut blamer = Blamer::new(model);
     raw.harms.iter().for_each(|harm| blamer.add(harm));
     let leaves = blamer.leaves();
     let total: Nanos = raw.harms.iter().map(|harm| harm.span.duration()).sum();
     let queue = raw.cause == Cause::Futex && !raw.known_lock;
     if queue && waits_for_work(model, raw, &leaves).share_of(total) > 0.5 {
-        return None;
+        return Judgement::Rest;
     }
     let cause = cause(model, raw, &leaves, total);
     if queue && cause == Cause::Futex && windows::comes_and_goes(model, raw) {
-        return None;
+        return Judgement::Rest;
     }
-    // A holder that found no CPU is a victim itself, and so is the one who does the others' I/O.
+    // A holder that found no CPU, or that waited for an answer, is a victim itself, and so is the one who does the
+    // others' I/O.
     let held = match cause {
-        Cause::CpuStarvation | Cause::CpuThrottle => false,
+        Cause::CpuStarvation | Cause::CpuThrottle | Cause::Network => false,
         _ => raw.cause.is_lock() && (raw.cause != Cause::Futex || cause.is_lock()),
     };
-    let culprit = if held { culprit::find(&leaves, total) } else { None };
+    let holder = if raw.cause.is_lock() { culprit::find(&leaves, total) } else { None };
+    if let Some(holder) = holder.as_ref().filter(|_| queue && !cause.is_lock())
+        && rhythm::feeds(model, raw, holder.thread)
+    {
+        return Judgement::RestBehindOne;
+    }
+    let (culprit, held_up) = if held { (holder, None) } else { (None, holder) };
     let culprit = culprit.filter(|suspect| culprit::is_vouched_for(model, suspect, raw.span));
     let feeder = culprit.as_ref().is_some_and(|suspect| rhythm::feeds(model, raw, suspect.thread));
     if queue && cause == Cause::Futex && feeder {
-        return None;
+        return Judgement::Rest;
     }
     let kind = if cause.is_lock() { cause } else { raw.cause };
     let lock = raw.cause.is_lock().then(|| lock(model, raw, kind, culprit.as_ref()));
@@ -47,6 +71,7 @@ pub(crate) fn judge(model: &Model<'_>, raw: &RawWindow) -> Option<Window> {
     let late = other_end.iter().flatten().find_map(|other| network::culprit(model, raw, other));
     let grade = grade::grade(model, raw, cause, culprit.as_ref(), late.is_some(), (&leaves, total));
     let mut reasons = reasons::of(model, raw, cause, culprit.as_ref());
+    reasons.extend(held_up.and_then(|holder| reasons::of_holder(model, raw, holder.thread)));
     if let Some(other) = &other_end {
         reasons.extend(network::reasons(model, raw, other.as_ref()));
     }
@@ -54,22 +79,24 @@ pub(crate) fn judge(model: &Model<'_>, raw: &RawWindow) -> Option<Window> {
     let stopped = cause == Cause::Stopped;
     let sender = stopped.then(|| stopped::sender(model, &raw.crew, raw.span)).flatten();
     evidence.extend(sender.as_ref().map(|sender| sender.evidence.clone()));
+    let answers = other_end.flatten().filter(|other| other.is_to_blame);
+    let stopper = sender.as_ref().map(|sender| sender.culprit.thread.clone());
     let root = culprit.as_ref().map(|suspect| suspect.thread);
     let known_queue = root.filter(|_| grade <= Grade::Strong);
     let culprit = culprit.as_ref().map(|suspect| culprit::describe(model, raw, suspect));
-    Some(Window {
+    Judgement::Freeze(Box::new(Window {
         cause: Some(cause),
         grade,
         reasons,
         evidence,
-        freeze: freeze(model, raw, total),
+        freeze: freeze(model, raw, (cause, root), total),
         lock,
         culprit: culprit.or(late).or(sender.map(|sender| sender.culprit)),
-        blame: blame_rows(model, &leaves),
+        blame: charged::of(model, &leaves, answers.as_ref(), stopper.as_ref()),
         chain: chain::of_longest(model, raw, root),
         without_culprit: known_queue
             .and_then(|culprit| counterfactual::without(model, raw, culprit)),
-    })
+    }))
 }
 
 /// Time that ends at threads which themselves wait for work from outside, or which bring work now and then: who
@@ -88,11 +115,12 @@ fn waits_for_work(model: &Model<'_>, raw: &RawWindow, leaves: &[Leaf]) -> Nanos 
     resting.map(|leaf| leaf.time).sum()
 }
 
-/// Whether most waits of a window were ended by this one thread.
+/// Whether most waits of the others in a window were ended by this one thread.
 pub(crate) fn wakes_them_itself(model: &Model<'_>, raw: &RawWindow, thread: ThreadId) -> bool {
-    let wakeups = raw.waits().filter_map(|id| model.wakeup(id));
+    let others = || raw.waits().filter(|&id| model.states.wait(id).thread != thread);
+    let wakeups = others().filter_map(|id| model.wakeup(id));
     let by_it = wakeups.filter(|wakeup| wakeup.waker == Some(thread));
-    by_it.count() * 2 > raw.waits().count()
+    by_it.count() * 2 > others().count()
 }
 
 /// How much of the waiting has to come down to something to be its cause. A holder shares its CPU with others
@@ -132,10 +160,21 @@ fn behind_mmap_lock(leaves: &[Leaf]) -> Nanos {
     held.map(|leaf| leaf.time).sum()
 }
 
-fn freeze(model: &Model<'_>, raw: &RawWindow, blocked: Nanos) -> Freeze {
+fn freeze(
+    model: &Model<'_>,
+    raw: &RawWindow,
+    (cause, culprit): (Cause, Option<ThreadId>),
+    blocked: Nanos,
+) -> Freeze {
     let threads = &model.capture.threads;
     let opens = |open: fn(&crate::thread_state::Wait) -> bool| {
         raw.waits().any(|id| open(model.states.wait(id)))
+    };
+    // Who waits for an answer with the lock waits like the others; any other holder is why they wait.
+    let stood_still = if raw.cause.is_lock() && cause != Cause::Network {
+        raw.waited_for_the_lock().filter(|&thread| Some(thread) != culprit).count()
+    } else {
+        raw.stood_still().count()
     };
     let processes: BTreeSet<_> =
         raw.stood_still().map(|thread| threads.get(thread).process).collect();
@@ -145,7 +184,7 @@ fn freeze(model: &Model<'_>, raw: &RawWindow, blocked: Nanos) -> Freeze {
         span: Some(raw.span),
         open_start: raw.span.start <= model.span.start || opens(|wait| wait.open_start),
         open_end: raw.span.end >= model.span.end && opens(|wait| wait.open_end),
-        threads_blocked: u32::try_from(raw.stood_still().count()).unwrap_or(u32::MAX),
+        threads_blocked: u32::try_from(stood_still).unwrap_or(u32::MAX),
         processes: u32::try_from(processes.len()).unwrap_or(u32::MAX),
         blocked,
     }
@@ -158,39 +197,76 @@ fn lock(model: &Model<'_>, raw: &RawWindow, kind: Cause, culprit: Option<&Suspec
     Lock { kind, mode: culprit.and_then(|suspect| suspect.hold.mode), address }
 }
 
-/// One row for each activity, the largest first.
-fn blame_rows(model: &Model<'_>, leaves: &[Leaf]) -> Vec<BlameRow> {
-    let mut rows: Vec<BlameRow> = Vec::new();
-    for leaf in leaves {
-        let row = blame_row(model, leaf);
-        match rows.iter_mut().find(|known| known.thread == row.thread && known.doing == row.doing) {
-            Some(known) => known.time += row.time,
-            None => rows.push(row),
-        }
-    }
-    rows.sort_by_key(|row| std::cmp::Reverse(row.time));
-    rows
-}
+#[cfg(test)]
+mod tests {
+    use coldcase_ingest::capture::{Capture, Context};
 
-fn blame_row(model: &Model<'_>, leaf: &Leaf) -> BlameRow {
-    let capture = model.capture;
-    let holding = |hold: &Option<Hold>| {
-        let operation = hold.and_then(|hold| hold.operation).map(Operation::word);
-        operation.map_or(String::new(), |word| format!(" in {word}"))
-    };
-    let thread = root_thread(leaf.root).map(|thread| view::thread_name(capture, thread));
-    let (doing, unknown) = match leaf.root {
-        Root::Running(_) => (format!("on a CPU{}", holding(&leaf.hold)), false),
-        Root::Paused(_) => ("paused the others for its runtime".to_owned(), false),
-        Root::NeedsCpu(_) => (format!("waiting for a CPU{}", holding(&leaf.hold)), false),
-        Root::Blocked(_, wait) | Root::Own(wait) => {
-            let site = model.sites.name(model.sites.of(wait));
-            // A site may name its call already.
-            let call = holding(&leaf.hold);
-            let call = if site.ends_with(&call) { "" } else { call.as_str() };
-            (format!("blocked: {site}{call}"), false)
+    use crate::analyze;
+    use crate::findings::{Cause, Findings, Grade};
+    use crate::script;
+
+    const FUTEX: &str = "schedule<futex_wait_queue<__futex_wait<futex_wait<do_futex";
+    const SLEEPS: &str = "schedule<do_nanosleep<hrtimer_nanosleep";
+    const WAKES: &str = "try_to_wake_up<wake_up_q<futex_wake<do_futex";
+
+    /// What is found of a process of m, a, b, c and d, the last four of which sleep for 5 ms ten times before `then`.
+    fn after_habits(then: &str) -> Findings {
+        let threads =
+            [('m', "main"), ('a', "serve"), ('b', "serve"), ('c', "serve"), ('d', "serve")];
+        let capture = script::process(Capture::default(), &threads);
+        let mut events = vec!["0 .m".to_owned()];
+        for round in 0..10 {
+            let at = 10 * round;
+            events.extend(('a'..='d').map(|thread| format!("{}ms {thread}>- S {SLEEPS}", at + 1)));
+            events.extend(('a'..='d').map(|thread| format!("{}ms ->{thread}", at + 6)));
         }
-        Root::Unknown(why) => (why.text().to_owned(), true),
-    };
-    BlameRow { thread, doing, time: leaf.time, unknown }
+        let then = format!("99ms m>- S SLEEPS,{then}");
+        let then = then.replace("FUTEX", FUTEX).replace("SLEEPS", SLEEPS).replace("WAKES", WAKES);
+        events.push(then);
+        let mut capture = script::record(capture, &events.join(","));
+        // A timer's.
+        for wakeup in capture.wakeups.iter_mut().filter(|wakeup| wakeup.waker.is_none()) {
+            wakeup.context = Context::HardIrq;
+        }
+        analyze(&capture, &script::options())
+    }
+
+    #[test]
+    fn who_looked_up_until_the_lock_was_free_is_no_culprit() {
+        // d waits in slices of 10 ms, the last of which runs out; then it hands the lock on.
+        let slice = |at: u64| {
+            let end = 110 + 10 * at;
+            format!("{}ms d>- S FUTEX,{end}ms w:d,{end}ms ->d", end - 9)
+        };
+        let slices: Vec<String> = (0..10).map(slice).collect();
+        let waits = "101ms a>b S FUTEX,101ms b>c S FUTEX,101ms c>d S FUTEX";
+        let ends = "201ms d!a WAKES,201ms d!b WAKES,201ms d!c WAKES,202ms d>a S SLEEPS,203ms a>b S SLEEPS,\
+                    204ms b>c S SLEEPS,205ms c>- S SLEEPS";
+        let findings = after_habits(&format!("{waits},{},{ends}", slices.join(",")));
+        assert!(findings.worst().unwrap().culprit.is_none(), "{:?}", findings.windows);
+        // Who runs meanwhile is one.
+        let findings = after_habits(&format!("{waits},{ends}"));
+        let culprit = findings.worst().unwrap().culprit.as_ref().unwrap();
+        assert_eq!(culprit.thread.tid, Some(script::tid('d')));
+    }
+
+    #[test]
+    fn who_waits_for_its_disk_with_the_lock_is_told_as_why_and_not_as_a_culprit() {
+        let disk = "schedule<io_schedule<submit_bio_wait<vfs_fsync_range<do_fsync";
+        let findings = after_habits(&format!(
+            "101ms a>b S FUTEX,101ms b>c S FUTEX,101ms c>d S FUTEX,102ms d>- D {disk},252ms ->d,\
+             253ms d!a WAKES,253ms d!b WAKES,253ms d!c WAKES,254ms d>a S SLEEPS,255ms a>b S SLEEPS,\
+             256ms b>c S SLEEPS,257ms c>- S SLEEPS"
+        ));
+        let window = findings.worst().unwrap();
+        assert_eq!((window.cause, window.grade), (Some(Cause::DiskIo), Grade::Strong));
+        assert!(window.culprit.is_none());
+        assert_eq!(window.freeze.threads_blocked, 3);
+        let told: Vec<&str> = window.reasons.iter().map(|row| &**row).collect();
+        assert!(
+            told.iter()
+                .any(|row| row.starts_with("serve (tid 100) had what the others waited for")),
+            "{told:?}"
+        );
+    }
 }

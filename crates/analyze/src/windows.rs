@@ -42,9 +42,27 @@ impl RawWindow {
 
     /// Threads that stood still for a good part of the freeze.
     pub fn stood_still(&self) -> impl Iterator<Item = ThreadId> + '_ {
+        self.stood_still_for(|_| true)
+    }
+
+    /// Threads that stood still for a good part of the freeze at the kind of lock at which most of its time was lost, or at a
+    /// lock of the program behind it: not those that had them and stood still for something else.
+    pub fn waited_for_the_lock(&self) -> impl Iterator<Item = ThreadId> + '_ {
+        let of_memory = |cause| matches!(cause, Cause::MmapLock | Cause::VmaLock);
+        self.stood_still_for(move |harm| {
+            harm.cause == self.cause
+                || harm.cause == Cause::Futex
+                || of_memory(harm.cause) && of_memory(self.cause)
+        })
+    }
+
+    fn stood_still_for<'s>(
+        &'s self,
+        counts: impl Fn(&Harm) -> bool + 's,
+    ) -> impl Iterator<Item = ThreadId> + 's {
         let enough = self.span.duration().0 / 10;
         self.threads.iter().copied().filter(move |&thread| {
-            let own = self.harms.iter().filter(|harm| harm.thread == thread);
+            let own = self.harms.iter().filter(|harm| harm.thread == thread && counts(harm));
             own.map(|harm| harm.span.duration()).sum::<Nanos>().0 >= enough
         })
     }
@@ -172,6 +190,21 @@ impl<'a> InTime<'a> {
     }
 }
 
+/// What is left of a freeze without those who only waited for a futex.
+pub(crate) fn without_those_at_futexes(
+    model: &Model<'_>,
+    raw: &RawWindow,
+    options: &Options,
+) -> Vec<RawWindow> {
+    let others = || raw.harms.iter().filter(|harm| harm.cause != Cause::Futex);
+    let at_rest = |thread: &&ThreadId| {
+        raw.harms.iter().any(|harm| harm.thread == **thread)
+            && !others().any(|harm| harm.thread == **thread)
+    };
+    let crew: Vec<ThreadId> = raw.crew.iter().filter(|thread| !at_rest(thread)).copied().collect();
+    of_crew(model, (raw.process, &crew), others().copied().collect(), options)
+}
+
 /// Stretches in which somebody was kept from running. A futex wait that had not ended when the recording did
 /// may be rest, so it makes no freeze longer than those that ended do.
 fn join(model: &Model<'_>, harms: &[Harm]) -> Vec<Span> {
@@ -180,20 +213,39 @@ fn join(model: &Model<'_>, harms: &[Harm]) -> Vec<Span> {
     };
     let making: Vec<&Harm> = harms.iter().filter(|harm| harm.makes_window).collect();
     let mut windows: Vec<Span> = Vec::new();
-    let mut throttled = false;
-    for harm in making.iter().filter(|harm| !is_open(harm)) {
-        let throttles = harm.cause == Cause::CpuThrottle && harm.span.duration() <= PERIOD;
-        let join = if throttled && throttles { JOIN_THROTTLED } else { JOIN };
+    let mut before: Option<&Harm> = None;
+    for harm in making.iter().copied().filter(|harm| !is_open(harm)) {
+        let join = before.map_or(JOIN, |before| gap(model, before, harm));
         match windows.last_mut() {
             Some(last) if harm.span.start <= last.end.plus(join) => *last = last.hull(harm.span),
             _ => windows.push(harm.span),
         }
-        throttled = throttles;
+        before = Some(harm);
     }
     if windows.is_empty() && making.len() >= MANY {
         windows.extend(making.iter().map(|harm| harm.span).reduce(Span::hull));
     }
     windows
+}
+
+/// How far apart two harms may lie in one freeze: where one cause runs through them, what lies between is little beside
+/// them. Whoever lets go of a lock and takes it again makes a freeze each time.
+fn gap(model: &Model<'_>, before: &Harm, harm: &Harm) -> Nanos {
+    /// Of the time that each request waits for its disk, what lies between takes so much at most.
+    const LITTLE: u64 = 5;
+    /// So long may a thread that looks up now and then be kept from its CPU before it waits on.
+    const LOOKED_UP: Nanos = Nanos(50_000_000);
+    let shorter = before.span.duration().min(harm.span.duration());
+    let sliced = |harm: &Harm| harm.wait.is_some_and(|id| model.series.of_known_lock(id).is_some());
+    match harm.cause {
+        cause if cause != before.cause => JOIN,
+        Cause::Futex if sliced(before) || sliced(harm) => LOOKED_UP,
+        Cause::CpuThrottle if shorter <= PERIOD => JOIN_THROTTLED,
+        Cause::DiskIo | Cause::FsJournal | Cause::PageFaultIo | Cause::Swap => {
+            JOIN.max(Nanos(shorter.0 / LITTLE))
+        }
+        _ => JOIN,
+    }
 }
 
 /// Where futexes alone make a freeze, only those stretches count in which a good part of the threads stood
@@ -260,7 +312,8 @@ fn concerns_the_process(model: &Model<'_>, window: &RawWindow) -> bool {
     let length = window.span.duration();
     let frozen = window.stood_still().count();
     let lively = all.iter().filter(|&&thread| {
-        window.threads.contains(&thread) || Habits::new(model, thread).is_lively(length)
+        window.threads.contains(&thread)
+            || Habits::new(model, thread).is_lively(length) && !runtime::is_helper(model, thread)
     });
     match window.cause {
         // An empty queue looks like a lock: only when most of those who normally run stand still is it one.
@@ -407,7 +460,7 @@ impl<'m, 'a> Judge<'m, 'a> {
             // Without all switches, how long it waited for a CPU is not known.
             Doing::Runnable(_) if !model.states.comings_recorded => return None,
             Doing::Runnable(_) if slice.span.duration() < self.long => return None,
-            Doing::Runnable(stack) if cpu::is_throttled(model, stack, slice.span) => {
+            Doing::Runnable(stack) if cpu::is_throttled(model, self.thread, stack, slice.span) => {
                 (Cause::CpuThrottle, None)
             }
             Doing::Runnable(_) => (Cause::CpuStarvation, None),
@@ -457,5 +510,30 @@ mod tests {
     fn a_server_freezes_at_its_disk_and_a_copy_waits_there() {
         assert_eq!(freezes("schedule<ep_poll<do_epoll_wait"), 1);
         assert_eq!(freezes("schedule<pipe_write"), 0);
+    }
+
+    /// The freezes of a thread that sleeps for 5 ms twelve times, and then waits three times for 90 ms with 12 ms between.
+    fn requests_that_wait_each(at: &str) -> usize {
+        let sleeps = "schedule<do_nanosleep<hrtimer_nanosleep";
+        let mut events = vec!["0 .a".to_owned()];
+        for round in 0..12 {
+            events.push(format!("{}ms a>- S {sleeps},{}ms ->a", 10 * round + 1, 10 * round + 6));
+        }
+        for round in 0..3 {
+            let at_ms = 130 + 102 * round;
+            events.push(format!("{at_ms}ms a>- D {at},{}ms ->a", at_ms + 90));
+        }
+        events.push("436ms a>-".to_owned());
+        let capture = script::record(Capture::default(), &events.join(","));
+        find(&script::model(&capture), &script::options()).len()
+    }
+
+    #[test]
+    fn a_disk_that_each_request_waits_for_is_one_freeze_and_each_hold_of_a_lock_is_one() {
+        assert_eq!(
+            requests_that_wait_each("schedule<io_schedule<submit_bio_wait<ext4_sync_file"),
+            1
+        );
+        assert_eq!(requests_that_wait_each("schedule<__mutex_lock<ext4_sync_file"), 3);
     }
 }

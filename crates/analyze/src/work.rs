@@ -6,6 +6,12 @@ use crate::model::Model;
 use crate::names;
 use crate::tally::Tally;
 
+/// What is said of a thread that ran; and of one that is taken to have run because its comings to a CPU were not recorded,
+/// nor how long it was away.
+pub(crate) const ON_CPU: &str = "on a CPU";
+pub(crate) const NOT_BLOCKED: &str =
+    "not recorded: on a CPU, or away for longer than this recording shows";
+
 /// Fewer samples than this say nothing about shares.
 const ENOUGH: u64 = 3;
 
@@ -19,7 +25,8 @@ pub(crate) fn on_cpu(model: &Model<'_>, thread: ThreadId, span: Span, ran: Nanos
         inside.filter(|sample| sample.thread == thread).map(|sample| sample.stack).collect();
     let count = stacks.len() as u64;
     if count < ENOUGH {
-        return [("on a CPU".to_owned(), ran)].into_iter().collect();
+        let what = if model.states.comings_recorded { ON_CPU } else { NOT_BLOCKED };
+        return [(what.to_owned(), ran)].into_iter().collect();
     }
     let seen = stacks.into_iter().enumerate().map(|(index, stack)| {
         // What does not divide evenly goes to the first.
@@ -145,7 +152,24 @@ const KINDS: &[(&str, &[&str])] = &[
 
 #[cfg(test)]
 mod tests {
+    use coldcase_ingest::capture::Timestamp;
+
     use super::*;
+    use crate::script;
+
+    #[test]
+    fn a_recording_of_one_process_does_not_say_that_a_thread_ran() {
+        let mut capture = Capture::default();
+        let thread = script::thread(&mut capture, "a");
+        let mut capture = script::record(capture, "1ms a>- D schedule,90ms a>- D schedule");
+        let span = Span::new(Timestamp(0), Timestamp(90_000_000));
+        let told = |capture: &Capture| {
+            on_cpu(&script::model(capture), thread, span, Nanos(1)).largest().unwrap().0
+        };
+        assert_eq!(told(&capture), ON_CPU);
+        capture.origin.command = ["perf", "record", "-p", "97"].map(str::to_owned).to_vec();
+        assert_eq!(told(&capture), NOT_BLOCKED);
+    }
 
     #[test]
     fn functions_of_several_eras_serve_the_same_work() {

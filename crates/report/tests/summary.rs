@@ -97,7 +97,7 @@ fn how_long_a_lock_was_held_is_not_taken_from_how_long_the_call_took() {
 #[test]
 fn a_cause_without_a_culprit_is_named() {
     let mut window = window();
-    window.culprit = None;
+    (window.culprit, window.lock) = (None, None);
     window.cause = Some(Cause::CpuThrottle);
     window.freeze.threads_blocked = 1;
     assert_eq!(
@@ -105,6 +105,27 @@ fn a_cause_without_a_culprit_is_named() {
         "vaultdb (pid 4711) stood still for 1.18 s: 1 thread waited because the CPU quota of the \
          cgroup was used up. The cause is the CPU quota of the cgroup (strong evidence)."
     );
+}
+
+#[test]
+fn what_held_up_the_one_who_had_the_lock_is_told_behind_the_lock() {
+    let mut window = window();
+    window.culprit = None;
+    window.cause = Some(Cause::DiskIo);
+    assert_eq!(
+        window_summary(&window),
+        "vaultdb (pid 4711) stood still for 1.18 s: 6 threads waited for mmap_lock, behind one that \
+         waited for a disk. The cause is the disk (strong evidence)."
+    );
+    let mut window = self::window();
+    window.cause = Some(Cause::Stopped);
+    window.culprit.as_mut().unwrap().operation = Some(Operation::Signal);
+    window.culprit.as_mut().unwrap().bytes = None;
+    window.culprit.as_mut().unwrap().flags.clear();
+    assert!(window_summary(&window).ends_with(
+        "behind one that stood under a stop signal or a debugger. Thread ingest-0 (tid 4719) \
+         stopped the one who had it by sending a signal (strong evidence)."
+    ));
 }
 
 /// Whatever the cause: a weak grade never states who did it, and a strong one says that it is strong.

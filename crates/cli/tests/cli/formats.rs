@@ -124,7 +124,9 @@ fn what_is_folded_from_a_recording_has_its_site_and_sum() {
         findings(&command.arg("report").arg(folded).args(["--json", "-"]).output().unwrap());
     assert_eq!(verdict(&found), ("cause_found", "mmap_lock", "circumstantial"));
     assert!(TOGETHER_BOTH.contains(&blocked(&found)), "{}", blocked(&found));
-    assert_eq!(site(&found), "mmap_lock (write) in mmap");
+    // Of the whole machine, other programs' waits are longer.
+    let mut sites = found["wait_sites"].as_array().unwrap().iter().map(|site| &site["site"]);
+    assert!(sites.any(|site| site == "mmap_lock (write) in mmap"), "{}", found["wait_sites"]);
 }
 
 /// timehist has no wakers' stacks: who waited is known, and for how long, but not for whom.

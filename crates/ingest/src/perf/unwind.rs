@@ -20,6 +20,9 @@ use crate::symbols::{Program, Programs, Section};
 
 /// No stack has more frames: what goes on is a loop. perf's own limit is 127.
 const MOST_FRAMES: usize = 1024;
+/// The last address of user space on arm64 with its usual 48 bits; above are the bits by which a return address is signed
+/// (`Documentation/arch/arm64/pointer-authentication.rst`, Linux 6.12). Larger addresses only those get who ask for them.
+const LAST_OF_ARM: u64 = (1 << 48) - 1;
 /// Mappings that change with every sample would take time without an end.
 const MOST_PREPARED: usize = 2_000_000;
 
@@ -184,7 +187,7 @@ impl Process {
             }
             (Machine::Arm(machine), Registers::Arm { pc, sp, fp, lr }) => {
                 let (unwinder, cache) = &mut **machine;
-                let mask = PtrAuthMask::new_24_40();
+                let mask = PtrAuthMask::from_max_known_address(LAST_OF_ARM);
                 let registers = UnwindRegsAarch64::new_with_ptr_auth_mask(mask, lr, sp, fp);
                 let mut frames = unwinder.iter_frames(pc, registers, cache, &mut read);
                 follow(|| frames.next(), known)

@@ -102,7 +102,7 @@ fn last_step(window: &Window, culprit: &Culprit, axis: Span) -> Step {
                 format!("in {}", words::operation_sized(call, culprit.bytes, &culprit.flags))
             }
             (None, Some(share)) => names::name(&share.what),
-            (None, None) => String::new(),
+            (None, None) => "had what the others waited for".to_owned(),
         },
         time: time
             .or(meanwhile.map(|share| share.time))

@@ -40,7 +40,7 @@ fn own_line(stack: &[FrameView]) -> Option<&FrameView> {
     });
     let is_own = |frame: &&FrameView| {
         let file = frame.file.as_deref().unwrap_or("/usr/");
-        let foreign = ["/rustc/", "/usr/"].iter().any(|from| file.starts_with(from))
+        let foreign = ["/rustc/", "/rust/deps/", "/usr/"].iter().any(|from| file.starts_with(from))
             || file.contains("/registry/src/")
             || frame.module.as_deref().is_some_and(|module| module.contains(".so"));
         frame.line.is_some() && !foreign
@@ -81,7 +81,7 @@ mod tests {
         let stack = [
             frame("start_thread", "nptl/pthread_create.c", "/lib/libc.so.6"),
             frame("db::main", "src/main.rs", server),
-            frame("insert<u64>", "/rustc/5980/library/hashbrown/src/map.rs", server),
+            frame("insert<u64>", "/rust/deps/hashbrown-0.16.1/src/map.rs", server),
             frame("alloc", "src/counted.rs", server),
             frame("mmap64", "misc/mmap64.c", "/lib/libc.so.6"),
         ];

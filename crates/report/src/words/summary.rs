@@ -114,7 +114,7 @@ fn what_froze(window: &Window) -> String {
     let process = process(freeze);
     let did = match (window.cause, window.chain.first()) {
         // Who stopped them differs, and the wait's site says it: `frozen by the cgroup freezer`.
-        (Some(Cause::Stopped), Some(link)) => {
+        (Some(Cause::Stopped), Some(link)) if lock_before(window).is_none() => {
             let were = if freeze.threads_blocked == 1 { "was" } else { "were" };
             format!("{were} {}", names::name(&link.site))
         }
@@ -124,9 +124,12 @@ fn what_froze(window: &Window) -> String {
             let article = if link.site.starts_with(char::is_lowercase) { "a " } else { "" };
             format!("waited for {article}{}", names::name(&link.site))
         }
-        (Some(Cause::Network), _) if window.lock.is_some() => {
-            "waited for a lock of the program's own, behind one that waited for somebody else"
-                .to_owned()
+        (Some(cause), _) if let Some(lock) = lock_before(window) => {
+            let itself = match cause {
+                Cause::Network => "waited for somebody else",
+                cause => threads_did(cause),
+            };
+            format!("{}, behind one that {itself}", threads_did(lock))
         }
         (Some(Cause::Network), Some(link)) if names_the_other_end(&link.site) => {
             format!("waited for a {}", names::name(&link.site))
@@ -156,7 +159,7 @@ fn what_froze(window: &Window) -> String {
 
 /// Whether a wait site says who is at the other end.
 fn names_the_other_end(site: &str) -> bool {
-    ["FUSE server", "reader of a full pipe", "userfaultfd handler"]
+    ["FUSE server", "reader of a full ", "userfaultfd handler"]
         .iter()
         .any(|known| site.starts_with(known))
 }
@@ -166,6 +169,13 @@ fn lock_itself(window: &Window) -> Option<Cause> {
     let cause = window.cause?;
     let lock = window.lock.as_ref().filter(|_| window.culprit.is_some() && !cause.is_lock())?;
     Some(lock.kind)
+}
+
+/// The lock that the others waited for, where its holder is a victim itself.
+fn lock_before(window: &Window) -> Option<Cause> {
+    let cause = window.cause.filter(|cause| !cause.is_lock())?;
+    let blamed = window.culprit.is_some() && cause != Cause::Network && cause != Cause::Stopped;
+    window.lock.as_ref().filter(|lock| !blamed && lock.kind != cause).map(|lock| lock.kind)
 }
 
 /// Whether the program's runtime stopped the others: no lock of the program.
@@ -222,9 +232,13 @@ fn deed(window: &Window, culprit: &Culprit, cause: Cause) -> Deed {
     let who = format!("thread {}", thread(&culprit.thread, window.freeze.pid));
     let call = in_call(culprit);
     let did = call.as_ref().map_or_else(String::new, |call| format!(" {call}"));
-    let was = call.as_deref().unwrap_or("there at the time");
+    let was = call
+        .as_ref()
+        .map_or_else(|| "let on those who waited".to_owned(), |call| format!("was {call}"));
     let during = culprit.duration.map_or_else(String::new, lasting);
-    if is_pause(window) {
+    if let (Cause::Stopped, Some(_)) = (cause, lock_before(window)) {
+        Deed::certain(format!("{who} stopped the one who had it{did}"))
+    } else if is_pause(window) {
         Deed {
             known: format!("{who} made the pause"),
             likely: format!("{who} may have made the pause"),
@@ -239,21 +253,21 @@ fn deed(window: &Window, culprit: &Culprit, cause: Cause) -> Deed {
         let held = culprit.held.map_or_else(|| took(culprit.duration), lasting);
         Deed {
             known: format!("{who} held it{did}{held}{}", meanwhile(window, culprit)),
-            likely: format!("{who} was {was}{during} and may have held it"),
+            likely: format!("{who} {was}{during} and may have held it"),
         }
     } else if lock_itself(window).is_some() {
         let held = culprit.held.map_or_else(String::new, lasting);
         let itself = threads_did(cause);
         Deed {
             known: format!("{who} held it{did}{held}, and itself {itself}"),
-            likely: format!("{who} was {was}{during}, itself {itself}, and may have held it"),
+            likely: format!("{who} {was}{during}, itself {itself}, and may have held it"),
         }
     } else if cause == Cause::MemorySyscall {
-        Deed::certain(format!("{who} was {was}{during}"))
+        Deed::certain(format!("{who} {was}{during}"))
     } else {
         Deed {
             known: format!("{who} caused it{did}{during}"),
-            likely: format!("{who} was {was}{during} and may have caused it"),
+            likely: format!("{who} {was}{during} and may have caused it"),
         }
     }
 }
@@ -267,6 +281,7 @@ fn meanwhile(window: &Window, culprit: &Culprit) -> String {
     let (what, time) = (names::name(&most.what), units::duration(most.time));
     match what.strip_prefix("blocked: ") {
         Some(site) => format!(", and was itself blocked for {time} meanwhile ({site})"),
+        None if what.starts_with("not recorded") => String::new(),
         None if culprit.operation == Some(Operation::UserLock)
             || window.cause == Some(Cause::Network) =>
         {
