@@ -7,7 +7,7 @@ trap 'rm -rf "$work"' EXIT
 # Starts the trap with its bundles in $work/bundles, and waits until it is armed.
 set_trap() {
     mkdir -p "$work/bundles"
-    "$coldcase" trap --into "$work/bundles" --quiet 0 --at-most 1000 --seconds-before 5 "$@" 2>"$work/trap.log" &
+    "$coldcase" trap --into "$work/bundles" --quiet 0 --at-most "${at_most:-1000}" --seconds-before 5 "$@" 2>"$work/trap.log" &
     trap_pid=$!
     left+=("$trap_pid")
     wait_for 'watching' "$work/trap.log"
@@ -33,7 +33,7 @@ wait_for() {
     return 1
 }
 
-newest() { find "$work/bundles" -name 'coldcase-*.tar.zst' | sort | tail -n 1; }
+newest() { find "$work/bundles" -name 'coldcase-*.tar.zst' 2>/dev/null | sort | tail -n 1; }
 
 # The newest bundle's verdict, of this program if there is one: cause, grade, of the culprit operation, bytes, start, duration and tid, and of the freeze pid,
 # start and end. Seconds are CLOCK_MONOTONIC.
