@@ -21,8 +21,8 @@ use crate::suspects::{self, Suspects};
 use crate::verdict::Judgement;
 use crate::windows::{self, RawWindow};
 use crate::{
-    chronic, family, fingerprint, heat, kept, logged, lone, own_calls, proofs, reasons, rhythm,
-    timeline, totals, unseen, verdict, waits,
+    chronic, family, fingerprint, heat, kept, logged, lone, own_calls, own_line, proofs, reasons,
+    rhythm, timeline, totals, unseen, verdict, waits,
 };
 
 /// Analyses a capture.
@@ -114,6 +114,8 @@ fn of_events(model: &Model<'_>, options: &Options) -> (Findings, Vec<RawWindow>)
                 })
                 .unwrap_or_default(),
             container,
+            line: worst
+                .and_then(|index| own_line::find(&windows[index].culprit.as_ref()?.user_stack)),
             ruled_out: suspects.ruled_out,
             cannot_tell: suspects.cannot_tell,
         },
@@ -253,6 +255,7 @@ fn of_profile(capture: &Capture, options: &Options) -> Findings {
             window: (!windows.is_empty()).then_some(0),
             fingerprint: windows.first().map(|window| fingerprint::of(window, &profile.sites)),
             container: None,
+            line: None,
             ruled_out: Vec::new(),
             cannot_tell: cannot_tell.filter(|other| Some(other.cause) != known).collect(),
             remedies: remedies.unwrap_or_default(),

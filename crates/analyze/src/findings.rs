@@ -94,6 +94,8 @@ pub struct Verdict {
     /// A container that the culprit enlarged: the size of its call fits one, or of a call that it made while it held the
     /// lock.
     pub container: Option<Container>,
+    /// The frame of the culprit's [`user_stack`](Culprit::user_stack) whose line is the program's own.
+    pub line: Option<usize>,
     /// Other causes, each with the figure that rules it out.
     pub ruled_out: Vec<RuledOut>,
     /// Causes that this capture cannot judge, each with what to record next time.

@@ -44,6 +44,7 @@ mod of_stacks;
 mod operation;
 mod options;
 mod own_calls;
+mod own_line;
 mod profile;
 mod proofs;
 mod reasons;

@@ -110,12 +110,12 @@ mod tests {
 
     #[test]
     fn the_costliest_go_first_and_switches_last() {
-        let quiet = plan(1.0, &[("sched:sched_switch", 1000.0)]);
+        let quiet = plan(1.0, &[("sched:sched_switch", 500.0)]);
         assert_eq!(dropped(&quiet), [""; 0]);
         let busy = [
-            ("sched:sched_switch", 3000.0),
-            ("mmap_lock:mmap_lock_released", 2000.0),
-            ("block:block_rq_issue", 100.0),
+            ("sched:sched_switch", 1500.0),
+            ("mmap_lock:mmap_lock_released", 1000.0),
+            ("block:block_rq_issue", 50.0),
         ];
         assert_eq!(dropped(&plan(1.0, &busy)), ["holds of mmap_lock"]);
         assert!((plan(1.0, &busy).percent() - 0.775).abs() < 1e-9);
@@ -133,11 +133,11 @@ mod tests {
     #[test]
     fn a_plan_is_replaced_when_it_is_too_dear_or_much_too_poor() {
         let rich = plan(1.0, &[]);
-        let poor = plan(1.0, &[("mmap_lock:mmap_lock_released", 5000.0)]);
+        let poor = plan(1.0, &[("mmap_lock:mmap_lock_released", 2500.0)]);
         assert!(poor.replaces(&rich, 1.0));
         assert!(rich.replaces(&poor, 1.0));
         assert!(!rich.replaces(&rich, 1.0));
-        let barely = plan(1.0, &[("mmap_lock:mmap_lock_released", 3500.0)]);
+        let barely = plan(1.0, &[("mmap_lock:mmap_lock_released", 1750.0)]);
         assert!(!barely.replaces(&poor, 1.0));
     }
 }

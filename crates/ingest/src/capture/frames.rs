@@ -1,5 +1,7 @@
 //! Unique frames: an address with its place in a module, and its names once they are known.
 
+use std::fmt;
+
 use super::{FrameId, ModuleId, SeededMap};
 
 /// One entry of a stack.
@@ -97,11 +99,17 @@ impl WhyNoSymbol {
 }
 
 /// Unique frames.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct FrameTable {
     rows: Vec<Frame>,
     ids: SeededMap<(Mode, Location), FrameId>,
     names: SeededMap<String, u32>,
+}
+
+impl fmt::Debug for FrameTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FrameTable").field("rows", &self.rows).finish_non_exhaustive()
+    }
 }
 
 impl FrameTable {

@@ -70,10 +70,16 @@ impl fmt::Debug for BuildId {
 }
 
 /// Unique modules.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct ModuleTable {
     rows: Vec<Module>,
     ids: SeededMap<Module, ModuleId>,
+}
+
+impl fmt::Debug for ModuleTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ModuleTable").field("rows", &self.rows).finish_non_exhaustive()
+    }
 }
 
 impl ModuleTable {

@@ -1,13 +1,22 @@
 //! Unique stacks, each a run of frames in one arena.
 
+use std::fmt;
+
 use super::{FrameId, SeededMap, StackId};
 
 /// Unique stacks. Frames are innermost first: kernel frames, then user frames.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Default)]
 pub struct StackTable {
     frames: Vec<FrameId>,
     ends: Vec<usize>,
     ids: SeededMap<Box<[FrameId]>, StackId>,
+}
+
+impl fmt::Debug for StackTable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let table = &mut f.debug_struct("StackTable");
+        table.field("frames", &self.frames).field("ends", &self.ends).finish_non_exhaustive()
+    }
 }
 
 impl StackTable {

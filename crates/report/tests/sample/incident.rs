@@ -49,6 +49,7 @@ fn verdict() -> Verdict {
             trigger_insert: Some(58_720_257),
             next: Some(NextStep { insert: Some(117_440_513), bytes: 6_710_890_496 }),
         }),
+        line: Some(2),
         ruled_out: ruled_out(),
         cannot_tell: vec![CannotTell {
             cause: Cause::Reclaim,

@@ -12,6 +12,7 @@ pub fn findings() -> Findings {
             window: None,
             fingerprint: None,
             container: None,
+            line: None,
             ruled_out: vec![RuledOut {
                 cause: Cause::MmapLock,
                 finding: "the longest wait for mmap_lock took 8.2 ms, below the 50 ms of a freeze"

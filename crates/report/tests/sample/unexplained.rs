@@ -23,6 +23,7 @@ pub fn findings() -> Findings {
             window: Some(0),
             fingerprint: None,
             container: None,
+            line: None,
             ruled_out: Vec::new(),
             cannot_tell: vec![
                 CannotTell {
