@@ -103,7 +103,8 @@ fn of_events(model: &Model<'_>, options: &Options) -> (Findings, Vec<RawWindow>)
         verdict: Verdict {
             outcome: outcome(worst.map(|index| &windows[index]), can_deny),
             window: worst,
-            fingerprint: worst.map(|index| fingerprint::of(&windows[index], &wait_sites)),
+            fingerprint: worst
+                .map(|index| fingerprint::of(&windows[index], container.as_ref(), &wait_sites)),
             remedies: worst
                 .map(|index| {
                     let kernel = capture.origin.kernel.as_deref();
@@ -253,7 +254,9 @@ fn of_profile(capture: &Capture, options: &Options) -> Findings {
         verdict: Verdict {
             outcome,
             window: (!windows.is_empty()).then_some(0),
-            fingerprint: windows.first().map(|window| fingerprint::of(window, &profile.sites)),
+            fingerprint: windows
+                .first()
+                .map(|window| fingerprint::of(window, None, &profile.sites)),
             container: None,
             line: None,
             ruled_out: Vec::new(),

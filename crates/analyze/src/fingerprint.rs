@@ -1,11 +1,11 @@
 //! A short name for an incident, the same for the same cause on another day and another host.
 //!
 //! It is made of what a fix would change and nothing else: the program, the lock, the operation that held it, the
-//! function of the program from which the holder came, and what the victims waited for. Addresses, numbers of threads and
+//! function of the program from which the holder came, the container that it filled, and what the victims waited for. Addresses, numbers of threads and
 //! times are left out. A capture in which the program's functions have no names has another fingerprint than one in which
 //! they have.
 
-use crate::findings::{FrameView, SiteTotal, Window};
+use crate::findings::{Container, FrameView, SiteTotal, Window};
 use crate::names;
 
 /// Sites with less of the blocked time than this come and go from one freeze to the next.
@@ -14,7 +14,7 @@ const SHARE: f64 = 0.2;
 /// The fingerprint of a freeze: `mmap_lock-mmap-3f92c01ba7`. The words are the cause and the operation, `none` where
 /// nobody or nothing is known; the figures stand for both, for the program, the holder's function and the sites.
 #[must_use]
-pub fn of(window: &Window, sites: &[SiteTotal]) -> String {
+pub fn of(window: &Window, container: Option<&Container>, sites: &[SiteTotal]) -> String {
     let cause = window.cause.map_or("none", |cause| cause.word());
     let culprit = window.culprit.as_ref();
     let operation =
@@ -22,6 +22,10 @@ pub fn of(window: &Window, sites: &[SiteTotal]) -> String {
     let holder = culprit.map_or(String::new(), |culprit| function(&culprit.user_stack));
     let program = window.freeze.comm.clone();
     let mut parts = vec![program, cause.to_owned(), operation.to_owned(), holder];
+    // One that the culprit's own call enlarged stands behind the function already.
+    let filled =
+        container.filter(|grown| culprit.and_then(|culprit| culprit.bytes) != Some(grown.bytes));
+    parts.extend(filled.map(|grown| grown.kind.to_owned()));
     parts.extend(victims(sites));
     // 40 bits: of a thousand different incidents, two share one by a chance of one in two million.
     format!("{cause}-{operation}-{:010x}", fnv1a(&parts.join("\n")) >> 24)
