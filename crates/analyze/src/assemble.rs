@@ -115,8 +115,9 @@ fn of_events(model: &Model<'_>, options: &Options) -> (Findings, Vec<RawWindow>)
                 })
                 .unwrap_or_default(),
             container,
-            line: worst
-                .and_then(|index| own_line::find(&windows[index].culprit.as_ref()?.user_stack)),
+            line: worst.and_then(|index| {
+                own_line::find(capture, &windows[index].culprit.as_ref()?.user_stack)
+            }),
             ruled_out: suspects.ruled_out,
             cannot_tell: suspects.cannot_tell,
         },

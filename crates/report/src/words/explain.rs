@@ -23,6 +23,9 @@ pub(crate) fn grade_meaning(window: &Window, grade: Grade) -> &'static str {
     match grade {
         Grade::Proven if window.lock.is_some() => "The holder's own lock events show it.",
         Grade::Proven => "The kernel's own events show it.",
+        Grade::Strong if window.cause == Some(Cause::MemorySyscall) => {
+            "The call's own events show it."
+        }
         Grade::Strong if culprit.is_some_and(|culprit| culprit.bytes.is_some()) => {
             "Who woke whom, and the call's arguments, show it."
         }
