@@ -1,9 +1,9 @@
 //! A short name for an incident, the same for the same cause on another day and another host.
 //!
 //! It is made of what a fix would change and nothing else: the program, the lock, the operation that held it, the
-//! function of the program from which the holder came, the container that it filled, and what the victims waited for. Addresses, numbers of threads and
-//! times are left out. A capture in which the program's functions have no names has another fingerprint than one in which
-//! they have.
+//! function of the program from which the holder came, the container that it filled, and what the victims waited for.
+//! Addresses, numbers of threads and times are left out. A capture in which the program's functions have no names has
+//! another fingerprint than one in which they have.
 
 use crate::findings::{Container, FrameView, SiteTotal, Window};
 use crate::names;

@@ -2,7 +2,7 @@
 //! in one allocation. They grow when 7/8 of the old 2^(k-1) buckets are full (`hashbrown/src/raw/mod.rs`,
 //! `TableLayout::calculate_layout_for`, `bucket_mask_to_capacity`).
 
-use super::{MALLOC_HEADER, PAGE};
+use super::{PAGE, mapped};
 use crate::findings::{Container, NextStep};
 
 /// Control bytes beyond one a bucket: the width of a group on x86-64 and arm64.
@@ -51,15 +51,14 @@ fn entry_size(bytes: u64, buckets: u64) -> Option<u64> {
 /// each for both widths of a group.
 fn layouts(buckets: u64, size: u64) -> [u64; 6] {
     let whole = |group: u64| (buckets * size).next_multiple_of(group) + buckets + group;
-    let mapped = |group, header: u64| (whole(group) + header).next_multiple_of(PAGE);
-    let [wide, narrow] = GROUPS;
+    let [wide, narrow] = GROUPS.map(whole);
     [
-        whole(wide),
-        mapped(wide, 0),
-        mapped(wide, MALLOC_HEADER),
-        whole(narrow),
-        mapped(narrow, 0),
-        mapped(narrow, MALLOC_HEADER),
+        wide,
+        wide.next_multiple_of(PAGE),
+        mapped(wide),
+        narrow,
+        narrow.next_multiple_of(PAGE),
+        mapped(narrow),
     ]
 }
 
