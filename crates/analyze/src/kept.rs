@@ -4,9 +4,9 @@
 //! rest there, and those who wait for the lock look like a pool that waits for work: what tells them apart is that
 //! this thread seldom wakes the others.
 
-use coldcase_ingest::capture::{Nanos, Sentence, ThreadId};
+use coldcase_ingest::capture::{Sentence, ThreadId};
 
-use crate::blame::{Blamer, Leaf, Root};
+use crate::blame::{self, Leaf, Root};
 use crate::findings::{CannotTell, Cause};
 use crate::model::Model;
 use crate::options::Options;
@@ -43,10 +43,7 @@ pub(crate) fn hint(model: &Model<'_>, options: &Options) -> Option<CannotTell> {
 fn keeper(model: &Model<'_>, raw: &RawWindow) -> Option<ThreadId> {
     /// Who lets them on more often than that hands out work.
     const SELDOM: f64 = 0.1;
-    let mut blamer = Blamer::new(model);
-    raw.harms.iter().for_each(|harm| blamer.add(harm));
-    let leaves = blamer.leaves();
-    let total: Nanos = raw.harms.iter().map(|harm| harm.span.duration()).sum();
+    let (leaves, total) = blame::of(model, &raw.harms);
     let at_rest = |leaf: &Leaf| match leaf.root {
         Root::Blocked(thread, wait) if model.sites.of(wait).kind == WaitKind::Idle => {
             Some((thread, leaf.time))
