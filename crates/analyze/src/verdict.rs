@@ -12,7 +12,9 @@ use crate::operation::is_memory;
 use crate::rules::WaitKind;
 use crate::tally::Tally;
 use crate::windows::{self, RawWindow};
-use crate::{chain, charged, counterfactual, culprit, grade, network, reasons, rhythm, stopped};
+use crate::{
+    chain, charged, counterfactual, culprit, grade, kept, network, reasons, rhythm, stopped,
+};
 
 /// What a stretch is in which threads waited.
 pub(crate) enum Judgement {
@@ -37,6 +39,9 @@ impl Judgement {
 pub(crate) fn judge(model: &Model<'_>, raw: &RawWindow) -> Judgement {
     let (leaves, total) = blame::of(model, &raw.harms);
     let queue = raw.cause == Cause::Futex && !raw.known_lock;
+    if queue && let Some((keeper, raw)) = kept::find(model, raw) {
+        return Judgement::Freeze(Box::new(describe(model, &raw, raw.cause, Some(keeper), None)));
+    }
     if queue && waits_for_work(model, raw, &leaves).share_of(total) > 0.5 {
         return Judgement::Rest;
     }
@@ -94,6 +99,8 @@ fn describe(
         grade::grade(model, &raw, cause, culprit.as_ref(), late.is_some(), (&leaves, total));
     let mut reasons = reasons::of(model, &raw, cause, culprit.as_ref());
     reasons.extend(held_up.and_then(|holder| reasons::of_holder(model, &raw, holder.thread)));
+    let holder = culprit.as_ref().filter(|_| cause == Cause::Futex);
+    reasons.extend(holder.and_then(|suspect| kept::reason(model, &raw, suspect.thread)));
     if let Some(other) = &other_end {
         reasons.extend(network::reasons(model, &raw, other.as_ref()));
     }

@@ -75,7 +75,7 @@ impl RawWindow {
 
     /// The freeze of these threads alone, all of whose waiting in it counts. Where it is made of many short waits of one thread
     /// after the other, nobody stood still for a good part, and it is everyone's.
-    fn of(&self, threads: Vec<ThreadId>) -> Self {
+    pub fn of(&self, threads: Vec<ThreadId>) -> Self {
         if threads.is_empty() {
             return self.clone();
         }
