@@ -81,8 +81,12 @@ fn detect(text: &[u8]) -> InputFormat {
         (blocks::is_thread, InputFormat::OffCpuBlocks),
         (blocks::is_time, InputFormat::OffCpuBlocks),
     ];
-    let found = formats.iter().find(|(is, _)| any(*is));
-    found.map_or(InputFormat::Folded, |(_, format)| *format)
+    match formats.iter().find(|(is, _)| any(*is)) {
+        Some((_, format)) => *format,
+        // A machine's boot can fill thousands of lines before its first report.
+        None if kernel_log::holds_report(text) => InputFormat::KernelLog,
+        None => InputFormat::Folded,
+    }
 }
 
 /// What a file is that no reader knows, as far as its first bytes tell.
