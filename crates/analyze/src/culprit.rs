@@ -100,7 +100,7 @@ pub(crate) fn describe(model: &Model<'_>, raw: &RawWindow, suspect: &Suspect) ->
         start: call.map_or(Some(hold.span.start).filter(|_| !hold.open_start), |call| call.enter),
         duration: call.and_then(|call| call.duration()),
         held: began(raw, hold).then(|| hold.span.duration()),
-        activity: activity(model, suspect.thread, suspect.hold.span),
+        activity: activity(model, suspect.thread, meanwhile(raw, hold)),
         kernel_stack: hold
             .stack
             .map(|stack| view::frames(capture, stack, Mode::Kernel))
@@ -114,6 +114,13 @@ pub(crate) fn describe(model: &Model<'_>, raw: &RawWindow, suspect: &Suspect) ->
 fn began(raw: &RawWindow, hold: &Hold) -> bool {
     let known = hold.evidence == Evidence::LockEvents || hold.call.is_some();
     known && !hold.open_start && raw.cause != Cause::Futex
+}
+
+/// When to look at what a holder did: while it held the lock, and in all of the freeze where no more than the end of that is
+/// seen, as of a lock that others ask for in slices.
+fn meanwhile(raw: &RawWindow, hold: &Hold) -> Span {
+    let short = hold.span.duration().share_of(raw.span.duration()) < 0.5;
+    if short && raw.cause == Cause::Futex { raw.span } else { hold.span }
 }
 
 /// The memory or file call that a thread stood in for most of a span.

@@ -96,6 +96,7 @@ pub(crate) fn judge(model: &Model<'_>, raw: &RawWindow) -> Judgement {
         chain: chain::of_longest(model, raw, root),
         without_culprit: known_queue
             .and_then(|culprit| counterfactual::without(model, raw, culprit)),
+        remedies: Vec::new(),
     }))
 }
 
