@@ -102,19 +102,18 @@ fn stopping(name: &str) -> Option<(Operation, &'static str)> {
 
 /// `bash (pid 18633) froze and thawed the cgroup`, as far as threads were woken for that: who sleeps is frozen where it sleeps.
 pub(crate) fn freezer(model: &Model<'_>, threads: &[ThreadId], span: Span) -> Option<Sentence> {
-    let by = |at: Timestamp, told: &[&str]| {
-        let around = Span::new(at.minus(SOON), at.plus(SOON));
-        let wakeups = &model.capture.wakeups;
-        let from = wakeups.partition_point(|row| row.time < around.start);
-        let mut near = wakeups[from..].iter().take_while(|row| row.time < around.end);
-        near.find_map(|row| {
-            let stack = row.stack.filter(|_| threads.contains(&row.wakee))?;
-            names::kernel(model.capture, stack).find(|name| told.contains(name))?;
-            row.waker
-        })
-    };
-    let froze = by(span.start, &FREEZES);
-    let thawed = by(span.end, &THAWS);
+    let around = Span::new(span.start.minus(SOON), span.end.plus(SOON));
+    let wakeups = &model.capture.wakeups;
+    let from = wakeups.partition_point(|row| row.time < around.start);
+    let within = wakeups[from..].iter().take_while(|row| row.time < around.end);
+    let (mut froze, mut thawed) = (None, None);
+    for row in within.filter(|row| threads.contains(&row.wakee)) {
+        match row.stack.and_then(|stack| is_thaw(model.capture, stack)) {
+            Some(false) => froze = froze.or(row.waker),
+            Some(true) => thawed = thawed.or(row.waker),
+            None => {}
+        }
+    }
     let named = |thread: ThreadId, did: &str| {
         let name = view::thread_name(model.capture, thread);
         let pid = name.pid.map_or(String::new(), |pid| format!(" (pid {pid})"));
@@ -133,10 +132,15 @@ pub(crate) fn freezer(model: &Model<'_>, threads: &[ThreadId], span: Span) -> Op
     })
 }
 
-/// Functions that wake a thread for its cgroup's freezer (`kernel/freezer.c`, `kernel/cgroup/freezer.c`,
-/// `kernel/cgroup/legacy_freezer.c`); that of cgroup v2 does both.
-const FREEZES: [&str; 2] = ["freeze_task", "cgroup_freeze_task"];
-const THAWS: [&str; 3] = ["__thaw_task", "thaw_task", "cgroup_freeze_task"];
+/// Whether a waking for a cgroup's freezer thaws (`kernel/freezer.c`; `kernel/cgroup/freezer.c`, where one function does both).
+fn is_thaw(capture: &Capture, stack: StackId) -> Option<bool> {
+    let has = |name: &str| names::kernel(capture, stack).any(|known| known == name);
+    let both = has("cgroup_freeze_task");
+    match has("signal_wake_up_state") {
+        true => (both || has("freeze_task")).then_some(false),
+        false => (both || has("__thaw_task") || has("thaw_task")).then_some(true),
+    }
+}
 
 /// The waits that ended when a cgroup was thawed: since Linux 6.1 a sleeping thread is frozen where it sleeps
 /// (`__set_task_frozen`, `kernel/freezer.c`), so its own stack shows what it did before.
