@@ -332,7 +332,7 @@ impl Tables<'_> {
         match release.and_then(|waker| release::released_lock(self.capture, waker)) {
             Some(kind) => ("mmap_lock", kind),
             None if wait.open_start => ("began before the recording", WaitKind::Other),
-            None => ("not recorded", WaitKind::Other),
+            None => ("stack not recorded", WaitKind::Other),
         }
     }
 

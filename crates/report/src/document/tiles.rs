@@ -145,7 +145,7 @@ fn quiet(findings: &Findings) -> Vec<Tile> {
     let blocked = Tile {
         label: "Blocked in sum",
         value: units::duration(sum),
-        note: "over all threads; rest, and waits of which nothing is known, not counted".to_owned(),
+        note: "over all threads, without rest and the unknown".to_owned(),
         proof: None,
     };
     let longest = waits

@@ -29,10 +29,11 @@ pub(crate) fn because(findings: &Findings) -> Option<String> {
 /// The line of the program at which the culprit was.
 fn place_of(culprit: &Culprit, line: usize) -> Option<String> {
     let frame = frame_row(culprit.user_stack.get(line)?);
+    let who = names::name(&culprit.thread.comm);
     let did = match culprit.operation {
-        Some(Operation::Syscall(_)) => "The call was made",
-        Some(Operation::UserLock) => "It let go of the lock",
-        _ => "It was",
+        Some(Operation::Syscall(_)) => "The call was made".to_owned(),
+        Some(Operation::UserLock) => format!("{who} let go of the lock"),
+        _ => format!("{who} was"),
     };
     Some(format!("{did} at {}.", frame.place))
 }
