@@ -21,7 +21,7 @@ use crate::resident::ResidentSizes;
 use crate::rules::WaitKind;
 use crate::suspects::{self, Suspects};
 use crate::verdict::Judgement;
-use crate::windows::{self, RawWindow};
+use crate::windows::{self, Harm, RawWindow};
 use crate::{
     chronic, family, fingerprint, heat, kept, logged, lone, own_calls, own_line, proofs, reasons,
     rhythm, timeline, totals, unseen, verdict, waits,
@@ -158,16 +158,17 @@ fn around<'a>(
 
 /// What becomes of what looks like a freeze.
 fn judged(model: &Model<'_>, options: &Options, raw: RawWindow) -> Vec<(RawWindow, Window)> {
-    match verdict::judge(model, &raw) {
-        Judgement::Freeze(window) => vec![(raw, *window)],
+    let freezes = match verdict::judge(model, &raw) {
+        Judgement::Freeze(freeze) => vec![*freeze],
         Judgement::Rest => Vec::new(),
         Judgement::RestBehindOne => {
             let rest = windows::without_those_at_futexes(model, &raw, options).into_iter();
-            rest.filter_map(|raw| Some((verdict::judge(model, &raw).freeze()?, raw)))
-                .map(|(window, raw)| (raw, window))
-                .collect()
+            rest.filter_map(|raw| verdict::judge(model, &raw).freeze()).collect()
         }
-    }
+    };
+    // Its holder may have stood still for long before anybody wanted the lock.
+    let long = freezes.into_iter().filter(|(raw, _)| raw.span.duration() >= options.min_freeze);
+    long.collect()
 }
 
 /// What lies behind a verdict.
@@ -178,8 +179,11 @@ fn details(
     lanes: &[ThreadId],
 ) -> Details {
     let (waits, stacks) = waits::longest(model, lanes);
-    let mut harms: Vec<Span> =
-        windows::harms(model, &raw.crew, options).into_iter().map(|harm| harm.span).collect();
+    let harms = windows::harms(model, &raw.crew, options).into_iter();
+    // In the freeze only those count who stood still, as everywhere.
+    let counts =
+        |harm: &Harm| raw.threads.contains(&harm.thread) || harm.span.intersect(raw.span).is_none();
+    let mut harms: Vec<Span> = harms.filter(counts).map(|harm| harm.span).collect();
     if raw.harms.is_empty() {
         // A thread in a long call of its own waits for nothing, and stands still all the same.
         harms.push(raw.span);

@@ -40,14 +40,9 @@ pub(crate) fn find(
     });
     let behind = |call| {
         let raw = sliced::behind(model, call)?;
-        Some((verdict::judge(model, &raw).freeze()?, raw))
+        verdict::judge(model, &raw).freeze()
     };
-    calls
-        .map(|call| match behind(call) {
-            Some((window, raw)) => (raw, window),
-            None => describe(model, call),
-        })
-        .collect()
+    calls.map(|call| behind(call).unwrap_or_else(|| describe(model, call))).collect()
 }
 
 fn is_own_affair(model: &Model<'_>, options: &Options, call: &Bracket) -> bool {

@@ -193,11 +193,11 @@ fn is_small(culprit: &Culprit) -> bool {
 
 fn of_cause(window: &Window, cause: Cause, operation: Option<Operation>) -> Option<Remedy> {
     let site = window.chain.first().map_or("", |link| link.site.as_str());
-    let computed = || {
+    let mostly = |did: &[&str]| {
         let activity = window.culprit.iter().flat_map(|culprit| &culprit.activity);
         activity
             .max_by_key(|share| share.time)
-            .is_some_and(|most| most.what.starts_with("on a CPU"))
+            .is_some_and(|most| did.iter().any(|did| most.what.starts_with(did)))
     };
     Some(match (cause, operation) {
         (Cause::Futex, Some(Operation::RuntimePause)) => remedy(
@@ -213,7 +213,14 @@ fn of_cause(window: &Window, cause: Cause, operation: Option<Operation>) -> Opti
             format!("Call {} when the program's lock is not held", call.name()),
             "a change of the program",
         ),
-        (Cause::Futex, _) if computed() => remedy(
+        (Cause::Futex, _) if mostly(&["blocked: poll, select", "blocked: socket receive"]) => {
+            remedy(
+                "Let no client keep a lock while it does nothing: end its transaction before it does something else, and have the \
+             server end idle ones (MariaDB's idle_transaction_timeout, PostgreSQL's idle_in_transaction_session_timeout)",
+                "a change of the client; one that is too slow loses its transaction",
+            )
+        }
+        (Cause::Futex, _) if mostly(&["on a CPU"]) => remedy(
             "Compute outside of the lock: copy under it what is needed, or hold it in shorter pieces",
             "a change of the program",
         ),
