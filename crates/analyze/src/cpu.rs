@@ -63,7 +63,7 @@ pub(crate) fn reasons(model: &Model<'_>, raw: &RawWindow) -> Vec<Sentence> {
             "These threads were taken off their CPUs by the kernel's bandwidth control, as their stacks show".into(),
         ],
         Cause::CpuStarvation => {
-            let busy = format!("the CPUs were idle for {percent:.0} % of the window").into();
+            let busy = format!("The CPUs were idle for {percent:.0} % of the window").into();
             who_had_them(model, raw).into_iter().chain([busy]).collect()
         }
         _ => Vec::new(),

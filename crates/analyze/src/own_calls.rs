@@ -151,6 +151,7 @@ fn describe(model: &Model<'_>, call: &Bracket) -> (RawWindow, Window) {
         }],
         chain: Vec::new(),
         without_culprit: None,
+        remedies: Vec::new(),
     };
     (raw, window)
 }
