@@ -8,18 +8,20 @@ use crate::brackets::Brackets;
 use crate::container;
 use crate::details::{Before, Details};
 use crate::findings::{
-    CaptureSummary, Cause, Findings, Freeze, Grade, Outcome, SymbolCounts, Verdict, Window,
+    CaptureSummary, Cause, Container, Findings, Freeze, Grade, Operation, Outcome, SymbolCounts,
+    Verdict, Window,
 };
 use crate::memory;
 use crate::model::Model;
 use crate::options::Options;
 use crate::profile;
 use crate::records::{self, Records};
-use crate::remedies;
+use crate::remedies::{self, Around};
 use crate::resident::ResidentSizes;
+use crate::rules::WaitKind;
 use crate::suspects::{self, Suspects};
 use crate::verdict::Judgement;
-use crate::windows::{self, RawWindow};
+use crate::windows::{self, Harm, RawWindow};
 use crate::{
     chronic, family, fingerprint, heat, kept, logged, lone, own_calls, own_line, proofs, reasons,
     rhythm, timeline, totals, unseen, verdict, waits,
@@ -97,6 +99,10 @@ fn of_events(model: &Model<'_>, options: &Options) -> (Findings, Vec<RawWindow>)
     };
     let wait_sites = totals::by_site(model, raw);
     let container = worst.and_then(|index| container::of(model, &windows[index], &wait_sites));
+    for (index, (raw, window)) in raws.iter().zip(&mut windows).enumerate() {
+        let container = container.as_ref().filter(|_| worst == Some(index));
+        window.remedies = remedies::of(window, &around(model, raw, window, container));
+    }
     let lanes = worst.map(|index| timeline::lanes(model, &raws[index], &windows[index]));
     let findings = Findings {
         capture: summary(capture),
@@ -105,15 +111,6 @@ fn of_events(model: &Model<'_>, options: &Options) -> (Findings, Vec<RawWindow>)
             window: worst,
             fingerprint: worst
                 .map(|index| fingerprint::of(&windows[index], container.as_ref(), &wait_sites)),
-            remedies: worst
-                .map(|index| {
-                    let kernel = capture.origin.kernel.as_deref();
-                    let freed = [Some(Cause::Reclaim), Some(Cause::MemoryLimit)];
-                    let to_swap = freed.contains(&windows[index].cause)
-                        && reasons::waited_for_swap(model, &raws[index]).is_some();
-                    remedies::of(&windows[index], container.as_ref(), kernel, &wait_sites, to_swap)
-                })
-                .unwrap_or_default(),
             container,
             line: worst.and_then(|index| {
                 own_line::find(capture, &windows[index].culprit.as_ref()?.user_stack)
@@ -139,18 +136,39 @@ fn of_events(model: &Model<'_>, options: &Options) -> (Findings, Vec<RawWindow>)
     (findings, raws)
 }
 
+/// What the remedies for a freeze depend on.
+fn around<'a>(
+    model: &Model<'a>,
+    raw: &RawWindow,
+    window: &Window,
+    container: Option<&'a Container>,
+) -> Around<'a> {
+    Around {
+        container,
+        kernel: model.capture.origin.kernel.as_deref(),
+        page_faults: raw.waits().any(|id| {
+            let site = model.sites.of(id);
+            let of_lock = matches!(site.kind, WaitKind::Harm(Cause::MmapLock, _));
+            of_lock && site.operation == Some(Operation::PageFault)
+        }),
+        to_swap: reasons::waited_for_swap(model, raw, window.cause).is_some(),
+        held_up_by: reasons::held_up_by(model, raw, window.culprit.as_ref()),
+    }
+}
+
 /// What becomes of what looks like a freeze.
 fn judged(model: &Model<'_>, options: &Options, raw: RawWindow) -> Vec<(RawWindow, Window)> {
-    match verdict::judge(model, &raw) {
-        Judgement::Freeze(window) => vec![(raw, *window)],
+    let freezes = match verdict::judge(model, &raw) {
+        Judgement::Freeze(freeze) => vec![*freeze],
         Judgement::Rest => Vec::new(),
         Judgement::RestBehindOne => {
             let rest = windows::without_those_at_futexes(model, &raw, options).into_iter();
-            rest.filter_map(|raw| Some((verdict::judge(model, &raw).freeze()?, raw)))
-                .map(|(window, raw)| (raw, window))
-                .collect()
+            rest.filter_map(|raw| verdict::judge(model, &raw).freeze()).collect()
         }
-    }
+    };
+    // Its holder may have stood still for long before anybody wanted the lock.
+    let long = freezes.into_iter().filter(|(raw, _)| raw.span.duration() >= options.min_freeze);
+    long.collect()
 }
 
 /// What lies behind a verdict.
@@ -161,8 +179,11 @@ fn details(
     lanes: &[ThreadId],
 ) -> Details {
     let (waits, stacks) = waits::longest(model, lanes);
-    let mut harms: Vec<Span> =
-        windows::harms(model, &raw.crew, options).into_iter().map(|harm| harm.span).collect();
+    let harms = windows::harms(model, &raw.crew, options).into_iter();
+    // In the freeze only those count who stood still, as everywhere.
+    let counts =
+        |harm: &Harm| raw.threads.contains(&harm.thread) || harm.span.intersect(raw.span).is_none();
+    let mut harms: Vec<Span> = harms.filter(counts).map(|harm| harm.span).collect();
     if raw.harms.is_empty() {
         // A thread in a long call of its own waits for nothing, and stands still all the same.
         harms.push(raw.span);
@@ -240,11 +261,15 @@ fn can_deny(capture: &Capture, options: &Options) -> bool {
 }
 
 fn of_profile(capture: &Capture, options: &Options) -> Findings {
-    let profile = profile::judge(capture, options);
-    let remedies = profile.window.as_ref().map(|window| {
+    let mut profile = profile::judge(capture, options);
+    if let Some(window) = &mut profile.window {
+        let page_faults = profile.sites.iter().any(|site| {
+            site.cause == Some(Cause::MmapLock) && site.site.ends_with("in page_fault")
+        });
         let kernel = capture.origin.kernel.as_deref();
-        remedies::of(window, None, kernel, &profile.sites, false)
-    });
+        window.remedies =
+            remedies::of(window, &Around { kernel, page_faults, ..Around::default() });
+    }
     let windows: Vec<Window> = profile.window.into_iter().collect();
     let cannot_tell = suspects::nothing_to_judge_by(capture).cannot_tell.into_iter();
     let known = windows.first().and_then(|window| window.cause);
@@ -262,7 +287,6 @@ fn of_profile(capture: &Capture, options: &Options) -> Findings {
             line: None,
             ruled_out: Vec::new(),
             cannot_tell: cannot_tell.filter(|other| Some(other.cause) != known).collect(),
-            remedies: remedies.unwrap_or_default(),
         },
         windows,
         wait_sites: profile.sites,
@@ -299,6 +323,7 @@ fn summary(capture: &Capture) -> CaptureSummary {
         kernel: origin.kernel.clone(),
         arch: origin.arch.clone(),
         hostname: origin.hostname.clone(),
+        cpus: origin.cpus,
         command: origin.command.clone(),
         span: capture.span,
         wall_clock: origin.wall_clock,

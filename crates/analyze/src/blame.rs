@@ -110,6 +110,13 @@ const MAX_DEPTH: u32 = 256;
 /// their number grows with the square of the threads'.
 const MOST_PIECES: u32 = 10_000_000;
 
+/// Where the waiting of some harms ends, the largest part first, and how long it is in all.
+pub(crate) fn of(model: &Model<'_>, harms: &[Harm]) -> (Vec<Leaf>, Nanos) {
+    let mut blamer = Blamer::new(model);
+    harms.iter().for_each(|harm| blamer.add(harm));
+    (blamer.leaves(), harms.iter().map(|harm| harm.span.duration()).sum())
+}
+
 /// Follows waits to their roots.
 pub(crate) struct Blamer<'m, 'a> {
     model: &'m Model<'a>,

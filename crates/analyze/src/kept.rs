@@ -1,19 +1,112 @@
 //! Threads that waited for long until one that had rested let them on, and that is not the one who brings their work.
 //!
 //! A client that is idle in an open transaction keeps its locks in a thread that waits for the next request. The kernel shows
-//! rest there, and those who wait for the lock look like a pool that waits for work: what tells them apart is that
-//! this thread seldom wakes the others.
+//! rest there, and those who wait for the lock look like a pool that waits for work. A request tells them apart: one that
+//! has come to a thread, and is not answered when that begins to wait, is no rest. Where there is none to be seen, all that
+//! can be said is that the one at rest seldom wakes the others.
 
-use coldcase_ingest::capture::{Nanos, Sentence, ThreadId};
+use coldcase_ingest::capture::{Nanos, Sentence, ThreadId, Wakeup};
 
-use crate::blame::{Blamer, Leaf, Root};
+use crate::blame::{self, Leaf, Root};
 use crate::findings::{CannotTell, Cause};
 use crate::model::Model;
 use crate::options::Options;
 use crate::rules::WaitKind;
 use crate::tally::Tally;
-use crate::windows::{self, RawWindow};
-use crate::{rhythm, verdict};
+use crate::thread_state::{Doing, WaitId};
+use crate::windows::{self, RawWindow, SEVERAL};
+use crate::{names, rhythm, verdict, view};
+
+/// Where the rules' names say that a thread with one client waits for it. An event loop, which has many, waits in epoll.
+const FOR_A_CLIENT: [&str; 2] = ["poll, select", "socket receive"];
+/// Data that come to a socket: `net/unix/af_unix.c`, `net/ipv4/tcp_input.c`. A new connection comes by other ways, and who
+/// takes those hands out work.
+const DATA_COME: [&str; 3] = ["unix_stream_sendmsg", "tcp_rcv_established", "tcp_data_queue"];
+/// Data that a thread sends: the same, and `net/ipv4/tcp.c`.
+const SENDS: [&str; 3] = ["unix_stream_sendmsg", "tcp_sendmsg", "sock_write_iter"];
+
+/// The thread that kept a lock while it waited for its client, with the freeze of those whom it let on when that had sent
+/// something; `None` if they may as well have rested.
+pub(crate) fn find(model: &Model<'_>, raw: &RawWindow) -> Option<(ThreadId, RawWindow)> {
+    let ends_at: Vec<(ThreadId, ThreadId)> = raw
+        .threads
+        .iter()
+        .filter_map(|&thread| Some((thread, ends_at(model, raw, thread)?)))
+        .collect();
+    let by_keeper: Tally<ThreadId> =
+        ends_at.iter().map(|&(_, keeper)| (keeper, Nanos(1))).collect();
+    let (keeper, _) = by_keeper.largest()?;
+    if rhythm::usual_share(model, raw, keeper).is_none_or(|share| share > 0.5) {
+        return None;
+    }
+    let of_keeper = ends_at.into_iter().filter(|&(_, by)| by == keeper).map(|(thread, _)| thread);
+    let (owe, rest): (Vec<_>, Vec<_>) =
+        of_keeper.partition(|&thread| owes_an_answer(model, raw, thread));
+    (owe.len() >= SEVERAL && owe.len() > rest.len()).then(|| (keeper, raw.of(owe)))
+}
+
+/// That a holder waited for its client through most of a freeze, if it did.
+pub(crate) fn reason(model: &Model<'_>, raw: &RawWindow, holder: ThreadId) -> Option<Sentence> {
+    let time = model.states.time(
+        holder,
+        raw.span,
+        |doing| matches!(doing, Doing::Blocked(id) if has_sent(model, id)),
+    );
+    let share = time.share_of(raw.span.duration());
+    (share > 0.5).then(|| {
+        let name = view::thread_name(model.capture, holder);
+        Sentence::default().task(&name.comm).words(&format!(
+            " kept the lock while it waited for its client, {:.0} % of the time, and let go when that had sent something; those \
+             who stood still had requests of their own to answer",
+            100.0 * share
+        ))
+    })
+}
+
+/// The one at whose wait for its client most of a thread's waiting ends.
+fn ends_at(model: &Model<'_>, raw: &RawWindow, thread: ThreadId) -> Option<ThreadId> {
+    let own = raw.harms.iter().filter(|harm| harm.thread == thread);
+    let (leaves, total) = blame::of(model, &own.copied().collect::<Vec<_>>());
+    let at_client = leaves.iter().filter_map(|leaf| match leaf.root {
+        Root::Blocked(keeper, wait) if has_sent(model, wait) => Some((keeper, leaf.time)),
+        _ => None,
+    });
+    let (keeper, time) = at_client.collect::<Tally<_>>().largest()?;
+    (time.share_of(total) > 0.5).then_some(keeper)
+}
+
+/// Whether a wait was for a client, and that one's data ended it.
+fn has_sent(model: &Model<'_>, wait: WaitId) -> bool {
+    FOR_A_CLIENT.contains(&model.sites.name(model.sites.of(wait)))
+        && model.wakeup(wait).is_some_and(|wakeup| passes(model, wakeup, &DATA_COME))
+}
+
+fn passes(model: &Model<'_>, wakeup: &Wakeup, functions: &[&str]) -> bool {
+    let mut names = wakeup.stack.into_iter().flat_map(|stack| names::kernel(model.capture, stack));
+    names.any(|name| functions.contains(&name))
+}
+
+/// Whether a thread began its wait in a window after a request had come, and before it sent anything.
+fn owes_an_answer(model: &Model<'_>, raw: &RawWindow, thread: ThreadId) -> bool {
+    let Some(first) = raw.waits().find(|&id| model.states.wait(id).thread == thread) else {
+        return false;
+    };
+    let first =
+        model.series.of(first).and_then(|series| series.waits.first().copied()).unwrap_or(first);
+    let began = model.states.wait(first).span.start;
+    let before = model.states.of(thread).iter().take_while(|slice| slice.span.end <= began);
+    let last_rest = before.filter_map(|slice| match slice.doing {
+        Doing::Blocked(id) if model.sites.of(id).kind == WaitKind::Idle => Some(id),
+        _ => None,
+    });
+    let Some(rest) = last_rest.last().filter(|&id| has_sent(model, id)) else { return false };
+    let came = model.states.wait(rest).span.end;
+    let wakeups = &model.capture.wakeups;
+    let from = wakeups.partition_point(|wakeup| wakeup.time < came);
+    let since = wakeups[from..].iter().take_while(|wakeup| wakeup.time < began);
+    let mut own = since.filter(|wakeup| wakeup.waker == Some(thread));
+    !own.any(|wakeup| passes(model, wakeup, &SENDS))
+}
 
 /// What a lock looks like that somebody keeps at rest, where one may have been.
 pub(crate) fn hint(model: &Model<'_>, options: &Options) -> Option<CannotTell> {
@@ -43,10 +136,7 @@ pub(crate) fn hint(model: &Model<'_>, options: &Options) -> Option<CannotTell> {
 fn keeper(model: &Model<'_>, raw: &RawWindow) -> Option<ThreadId> {
     /// Who lets them on more often than that hands out work.
     const SELDOM: f64 = 0.1;
-    let mut blamer = Blamer::new(model);
-    raw.harms.iter().for_each(|harm| blamer.add(harm));
-    let leaves = blamer.leaves();
-    let total: Nanos = raw.harms.iter().map(|harm| harm.span.duration()).sum();
+    let (leaves, total) = blame::of(model, &raw.harms);
     let at_rest = |leaf: &Leaf| match leaf.root {
         Root::Blocked(thread, wait) if model.sites.of(wait).kind == WaitKind::Idle => {
             Some((thread, leaf.time))
@@ -98,5 +188,46 @@ mod tests {
         let told_of_m = told('m').unwrap();
         assert!(told_of_m.contains("until thread 107, which rested meanwhile"), "{told_of_m}");
         assert_eq!(told('k'), None);
+    }
+
+    const SENT: &str = "try_to_wake_up<sock_def_readable<unix_stream_sendmsg";
+
+    /// What is told of threads that answer a request of their client x every 10 ms, where one wakes the other, and that wait
+    /// for 400 ms, if they have `answered` or not, until k, whose rest is ended by `how`, lets them on.
+    fn found(answered: bool, how: &str) -> Option<(Option<i32>, u32)> {
+        let threads = ['m', 'k', 'a', 'b', 'c', 'd'].map(|letter| (letter, "db"));
+        let capture = script::process(Capture::default(), &threads);
+        let mut events = vec!["0 .m".to_owned(), "0 .k".to_owned()];
+        let polls = "S schedule<do_sys_poll";
+        for at in (0..200).step_by(20) {
+            round(&mut events, at + 1, 1, "abcd".chars().nth(at as usize / 20 % 4).unwrap());
+            events.extend(('a'..='d').map(|t| format!("{}ms {t}!x {SENT}", at + 3)));
+            events.extend(('a'..='d').map(|t| format!("{}ms {t}>- {polls}", at + 3)));
+            events.extend(('a'..='d').map(|t| format!("{}ms x!{t} {SENT}", at + 19)));
+            events.extend(('a'..='d').map(|t| format!("{}ms ->{t}", at + 19)));
+        }
+        events.push(format!("200ms k>- {polls}"));
+        let answers = ('a'..='d').filter(|_| answered).map(|t| format!("204ms {t}!x {SENT}"));
+        events.extend(answers);
+        events.extend(('a'..='d').map(|t| format!("205ms {t}>- S {FUTEX}")));
+        events.push(format!("605ms x!k {how},605ms ->k"));
+        events.extend(('a'..='d').map(|t| format!("606ms k!{t} futex_wake")));
+        events.extend(('a'..='d').map(|t| format!("606ms ->{t}")));
+        events.extend(('a'..='d').map(|t| format!("608ms {t}>- {polls}")));
+        let capture = script::record(capture, &events.join(","));
+        let findings = crate::analyze(&capture, &script::options());
+        let window = findings.worst()?;
+        let told = window.reasons.iter().any(|row| row.contains("while it waited for its client"));
+        assert!(told, "{:?}", window.reasons);
+        Some((window.culprit.as_ref()?.thread.tid, window.freeze.threads_blocked))
+    }
+
+    #[test]
+    fn who_waits_for_its_client_with_a_lock_keeps_those_from_answering_who_owe_an_answer() {
+        assert_eq!(found(false, SENT), Some((Some(script::tid('k')), 4)));
+        // They had answered, and rested.
+        assert_eq!(found(true, SENT), None);
+        // A new connection, for which one that rests is let on.
+        assert_eq!(found(false, "try_to_wake_up<sock_def_readable<unix_stream_connect"), None);
     }
 }

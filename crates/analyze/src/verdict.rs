@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use coldcase_ingest::capture::{Nanos, ThreadId};
 
-use crate::blame::{Blamer, Leaf, Root, Why};
+use crate::blame::{self, Leaf, Root, Why};
 use crate::culprit::Suspect;
 use crate::findings::{Cause, Freeze, Grade, Lock, Window};
 use crate::model::Model;
@@ -12,11 +12,14 @@ use crate::operation::is_memory;
 use crate::rules::WaitKind;
 use crate::tally::Tally;
 use crate::windows::{self, RawWindow};
-use crate::{chain, charged, counterfactual, culprit, grade, network, reasons, rhythm, stopped};
+use crate::{
+    chain, charged, counterfactual, culprit, grade, kept, network, reasons, rhythm, stopped,
+};
 
 /// What a stretch is in which threads waited.
 pub(crate) enum Judgement {
-    Freeze(Box<Window>),
+    /// The freeze of those who stood still in it, without the one who had the lock.
+    Freeze(Box<(RawWindow, Window)>),
     Rest,
     /// Those who waited for a futex wait there for work, of one that was held up: its freeze is not theirs.
     RestBehindOne,
@@ -24,9 +27,9 @@ pub(crate) enum Judgement {
 
 impl Judgement {
     /// What is said of it, if it is a freeze as it stands.
-    pub fn freeze(self) -> Option<Window> {
+    pub fn freeze(self) -> Option<(RawWindow, Window)> {
         match self {
-            Self::Freeze(window) => Some(*window),
+            Self::Freeze(freeze) => Some(*freeze),
             Self::Rest | Self::RestBehindOne => None,
         }
     }
@@ -34,11 +37,11 @@ impl Judgement {
 
 /// Judges what looks like a freeze.
 pub(crate) fn judge(model: &Model<'_>, raw: &RawWindow) -> Judgement {
-    let mut blamer = Blamer::new(model);
-    raw.harms.iter().for_each(|harm| blamer.add(harm));
-    let leaves = blamer.leaves();
-    let total: Nanos = raw.harms.iter().map(|harm| harm.span.duration()).sum();
+    let (leaves, total) = blame::of(model, &raw.harms);
     let queue = raw.cause == Cause::Futex && !raw.known_lock;
+    if queue && let Some((keeper, raw)) = kept::find(model, raw) {
+        return Judgement::Freeze(Box::new(describe(model, &raw, raw.cause, Some(keeper), None)));
+    }
     if queue && waits_for_work(model, raw, &leaves).share_of(total) > 0.5 {
         return Judgement::Rest;
     }
@@ -64,18 +67,44 @@ pub(crate) fn judge(model: &Model<'_>, raw: &RawWindow) -> Judgement {
     if queue && cause == Cause::Futex && feeder {
         return Judgement::Rest;
     }
+    let freeze = describe(model, raw, cause, culprit.map(|suspect| suspect.thread), held_up);
+    Judgement::Freeze(Box::new(freeze))
+}
+
+/// The freeze of those who stood still for `cause`, with what is said of it, if `culprit` kept them waiting; `held_up` had what
+/// they waited for, and waited itself.
+fn describe(
+    model: &Model<'_>,
+    all: &RawWindow,
+    cause: Cause,
+    culprit: Option<ThreadId>,
+    held_up: Option<Suspect>,
+) -> (RawWindow, Window) {
+    let at_lock = all.cause.is_lock();
+    // Who waits for an answer with the lock waits like the others; any other holder is why they wait.
+    let raw = if at_lock && cause != Cause::Network {
+        all.of_those_at_the_lock(culprit)
+    } else {
+        all.of_all_who_stood_still()
+    };
+    let (leaves, total) = blame::of(model, &raw.harms);
+    let found = culprit::find(&leaves, total);
+    let culprit = found.filter(|suspect| Some(suspect.thread) == culprit);
     let kind = if cause.is_lock() { cause } else { raw.cause };
-    let lock = raw.cause.is_lock().then(|| lock(model, raw, kind, culprit.as_ref()));
+    let lock = at_lock.then(|| lock(model, &raw, kind, culprit.as_ref()));
     let other_end =
-        (cause == Cause::Network).then(|| network::other_end(model, raw, &leaves, total));
-    let late = other_end.iter().flatten().find_map(|other| network::culprit(model, raw, other));
-    let grade = grade::grade(model, raw, cause, culprit.as_ref(), late.is_some(), (&leaves, total));
-    let mut reasons = reasons::of(model, raw, cause, culprit.as_ref());
-    reasons.extend(held_up.and_then(|holder| reasons::of_holder(model, raw, holder.thread)));
+        (cause == Cause::Network).then(|| network::other_end(model, &raw, &leaves, total));
+    let late = other_end.iter().flatten().find_map(|other| network::culprit(model, &raw, other));
+    let grade =
+        grade::grade(model, &raw, cause, culprit.as_ref(), late.is_some(), (&leaves, total));
+    let mut reasons = reasons::of(model, &raw, cause, culprit.as_ref());
+    reasons.extend(held_up.and_then(|holder| reasons::of_holder(model, &raw, holder.thread)));
+    let holder = culprit.as_ref().filter(|_| cause == Cause::Futex);
+    reasons.extend(holder.and_then(|suspect| kept::reason(model, &raw, suspect.thread)));
     if let Some(other) = &other_end {
-        reasons.extend(network::reasons(model, raw, other.as_ref()));
+        reasons.extend(network::reasons(model, &raw, other.as_ref()));
     }
-    let mut evidence = grade::evidence(model, raw, culprit.as_ref(), &leaves, total);
+    let mut evidence = grade::evidence(model, &raw, culprit.as_ref(), &leaves, total);
     let stopped = cause == Cause::Stopped;
     let sender = stopped.then(|| stopped::sender(model, &raw.crew, raw.span)).flatten();
     evidence.extend(sender.as_ref().map(|sender| sender.evidence.clone()));
@@ -83,20 +112,22 @@ pub(crate) fn judge(model: &Model<'_>, raw: &RawWindow) -> Judgement {
     let stopper = sender.as_ref().map(|sender| sender.culprit.thread.clone());
     let root = culprit.as_ref().map(|suspect| suspect.thread);
     let known_queue = root.filter(|_| grade <= Grade::Strong);
-    let culprit = culprit.as_ref().map(|suspect| culprit::describe(model, raw, suspect));
-    Judgement::Freeze(Box::new(Window {
+    let culprit = culprit.as_ref().map(|suspect| culprit::describe(model, &raw, suspect));
+    let window = Window {
         cause: Some(cause),
         grade,
         reasons,
         evidence,
-        freeze: freeze(model, raw, (cause, root), total),
+        freeze: freeze(model, &raw, total),
         lock,
         culprit: culprit.or(late).or(sender.map(|sender| sender.culprit)),
         blame: charged::of(model, &leaves, answers.as_ref(), stopper.as_ref()),
-        chain: chain::of_longest(model, raw, root),
+        chain: chain::of_longest(model, &raw, root),
         without_culprit: known_queue
-            .and_then(|culprit| counterfactual::without(model, raw, culprit)),
-    }))
+            .and_then(|culprit| counterfactual::without(model, &raw, culprit)),
+        remedies: Vec::new(),
+    };
+    (raw, window)
 }
 
 /// Time that ends at threads which themselves wait for work from outside, or which bring work now and then: who
@@ -160,31 +191,20 @@ fn behind_mmap_lock(leaves: &[Leaf]) -> Nanos {
     held.map(|leaf| leaf.time).sum()
 }
 
-fn freeze(
-    model: &Model<'_>,
-    raw: &RawWindow,
-    (cause, culprit): (Cause, Option<ThreadId>),
-    blocked: Nanos,
-) -> Freeze {
+fn freeze(model: &Model<'_>, raw: &RawWindow, blocked: Nanos) -> Freeze {
     let threads = &model.capture.threads;
     let opens = |open: fn(&crate::thread_state::Wait) -> bool| {
         raw.waits().any(|id| open(model.states.wait(id)))
     };
-    // Who waits for an answer with the lock waits like the others; any other holder is why they wait.
-    let stood_still = if raw.cause.is_lock() && cause != Cause::Network {
-        raw.waited_for_the_lock().filter(|&thread| Some(thread) != culprit).count()
-    } else {
-        raw.stood_still().count()
-    };
     let processes: BTreeSet<_> =
-        raw.stood_still().map(|thread| threads.get(thread).process).collect();
+        raw.threads.iter().map(|&thread| threads.get(thread).process).collect();
     Freeze {
         pid: threads.process(raw.process).pid,
         comm: threads.process_comm(raw.process).to_owned(),
         span: Some(raw.span),
         open_start: raw.span.start <= model.span.start || opens(|wait| wait.open_start),
         open_end: raw.span.end >= model.span.end && opens(|wait| wait.open_end),
-        threads_blocked: u32::try_from(stood_still).unwrap_or(u32::MAX),
+        threads_blocked: u32::try_from(raw.threads.len()).unwrap_or(u32::MAX),
         processes: u32::try_from(processes.len()).unwrap_or(u32::MAX),
         blocked,
     }
@@ -268,5 +288,27 @@ mod tests {
                 .any(|row| row.starts_with("serve (tid 100) had what the others waited for")),
             "{told:?}"
         );
+    }
+
+    #[test]
+    fn the_holders_own_wait_is_nobodys_loss() {
+        // m waits for a lock that nobody is seen to have, with mmap_lock, long before the others want that.
+        let (vma, mmap) = (
+            "schedule<__vma_start_write<mprotect_fixup<__x64_sys_mprotect",
+            "schedule<rwsem_down_write_slowpath<down_write_killable<vm_mmap_pgoff",
+        );
+        let releases = "try_to_wake_up<wake_up_q<rwsem_wake<up_write<mprotect_fixup<do_mprotect_pkey<__x64_sys_mprotect";
+        let findings = after_habits(&format!(
+            "100ms ->m,101ms m>- D {vma},141ms a>b D {mmap},141ms b>c D {mmap},141ms c>d D {mmap},141ms d>- D {mmap},\
+             301ms ->m,302ms m!a {releases},302ms m!b {releases},302ms m!c {releases},302ms m!d {releases},\
+             302ms m>a S SLEEPS,303ms a>b S SLEEPS,304ms b>c S SLEEPS,305ms c>d S SLEEPS,306ms d>- S SLEEPS"
+        ));
+        let window = findings.worst().unwrap();
+        let culprit = window.culprit.as_ref().and_then(|culprit| culprit.thread.tid);
+        assert_eq!(culprit, Some(script::tid('m')));
+        assert_eq!(window.freeze.threads_blocked, 4);
+        assert_eq!(window.freeze.blocked.0, 4 * 161_000_000);
+        assert_eq!(window.freeze.span.map(|span| span.start.0), Some(141_000_000));
+        assert!(window.blame.iter().all(|row| !row.unknown), "{:?}", window.blame);
     }
 }

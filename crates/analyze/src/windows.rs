@@ -45,15 +45,21 @@ impl RawWindow {
         self.stood_still_for(|_| true)
     }
 
-    /// Threads that stood still for a good part of the freeze at the kind of lock at which most of its time was lost, or at a
-    /// lock of the program behind it: not those that had them and stood still for something else.
-    pub fn waited_for_the_lock(&self) -> impl Iterator<Item = ThreadId> + '_ {
+    /// The freeze of those who stood still in it for a good part, for whatever reason.
+    pub fn of_all_who_stood_still(&self) -> Self {
+        self.of(self.stood_still().collect())
+    }
+
+    /// The freeze of those who stood still for a good part of it at the kind of lock at which most of its time was lost, or at
+    /// a lock of the program behind it. Who had the lock, and stood still with it, is why they waited, and not one of them.
+    pub fn of_those_at_the_lock(&self, holder: Option<ThreadId>) -> Self {
         let of_memory = |cause| matches!(cause, Cause::MmapLock | Cause::VmaLock);
-        self.stood_still_for(move |harm| {
+        let at_lock = self.stood_still_for(|harm| {
             harm.cause == self.cause
                 || harm.cause == Cause::Futex
                 || of_memory(harm.cause) && of_memory(self.cause)
-        })
+        });
+        self.of(at_lock.filter(|&thread| Some(thread) != holder).collect())
     }
 
     fn stood_still_for<'s>(
@@ -65,6 +71,20 @@ impl RawWindow {
             let own = self.harms.iter().filter(|harm| harm.thread == thread && counts(harm));
             own.map(|harm| harm.span.duration()).sum::<Nanos>().0 >= enough
         })
+    }
+
+    /// The freeze of these threads alone, all of whose waiting in it counts. Where it is made of many short waits of one thread
+    /// after the other, nobody stood still for a good part, and it is everyone's.
+    pub fn of(&self, threads: Vec<ThreadId>) -> Self {
+        if threads.is_empty() {
+            return self.clone();
+        }
+        let own = || self.harms.iter().filter(|harm| threads.contains(&harm.thread));
+        let making = own().filter(|harm| harm.makes_window).map(|harm| harm.span);
+        let span = making.reduce(Span::hull).unwrap_or(self.span);
+        let harms = own().filter_map(|harm| harm.inside(span)).collect();
+        let crew = self.crew.clone();
+        Self { span, harms, threads, crew, ..*self }
     }
 }
 
@@ -78,6 +98,12 @@ pub(crate) struct Harm {
     pub wait: Option<WaitId>,
     /// Whether it is long and unusual enough to make a freeze; others are counted inside one.
     pub makes_window: bool,
+}
+
+impl Harm {
+    fn inside(&self, span: Span) -> Option<Self> {
+        self.span.intersect(span).map(|cut| Self { span: cut, ..*self })
+    }
 }
 
 /// Two threads that wait for a third are a pipeline at work; a lock that stops a service stops more.
@@ -280,7 +306,23 @@ fn together(span: Span, harms: &[Harm]) -> Vec<Span> {
             _ => {}
         }
     }
-    stretches
+    let cuts = || inside().filter_map(|harm| harm.span.intersect(span));
+    stretches.into_iter().map(|stretch| with_its_ends(stretch, cuts())).collect()
+}
+
+/// A stretch with those who came to wait a little before it, and those who were let on a little after: a lock's first waiter
+/// waits alone.
+fn with_its_ends(stretch: Span, waits: impl Iterator<Item = Span>) -> Span {
+    let mut whole = stretch;
+    for wait in waits.filter(|wait| wait.intersect(stretch).is_some()) {
+        if wait.start.plus(JOIN) >= stretch.start {
+            whole.start = whole.start.min(wait.start);
+        }
+        if wait.end <= stretch.end.plus(JOIN) {
+            whole.end = whole.end.max(wait.end);
+        }
+    }
+    whole
 }
 
 fn window(
@@ -289,10 +331,7 @@ fn window(
     span: Span,
     harms: &[Harm],
 ) -> Option<RawWindow> {
-    let inside: Vec<Harm> = harms
-        .iter()
-        .filter_map(|harm| harm.span.intersect(span).map(|cut| Harm { span: cut, ..*harm }))
-        .collect();
+    let inside: Vec<Harm> = harms.iter().filter_map(|harm| harm.inside(span)).collect();
     let making = || inside.iter().filter(|harm| harm.makes_window);
     let causes: Tally<Cause> = making().map(|harm| (harm.cause, harm.span.duration())).collect();
     let (cause, _) = causes.largest()?;
@@ -535,5 +574,16 @@ mod tests {
             1
         );
         assert_eq!(requests_that_wait_each("schedule<__mutex_lock<ext4_sync_file"), 3);
+    }
+
+    #[test]
+    fn a_locks_first_waiter_belongs_to_the_freeze_and_who_rested_before_it_does_not() {
+        let ms = |start: u64, end: u64| {
+            Span::new(Timestamp(start * 1_000_000), Timestamp(end * 1_000_000))
+        };
+        let stretch = ms(100, 200);
+        let ends = |waits: &[Span]| with_its_ends(stretch, waits.iter().copied());
+        assert_eq!(ends(&[ms(95, 198), ms(100, 204), ms(20, 150), ms(150, 900)]), ms(95, 204));
+        assert_eq!(ends(&[ms(95, 99)]), stretch);
     }
 }

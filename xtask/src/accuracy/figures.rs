@@ -103,6 +103,38 @@ pub fn by_grade(judged: &[Judged]) -> Vec<(&'static str, OfGrade)> {
     Grade::ALL.iter().map(|grade| of(*grade)).collect()
 }
 
+/// How far the told number of threads and their waiting are from the truth.
+pub struct HowFarOff {
+    /// Freezes told, and held whole by their capture.
+    pub freezes: usize,
+    /// With as many threads as in truth.
+    pub same_threads: usize,
+    /// Told with more waiting than there was, or less, in per cent, without the sign: of half of them no more than this.
+    pub median: f64,
+    /// Of none more than this.
+    pub largest: f64,
+}
+
+/// Of each set of events of which a freeze was told.
+pub fn how_far_off(judged: &[Judged]) -> Vec<(&'static str, HowFarOff)> {
+    let of = |events: &str| {
+        let rows = judged.iter().filter(|one| one.events == events).flat_map(|one| &one.rows);
+        let rows: Vec<&Row> = rows.filter(|row| row.whole().is_some()).collect();
+        let same = rows.iter().filter_map(|row| row.whole());
+        let same = same.filter(|(truth, told)| truth.threads_blocked == told.threads_blocked);
+        let errors = rows.iter().filter_map(|row| row.waiting_error());
+        let mut errors: Vec<f64> = errors.map(f64::abs).collect();
+        errors.sort_by(f64::total_cmp);
+        Some(HowFarOff {
+            freezes: rows.len(),
+            same_threads: same.count(),
+            median: *errors.get(errors.len() / 2)?,
+            largest: *errors.last()?,
+        })
+    };
+    EVENT_SETS.iter().filter_map(|&(events, _)| Some((events, of(events)?))).collect()
+}
+
 /// How often each true cause was told as which.
 pub struct Confusion {
     /// What was told, in the order of the columns.

@@ -18,6 +18,21 @@ pub struct Row {
     pub seen: Option<(f64, f64)>,
 }
 
+impl Row {
+    /// What happened beside what was told of it, where somebody stood still and the capture holds all of it.
+    pub fn whole(&self) -> Option<(&TrueFreeze, &ToldFreeze)> {
+        let (truth, told) = self.truth.as_ref().zip(self.told.as_ref())?;
+        let whole = self.seen == Some((truth.start_s, truth.end_s));
+        (whole && truth.blocked_ms > 0.0).then_some((truth, told))
+    }
+
+    /// How much more waiting is told than there truly was, in per cent.
+    pub fn waiting_error(&self) -> Option<f64> {
+        let (truth, told) = self.whole()?;
+        Some((told.blocked_ms / truth.blocked_ms - 1.0) * 100.0)
+    }
+}
+
 /// What a verdict is worth.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum Judgement {

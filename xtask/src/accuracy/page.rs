@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::captures::Judged;
-use super::figures::{Confusion, NO_FREEZE, Tally, by_events, by_grade};
+use super::figures::{Confusion, NO_FREEZE, Tally, by_events, by_grade, how_far_off};
 use super::judge::{Judgement, Row};
 use super::table;
 
@@ -19,6 +19,7 @@ pub fn page(judged: &[Judged]) -> String {
         listed(judged),
         grades(judged),
         events(judged),
+        figures(judged),
         confusion(judged),
         HOW_TO_READ.to_owned(),
         everything(judged),
@@ -129,6 +130,23 @@ fn events(judged: &[Judged]) -> String {
     text
 }
 
+fn figures(judged: &[Judged]) -> String {
+    let mut text = "## How far off the figures are\n\n\
+        How many threads stood still, and how long they waited in sum, of freezes that were told and that the capture holds \
+        whole.\n\n\
+        | events | freezes | threads as in truth | waiting off by, median | largest |\n\
+        |---|---|---|---|---|\n"
+        .to_owned();
+    for (events, off) in how_far_off(judged) {
+        let _ = writeln!(
+            text,
+            "| {events} | {} | {} | {:.1} % | {:.1} % |",
+            off.freezes, off.same_threads, off.median, off.largest
+        );
+    }
+    text
+}
+
 fn confusion(judged: &[Judged]) -> String {
     let Confusion { told, rows, allowed } = Confusion::of(judged);
     let mut text = "## What is taken for what\n\n\
@@ -154,8 +172,8 @@ fn cell(count: usize) -> String {
 }
 
 fn everything(judged: &[Judged]) -> String {
-    let mut text = "| scenario | events | true | told | | grade | start, ms | end, ms | threads | blame, % |\n\
-        |---|---|---|---|---|---|---|---|---|---|\n"
+    let mut text = "| scenario | events | true | told | | grade | start, ms | end, ms | threads | waiting, % | blame, % |\n\
+        |---|---|---|---|---|---|---|---|---|---|---|\n"
         .to_owned();
     for one in judged {
         for row in &one.rows {
@@ -169,11 +187,12 @@ fn everything(judged: &[Judged]) -> String {
             let (start, end) = table::errors(row);
             let _ = writeln!(
                 text,
-                "| `{}` | {} | {truth} | {told} | {} | {grade} | {start} | {end} | {} | {} |",
+                "| `{}` | {} | {truth} | {told} | {} | {grade} | {start} | {end} | {} | {} | {} |",
                 one.scenario,
                 one.events,
                 table::judgement(&row.judgement),
                 table::threads(row),
+                table::waiting_error(row),
                 table::blame_error(row)
             );
         }

@@ -88,21 +88,19 @@ pub fn threads(row: &Row) -> String {
     }
 }
 
-/// How much more waiting than the true one is charged to the true culprit, in per cent. Nothing for a freeze of which the
-/// capture has only a part: its true waiting is that of the whole.
+/// How much more waiting is told than there truly was, in per cent. Nothing for a freeze of which the capture has only a
+/// part: its true waiting is that of the whole.
+pub fn waiting_error(row: &Row) -> String {
+    row.waiting_error().map_or(String::new(), |error| signed(error, 1))
+}
+
+/// How much more waiting than the true one is charged to the true culprit, in per cent.
 pub fn blame_error(row: &Row) -> String {
-    let (Some(truth), Some(told), Some(seen)) = (&row.truth, &row.told, row.seen) else {
-        return String::new();
-    };
-    let whole = seen == (truth.start_s, truth.end_s);
-    match truth.tid {
-        Some(tid) if whole && truth.blocked_ms > 0.0 => {
-            let own = told.blame.iter().filter(|(thread, _)| *thread == tid);
-            let blamed: f64 = own.map(|(_, ms)| ms).sum();
-            signed((blamed / truth.blocked_ms - 1.0) * 100.0, 1)
-        }
-        _ => String::new(),
-    }
+    let Some((truth, told)) = row.whole() else { return String::new() };
+    let Some(tid) = truth.tid else { return String::new() };
+    let own = told.blame.iter().filter(|(thread, _)| *thread == tid);
+    let blamed: f64 = own.map(|(_, ms)| ms).sum();
+    signed((blamed / truth.blocked_ms - 1.0) * 100.0, 1)
 }
 
 fn signed(number: f64, decimals: usize) -> String {

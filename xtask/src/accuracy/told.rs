@@ -25,6 +25,8 @@ pub struct ToldFreeze {
     pub grade: Grade,
     pub culprit: Option<ToldCulprit>,
     pub threads_blocked: u32,
+    /// Summed over these threads.
+    pub blocked_ms: f64,
     /// Waiting in ms that ends at a thread, by the thread's number.
     pub blame: Vec<(i32, f64)>,
 }
@@ -67,6 +69,7 @@ impl ToldFreeze {
                 bytes: culprit.bytes,
             }),
             threads_blocked: window.freeze.threads_blocked,
+            blocked_ms: window.freeze.blocked.as_millis_f64(),
             blame: rows
                 .filter_map(|row| Some((row.thread.as_ref()?.tid?, row.time.as_millis_f64())))
                 .collect(),

@@ -49,6 +49,7 @@ fn told(span: (f64, f64), cause: Option<&'static str>, tid: Option<i32>) -> Told
             bytes: Some(4096),
         }),
         threads_blocked: 6,
+        blocked_ms: 6000.0,
         blame: Vec::new(),
     }
 }
