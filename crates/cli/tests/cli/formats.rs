@@ -437,6 +437,25 @@ fn a_trace_dat_is_named_with_the_command_that_converts_it() {
     assert!(stderr(&output).contains("trace-cmd report FILE > FILE.txt"), "{}", stderr(&output));
 }
 
+/// What was made of a capture is none.
+#[test]
+fn exports_are_named_for_what_they_are() {
+    let folder = folder();
+    for (format, name) in
+        [("speedscope", "speedscope"), ("firefox", "Firefox Profiler"), ("perfetto", "Perfetto")]
+    {
+        let path = folder.path().join(format);
+        let capture = fixture("formats/together/capture.data.zst");
+        let mut export = coldcase(folder.path());
+        let export = export.arg("export").arg(capture).args(["--to", format, "-o"]).arg(&path);
+        let output = export.output().unwrap();
+        assert_eq!(code(&output), 0, "{}", stderr(&output));
+        let output = coldcase(folder.path()).arg("report").arg(&path).output().unwrap();
+        assert_eq!(code(&output), 3, "{format}");
+        assert!(stderr(&output).contains(name), "{}", stderr(&output));
+    }
+}
+
 /// From `fixtures/formats/loop/program.log`, on the wall's clock: main's mmap from 02:31:40.385 to 41.603, while six threads waited 7284 ms
 /// together; its munmap from 42.004 to 42.093, while they waited 489 ms.
 #[test]

@@ -3,10 +3,11 @@
 use super::super::number;
 
 /// What stands behind the marks that the ways to read the log put in front: `<6>` of `/proc/kmsg`, `kern  :info  : ` of `dmesg -x`,
-/// the date of `dmesg --time-format iso`, the date, host and `kernel:` of a journal; and behind dmesg's time and the kernel's
+/// `MESSAGE=` of `journalctl -o export`, the date of `dmesg --time-format iso`, the date, host and `kernel:` of a journal; and behind dmesg's time and the kernel's
 /// `CONFIG_PRINTK_CALLER`: `[  242.79][ T1645] `.
 pub(super) fn message(line: &[u8]) -> &[u8] {
     let line = after(line, b" kernel: ").unwrap_or(line);
+    let line = line.strip_prefix(b"MESSAGE=").unwrap_or(line);
     let line = level(line).unwrap_or(line);
     let line = decoded_level(line).unwrap_or(line);
     if let Some(rest) = line.strip_prefix(b"[") {
@@ -160,6 +161,7 @@ mod tests {
             "[  +0.000007] ",
             "[  242.797][ T1645] ",
             "<6>[  242.797] ",
+            "MESSAGE=",
             "kern  :info  : [  242.797] ",
             "2026-11-22T13:07:00,123456+00:00 ",
             "Nov 22 00:00:01 host kernel: ",
