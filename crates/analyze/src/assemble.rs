@@ -10,15 +10,17 @@ use crate::brackets::Brackets;
 use crate::container;
 use crate::details::{Before, Details};
 use crate::findings::{
-    CaptureSummary, Cause, Findings, Freeze, Grade, Outcome, SymbolCounts, Verdict, Window,
+    CaptureSummary, Cause, Container, Findings, Freeze, Grade, Operation, Outcome, SymbolCounts,
+    Verdict, Window,
 };
 use crate::memory;
 use crate::model::Model;
 use crate::options::Options;
 use crate::profile;
 use crate::records::{self, Records};
-use crate::remedies;
+use crate::remedies::{self, Around};
 use crate::resident::ResidentSizes;
+use crate::rules::WaitKind;
 use crate::suspects::{self, Suspects};
 use crate::verdict::Judgement;
 use crate::windows::{self, Harm, RawWindow};
@@ -97,6 +99,10 @@ fn of_events(model: &Model<'_>, options: &Options) -> (Findings, Vec<RawWindow>)
     };
     let wait_sites = totals::by_site(model, raw);
     let container = worst.and_then(|index| container::of(model, &windows[index], &wait_sites));
+    for (index, (raw, window)) in raws.iter().zip(&mut windows).enumerate() {
+        let container = container.as_ref().filter(|_| worst == Some(index));
+        window.remedies = remedies::of(window, &around(model, raw, window, container));
+    }
     let lanes = worst.map(|index| timeline::lanes(model, &raws[index], &windows[index]));
     let findings = Findings {
         capture: summary(capture),
@@ -105,15 +111,6 @@ fn of_events(model: &Model<'_>, options: &Options) -> (Findings, Vec<RawWindow>)
             window: worst,
             fingerprint: worst
                 .map(|index| fingerprint::of(&windows[index], container.as_ref(), &wait_sites)),
-            remedies: worst
-                .map(|index| {
-                    let kernel = capture.origin.kernel.as_deref();
-                    let freed = [Some(Cause::Reclaim), Some(Cause::MemoryLimit)];
-                    let to_swap = freed.contains(&windows[index].cause)
-                        && reasons::waited_for_swap(model, &raws[index]).is_some();
-                    remedies::of(&windows[index], container.as_ref(), kernel, &wait_sites, to_swap)
-                })
-                .unwrap_or_default(),
             container,
             line: worst.and_then(|index| {
                 own_line::find(capture, &windows[index].culprit.as_ref()?.user_stack)
@@ -151,6 +148,26 @@ fn is_the_alarms(capture: &Capture, raw: &RawWindow) -> bool {
     let over = incident.well_again.is_some_and(|well| raw.span.start >= well);
     let before = incident.alarm.is_some_and(|alarm| raw.span.end.plus(LATE) < alarm);
     watched && !over && !before
+}
+
+/// What the remedies for a freeze depend on.
+fn around<'a>(
+    model: &Model<'a>,
+    raw: &RawWindow,
+    window: &Window,
+    container: Option<&'a Container>,
+) -> Around<'a> {
+    Around {
+        container,
+        kernel: model.capture.origin.kernel.as_deref(),
+        page_faults: raw.waits().any(|id| {
+            let site = model.sites.of(id);
+            let of_lock = matches!(site.kind, WaitKind::Harm(Cause::MmapLock, _));
+            of_lock && site.operation == Some(Operation::PageFault)
+        }),
+        to_swap: reasons::waited_for_swap(model, raw, window.cause).is_some(),
+        held_up_by: reasons::held_up_by(model, raw, window.culprit.as_ref()),
+    }
 }
 
 /// What becomes of what looks like a freeze.
@@ -258,11 +275,15 @@ fn can_deny(capture: &Capture, options: &Options) -> bool {
 }
 
 fn of_profile(capture: &Capture, options: &Options) -> Findings {
-    let profile = profile::judge(capture, options);
-    let remedies = profile.window.as_ref().map(|window| {
+    let mut profile = profile::judge(capture, options);
+    if let Some(window) = &mut profile.window {
+        let page_faults = profile.sites.iter().any(|site| {
+            site.cause == Some(Cause::MmapLock) && site.site.ends_with("in page_fault")
+        });
         let kernel = capture.origin.kernel.as_deref();
-        remedies::of(window, None, kernel, &profile.sites, false)
-    });
+        window.remedies =
+            remedies::of(window, &Around { kernel, page_faults, ..Around::default() });
+    }
     let windows: Vec<Window> = profile.window.into_iter().collect();
     let cannot_tell = suspects::nothing_to_judge_by(capture).cannot_tell.into_iter();
     let known = windows.first().and_then(|window| window.cause);
@@ -280,7 +301,6 @@ fn of_profile(capture: &Capture, options: &Options) -> Findings {
             line: None,
             ruled_out: Vec::new(),
             cannot_tell: cannot_tell.filter(|other| Some(other.cause) != known).collect(),
-            remedies: remedies.unwrap_or_default(),
         },
         windows,
         wait_sites: profile.sites,
@@ -317,6 +337,7 @@ fn summary(capture: &Capture) -> CaptureSummary {
         kernel: origin.kernel.clone(),
         arch: origin.arch.clone(),
         hostname: origin.hostname.clone(),
+        cpus: origin.cpus,
         command: origin.command.clone(),
         span: capture.span,
         wall_clock: origin.wall_clock,

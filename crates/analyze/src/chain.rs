@@ -23,14 +23,15 @@ pub(crate) fn of_longest(
     raw: &RawWindow,
     culprit: Option<ThreadId>,
 ) -> Vec<ChainLink> {
-    let mut waits: Vec<WaitId> = raw.waits().collect();
-    waits.sort_by_key(|&id| {
-        let wait = model.states.wait(id);
-        (wait.wakeup.is_none(), std::cmp::Reverse(wait.span.duration()), id)
+    let mut waits: Vec<Whole> = raw.waits().map(|id| whole(model, id)).collect();
+    waits.sort_by_key(|wait| {
+        let open = model.states.wait(wait.last).wakeup.is_none();
+        (open, std::cmp::Reverse(wait.span.duration()), wait.last)
     });
+    waits.dedup_by_key(|wait| wait.last);
     let mut longest = None;
-    for &id in waits.iter().take(TRIED) {
-        let (chain, end) = follow(model, id, culprit);
+    for &wait in waits.iter().take(TRIED) {
+        let (chain, end) = follow(model, wait, culprit);
         if culprit.is_none_or(|culprit| end == Some(culprit)) {
             return chain;
         }
@@ -39,34 +40,49 @@ pub(crate) fn of_longest(
     longest.unwrap_or_default()
 }
 
+/// A wait from its begin to its end, which those that are taken in slices have not in one.
+#[derive(Clone, Copy)]
+pub(crate) struct Whole {
+    pub first: WaitId,
+    pub last: WaitId,
+    pub span: Span,
+}
+
+/// The whole of the wait that a wait is, or is a slice of.
+pub(crate) fn whole(model: &Model<'_>, id: WaitId) -> Whole {
+    let series = model.series.of_known_lock(id);
+    match series.map(|series| (series.waits.as_slice(), series.span)) {
+        Some((&[first, .., last], span)) => Whole { first, last, span },
+        _ => Whole { first: id, last: id, span: model.states.wait(id).span },
+    }
+}
+
 /// The chain of a wait, and who ended its last one.
 fn follow(
     model: &Model<'_>,
-    first: WaitId,
+    first: Whole,
     culprit: Option<ThreadId>,
 ) -> (Vec<ChainLink>, Option<ThreadId>) {
     let mut chain = Vec::new();
     let mut next = Some(first);
     let mut end = None;
-    let not_before = model.states.wait(first).span.start;
-    while let Some(id) = next.filter(|_| chain.len() < MAX_LINKS) {
-        let (link, waker) = link(model, id);
-        let woken_at = model.states.wait(id).span.end;
+    while let Some(wait) = next.filter(|_| chain.len() < MAX_LINKS) {
+        let (link, waker) = link(model, wait);
         chain.push(link);
         end = waker;
         next = waker
             .filter(|&waker| Some(waker) != culprit)
-            .and_then(|waker| own_wait(model, waker, Span::new(not_before, woken_at)));
+            .and_then(|waker| own_wait(model, waker, Span::new(first.span.start, wait.span.end)))
+            .map(|id| whole(model, id));
     }
     (chain, end)
 }
 
-fn link(model: &Model<'_>, id: WaitId) -> (ChainLink, Option<ThreadId>) {
-    let wait = model.states.wait(id);
-    let end = end(model, id);
+fn link(model: &Model<'_>, wait: Whole) -> (ChainLink, Option<ThreadId>) {
+    let end = end(model, wait.last);
     let link = ChainLink {
-        waiter: thread_name(model.capture, wait.thread),
-        site: model.sites.name(model.sites.of(id)).to_owned(),
+        waiter: thread_name(model.capture, model.states.wait(wait.last).thread),
+        site: model.sites.name(model.sites.of(wait.last)).to_owned(),
         span: wait.span,
         waker: end.waker.map(|waker| thread_name(model.capture, waker)),
         how: end.how,
@@ -94,6 +110,7 @@ pub(crate) fn end(model: &Model<'_>, id: WaitId) -> End {
     let operation = stack.and_then(|stack| operation::of_stack(capture, stack));
     let lets_go = stack.and_then(|stack| release::of_stack(capture, stack)).is_some();
     let how = match (wakeup, waker) {
+        (_, None) if whole(model, id).last != id => "its time was up, and it waited on".to_owned(),
         (None, _) if model.states.wait(id).open_end => {
             "the recording ends before the wait does".to_owned()
         }
@@ -120,4 +137,29 @@ fn own_wait(model: &Model<'_>, thread: ThreadId, span: Span) -> Option<WaitId> {
         }
         _ => None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use coldcase_ingest::capture::Capture;
+
+    use super::*;
+    use crate::script;
+
+    #[test]
+    fn a_wait_in_slices_is_one_that_its_last_slice_ends() {
+        const FUTEX: &str = "schedule<futex_wait_queue<__futex_wait<futex_wait<do_futex";
+        let script = "1000000 a>- S FUTEX,6100000 ->a,6110000 a>- S FUTEX,11210000 ->a,\
+                      11220000 a>- S FUTEX,13000000 b!a,13000000 ->a,14000000 .a";
+        let capture = script::process(Capture::default(), &[('a', "python3")]);
+        let capture = script::record(capture, &script.replace("FUTEX", FUTEX));
+        let model = script::model(&capture);
+        let waits: Vec<WaitId> = model.states.waits().map(|(id, _)| id).collect();
+        let [first, middle, last] = waits[..] else { panic!("{waits:?}") };
+        let whole = whole(&model, middle);
+        assert_eq!((whole.first, whole.last), (first, last));
+        assert_eq!((whole.span.start.0, whole.span.end.0), (1_000_000, 13_000_000));
+        assert_eq!(end(&model, middle).how, "its time was up, and it waited on");
+        assert_eq!(end(&model, last).how, "woke it");
+    }
 }

@@ -11,7 +11,7 @@ use crate::operation::is_memory;
 use crate::tally::Tally;
 use crate::thread_state::Doing;
 use crate::windows::RawWindow;
-use crate::{losses, memory, view, work};
+use crate::{chain, losses, memory, view, work};
 
 /// A thread is a culprit if at least so much of the waiting ends at it ...
 const CULPRIT_SHARE: f64 = 0.5;
@@ -69,7 +69,7 @@ pub(crate) fn is_vouched_for(model: &Model<'_>, suspect: &Suspect, span: Span) -
     let met = capture.samples.iter();
     let met = met.filter(|row| row.thread == suspect.thread && span.contains(row.time));
     let met = met.take(TIMES).count();
-    let ran = model.states.time(suspect.thread, span, |doing| doing == Doing::Running);
+    let ran = model.states.ran(suspect.thread, span);
     let runs = ran.share_of(span.duration()) > 0.5 && capture.recorded(Meaning::Samples);
     if losses::many(capture, span) { met == TIMES } else { met > 0 || !runs }
 }
@@ -100,7 +100,7 @@ pub(crate) fn describe(model: &Model<'_>, raw: &RawWindow, suspect: &Suspect) ->
         start: call.map_or(Some(hold.span.start).filter(|_| !hold.open_start), |call| call.enter),
         duration: call.and_then(|call| call.duration()),
         held: began(raw, hold).then(|| hold.span.duration()),
-        activity: activity(model, suspect.thread, suspect.hold.span),
+        activity: activity(model, suspect.thread, meanwhile(model, raw, hold)),
         kernel_stack: hold
             .stack
             .map(|stack| view::frames(capture, stack, Mode::Kernel))
@@ -114,6 +114,13 @@ pub(crate) fn describe(model: &Model<'_>, raw: &RawWindow, suspect: &Suspect) ->
 fn began(raw: &RawWindow, hold: &Hold) -> bool {
     let known = hold.evidence == Evidence::LockEvents || hold.call.is_some();
     known && !hold.open_start && raw.cause != Cause::Futex
+}
+
+/// When to look at what a holder did: while it held the lock; in all of the freeze where others asked for it in slices, of
+/// which only the last shows who held it.
+fn meanwhile(model: &Model<'_>, raw: &RawWindow, hold: &Hold) -> Span {
+    let in_slices = |id| chain::whole(model, id).first != id;
+    if raw.waits().any(in_slices) { raw.span } else { hold.span }
 }
 
 /// The memory or file call that a thread stood in for most of a span.

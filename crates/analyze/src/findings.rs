@@ -51,6 +51,8 @@ pub struct CaptureSummary {
     pub arch: Option<String>,
     /// Host name.
     pub hostname: Option<String>,
+    /// CPUs online while recording.
+    pub cpus: Option<u32>,
     /// The recording command.
     pub command: Vec<String>,
     /// From the first event to the last.
@@ -100,8 +102,6 @@ pub struct Verdict {
     pub ruled_out: Vec<RuledOut>,
     /// Causes that this capture cannot judge, each with what to record next time.
     pub cannot_tell: Vec<CannotTell>,
-    /// What to change.
-    pub remedies: Vec<Remedy>,
 }
 
 /// Whether there was a freeze and whether its cause is known.
@@ -139,6 +139,8 @@ pub struct Window {
     /// What would have been left without the culprit's hold; `None` where the lock's queue does not allow to
     /// say.
     pub without_culprit: Option<Counterfactual>,
+    /// What to change, the most fitting first.
+    pub remedies: Vec<Remedy>,
 }
 
 /// A freeze without its culprit's hold.
@@ -305,7 +307,7 @@ pub struct CannotTell {
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Remedy {
     /// What to do.
-    pub action: String,
+    pub action: Sentence,
     /// What it costs.
     pub cost: String,
 }

@@ -141,6 +141,7 @@ mod tests {
             blame: Vec::new(),
             chain: Vec::new(),
             without_culprit: None,
+            remedies: Vec::new(),
         }
     }
 

@@ -159,12 +159,12 @@ pub(crate) fn reasons(
     other: Option<&OtherEnd>,
 ) -> Vec<Sentence> {
     let Some(other) = other else {
-        return vec!["the answers came from outside of what was recorded".into()];
+        return vec!["The answers came from outside of what was recorded".into()];
     };
     let process = model.capture.threads.get(other.thread).process;
     let name = view::thread_name(model.capture, other.thread);
     let of = name.pid.map_or(String::new(), |pid| format!(" of process {pid}"));
-    let ran = model.states.time(other.thread, raw.span, |doing| doing == Doing::Running);
+    let ran = model.states.ran(other.thread, raw.span);
     let late = Sentence::default().task(&name.comm).words(&format!(
         "{of} answered late: it was on a CPU for {:.0} % of the window",
         100.0 * ran.share_of(raw.span.duration())
@@ -178,7 +178,7 @@ pub(crate) fn reasons(
     let by = sender.map(|sender| {
         let who = &sender.culprit.thread;
         let pid = who.pid.map_or(String::new(), |pid| format!(" (pid {pid})"));
-        Sentence::from("it was stopped by ").task(&who.comm).words(&pid)
+        Sentence::from("It was stopped by ").task(&who.comm).words(&pid)
     });
     std::iter::once(late).chain(by).collect()
 }

@@ -243,6 +243,7 @@ fn window(
         }],
         chain: Vec::new(),
         without_culprit: None,
+        remedies: Vec::new(),
     }
 }
 

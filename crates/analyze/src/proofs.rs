@@ -18,12 +18,13 @@ pub(crate) fn of(model: &Model<'_>, raw: &RawWindow, window: &Window) -> Vec<Pro
     let wait = |id: WaitId| model.states.wait(id);
     let first = waits.iter().copied().min_by_key(|&id| (wait(id).span.start, id));
     let last = waits.iter().copied().max_by_key(|&id| (wait(id).span.end, id));
-    let longest = waits.iter().copied().max_by_key(|&id| (wait(id).span.duration(), id));
+    let wholes = waits.iter().map(|&id| chain::whole(model, id));
+    let longest = wholes.max_by_key(|whole| (whole.span.duration(), whole.last));
     let mut proofs = Vec::new();
     proofs.extend(first.and_then(|id| begin(model, Figure::Freeze, id)));
     proofs.extend(last.and_then(|id| end(model, Figure::Freeze, id)));
-    proofs.extend(longest.and_then(|id| begin(model, Figure::LongestWait, id)));
-    proofs.extend(longest.and_then(|id| end(model, Figure::LongestWait, id)));
+    proofs.extend(longest.and_then(|whole| begin(model, Figure::LongestWait, whole.first)));
+    proofs.extend(longest.and_then(|whole| end(model, Figure::LongestWait, whole.last)));
     proofs.extend(call(model, window));
     proofs.extend(hold(model, window));
     proofs.extend(window.chain.iter().filter_map(|link| release(model, link)));

@@ -1,52 +1,67 @@
 //! What to change, and what it costs.
 
-use coldcase_ingest::capture::Syscall;
+use coldcase_ingest::capture::{Sentence, Syscall};
 
 use crate::container;
-use crate::findings::{Cause, Container, Culprit, Operation, Remedy, SiteTotal, Window};
+use crate::findings::{Cause, Container, Culprit, Operation, Remedy, ThreadName, Window};
 
 /// Wait sites of `rules.txt` that have remedies of their own.
 const FREEZER: &str = "frozen by the cgroup freezer";
 const DEBUGGER: &str = "stopped by a debugger";
 const CORE: &str = "frozen by the dump of its core";
 
-/// Remedies for a freeze, the most fitting first; `sites` are the waits inside it, and `waited_for_swap` says that those
-/// who freed memory waited for the device that they wrote it to.
-pub(crate) fn of(
-    window: &Window,
-    container: Option<&Container>,
-    kernel: Option<&str>,
-    sites: &[SiteTotal],
-    waited_for_swap: bool,
-) -> Vec<Remedy> {
-    let swap = waited_for_swap.then(|| {
+/// What remedies depend on beside the freeze itself.
+#[derive(Default)]
+pub(crate) struct Around<'a> {
+    /// What grew.
+    pub container: Option<&'a Container>,
+    /// The kernel's release.
+    pub kernel: Option<&'a str>,
+    /// Page faults waited for `mmap_lock`.
+    pub page_faults: bool,
+    /// Those who freed memory waited for the device that they wrote it to.
+    pub to_swap: bool,
+    /// Who at last held up the culprit.
+    pub held_up_by: Option<ThreadName>,
+}
+
+/// Remedies for a freeze, the most fitting first.
+pub(crate) fn of(window: &Window, around: &Around<'_>) -> Vec<Remedy> {
+    let swap = around.to_swap.then(|| {
         remedy(
             "Make the swap device faster (zram, a disk of its own), or keep the group from swapping \
              (memory.swap.max=0): those who needed memory waited for its writes",
             "memory for zram, or an earlier OOM kill",
         )
     });
-    let first = container.map(of_container);
+    let first = around.container.map(of_container);
     let operation = window.culprit.as_ref().and_then(|culprit| culprit.operation);
     let of_call = match (window.cause, operation) {
         (Some(Cause::MmapLock | Cause::MemorySyscall), Some(operation)) => {
-            of_memory_call(window, operation)
+            of_memory_call(window, operation, around)
         }
         // Others wait for a lock of the program while its holder is in a call for memory.
         (Some(Cause::Futex), Some(operation @ Operation::Syscall(_))) => {
-            of_memory_call(window, operation)
+            of_memory_call(window, operation, around)
         }
         _ => None,
     };
     let of_cause = window.cause.and_then(|cause| of_cause(window, cause, operation));
-    let newer = of_kernel(window, kernel, sites);
+    let newer = of_kernel(window, around);
     let both =
         if window.cause == Some(Cause::Futex) { [of_cause, of_call] } else { [of_call, of_cause] };
     swap.into_iter().chain(first).chain(both.into_iter().flatten()).chain(newer).collect()
 }
 
-fn remedy(action: &str, cost: &str) -> Remedy {
-    Remedy { action: action.to_owned(), cost: cost.to_owned() }
+fn remedy(action: impl Into<Sentence>, cost: &str) -> Remedy {
+    Remedy { action: action.into(), cost: cost.to_owned() }
+}
+
+/// `backup (pid 7871)`, in a sentence.
+fn who(thread: &ThreadName) -> Sentence {
+    let kind = if thread.tid == thread.pid { "pid" } else { "tid" };
+    let number = thread.tid.map_or(String::new(), |tid| format!(" ({kind} {tid})"));
+    Sentence::default().task(&thread.comm).words(&number)
 }
 
 fn of_container(container: &Container) -> Remedy {
@@ -73,10 +88,10 @@ fn of_container(container: &Container) -> Remedy {
         "python_dict" => "a second look-up for each access".to_owned(),
         _ => format!("about {:.1} GB of memory from the start", container.bytes as f64 / 1e9),
     };
-    Remedy { action, cost }
+    Remedy { action: action.into(), cost }
 }
 
-fn of_memory_call(window: &Window, operation: Operation) -> Option<Remedy> {
+fn of_memory_call(window: &Window, operation: Operation, around: &Around<'_>) -> Option<Remedy> {
     use Syscall as S;
     let culprit = window.culprit.as_ref();
     let flag =
@@ -100,10 +115,14 @@ fn of_memory_call(window: &Window, operation: Operation) -> Option<Remedy> {
         _ => return None,
     };
     if culprit.is_some_and(is_small) {
-        return Some(remedy(
-            "The call is small: look at what its thread waited for while it held the lock, and end that",
-            "depends on what it was",
-        ));
+        let look = match &around.held_up_by {
+            Some(thread) => Sentence::from("The call is small and was held up: look at what ")
+                .sentence(&who(thread))
+                .words(" did until then, and do that in shorter steps or at another time"),
+            None => "The call is small: look at what its thread waited for while it held the lock, and end that"
+                .into(),
+        };
+        return Some(remedy(look, "depends on what it was"));
     }
     Some(match call {
         S::Mmap if flag("MAP_POPULATE") => remedy(
@@ -191,7 +210,7 @@ fn of_cause(window: &Window, cause: Cause, operation: Option<Operation>) -> Opti
             "memory, and copies between processes",
         ),
         (Cause::Futex, Some(Operation::Syscall(call))) => remedy(
-            &format!("Call {} when the program's lock is not held", call.name()),
+            format!("Call {} when the program's lock is not held", call.name()),
             "a change of the program",
         ),
         (Cause::Futex, _) if mostly(&["blocked: poll, select", "blocked: socket receive"]) => {
@@ -249,10 +268,16 @@ fn of_cause(window: &Window, cause: Cause, operation: Option<Operation>) -> Opti
             "Do not compact on a page fault: transparent_hugepage/defrag=defer+madvise or never",
             "fewer huge pages",
         ),
-        (Cause::Network, _) => remedy(
-            "Look at the one who answered late at this time; give the wait a time limit shorter than the freeze",
-            "some requests fail in place of waiting",
-        ),
+        (Cause::Network, _) => {
+            let late = window.culprit.as_ref().map(|culprit| who(&culprit.thread));
+            let late = late.unwrap_or_else(|| "the one who answered late".into());
+            remedy(
+                Sentence::from("Look at what ")
+                    .sentence(&late)
+                    .words(" did at this time; give the wait a time limit shorter than the freeze"),
+                "some requests fail in place of waiting",
+            )
+        }
         (Cause::CpuThrottle, _) => {
             remedy("Raise or remove the cgroup's CPU quota (cpu.max)", "CPU time for others")
         }
@@ -286,11 +311,9 @@ fn of_cause(window: &Window, cause: Cause, operation: Option<Operation>) -> Opti
 }
 
 /// Since 6.4 page faults take the lock of one mapping only (`lock_vma_under_rcu`, `mm/memory.c`).
-fn of_kernel(window: &Window, kernel: Option<&str>, sites: &[SiteTotal]) -> Option<Remedy> {
-    let before = version(kernel?)? < (6, 4);
-    let of_lock = |site: &&SiteTotal| site.cause == Some(Cause::MmapLock);
-    let faults = sites.iter().filter(of_lock).any(|site| site.site.ends_with("in page_fault"));
-    (window.cause == Some(Cause::MmapLock) && before && faults).then(|| {
+fn of_kernel(window: &Window, around: &Around<'_>) -> Option<Remedy> {
+    let before = version(around.kernel?)? < (6, 4);
+    (window.cause == Some(Cause::MmapLock) && before && around.page_faults).then(|| {
         remedy(
             "A kernel from 6.4 on lets page faults go on under per-VMA locks; threads that map or unmap memory \
              themselves wait as before",

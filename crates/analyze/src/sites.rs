@@ -331,7 +331,8 @@ impl Tables<'_> {
         let release = by_task.and_then(|wakeup| wakeup.stack);
         match release.and_then(|waker| release::released_lock(self.capture, waker)) {
             Some(kind) => ("mmap_lock", kind),
-            None => ("not recorded", WaitKind::Other),
+            None if wait.open_start => ("began before the recording", WaitKind::Other),
+            None => ("stack not recorded", WaitKind::Other),
         }
     }
 

@@ -100,6 +100,48 @@ fn stopping(name: &str) -> Option<(Operation, &'static str)> {
     }
 }
 
+/// `bash (pid 18633) froze and thawed the cgroup`, as far as threads were woken for that: who sleeps is frozen where it sleeps.
+pub(crate) fn freezer(model: &Model<'_>, threads: &[ThreadId], span: Span) -> Option<Sentence> {
+    let around = Span::new(span.start.minus(SOON), span.end.plus(SOON));
+    let wakeups = &model.capture.wakeups;
+    let from = wakeups.partition_point(|row| row.time < around.start);
+    let within = wakeups[from..].iter().take_while(|row| row.time < around.end);
+    let (mut froze, mut thawed) = (None, None);
+    for row in within.filter(|row| threads.contains(&row.wakee)) {
+        match row.stack.and_then(|stack| is_thaw(model.capture, stack)) {
+            Some(false) => froze = froze.or(row.waker),
+            Some(true) => thawed = thawed.or(row.waker),
+            None => {}
+        }
+    }
+    let named = |thread: ThreadId, did: &str| {
+        let name = view::thread_name(model.capture, thread);
+        let pid = name.pid.map_or(String::new(), |pid| format!(" (pid {pid})"));
+        Sentence::default().task(&name.comm).words(&format!("{pid} {did}"))
+    };
+    Some(match (froze, thawed) {
+        (Some(froze), Some(thawed)) if froze == thawed => {
+            named(froze, "froze and thawed the cgroup")
+        }
+        (Some(froze), Some(thawed)) => {
+            Sentence::list(&[named(froze, "froze the cgroup"), named(thawed, "thawed it")])
+        }
+        (Some(froze), None) => named(froze, "froze the cgroup"),
+        (None, Some(thawed)) => named(thawed, "thawed the cgroup; who froze it is not recorded"),
+        (None, None) => return None,
+    })
+}
+
+/// Whether a waking for a cgroup's freezer thaws (`kernel/freezer.c`; `kernel/cgroup/freezer.c`, where one function does both).
+fn is_thaw(capture: &Capture, stack: StackId) -> Option<bool> {
+    let has = |name: &str| names::kernel(capture, stack).any(|known| known == name);
+    let both = has("cgroup_freeze_task");
+    match has("signal_wake_up_state") {
+        true => (both || has("freeze_task")).then_some(false),
+        false => (both || has("__thaw_task") || has("thaw_task")).then_some(true),
+    }
+}
+
 /// The waits that ended when a cgroup was thawed: since Linux 6.1 a sleeping thread is frozen where it sleeps
 /// (`__set_task_frozen`, `kernel/freezer.c`), so its own stack shows what it did before.
 pub(crate) fn thawed(capture: &Capture, states: &ThreadStates) -> Vec<WaitId> {
@@ -114,4 +156,34 @@ pub(crate) fn thawed(capture: &Capture, states: &ThreadStates) -> Vec<WaitId> {
     let ends = states.waits().filter_map(|(id, wait)| Some((id, wait.wakeup?)));
     let ends = ends.filter_map(|(id, wakeup)| Some((id, wakeup.of(capture).stack?)));
     ends.filter(|(_, stack)| thaws(*stack)).map(|(id, _)| id).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::script;
+
+    /// What is said of who woke a at the begin and at the end of its freeze.
+    fn told(at_begin: &str, at_end: &str) -> Option<String> {
+        let capture = script::process(Capture::default(), &[('a', "server")]);
+        let capture = script::process(capture, &[('b', "bash")]);
+        let events = format!("0 .b,1ms {at_begin},500ms {at_end},501ms .b");
+        let capture = script::record(capture, &events);
+        let model = script::model(&capture);
+        let frozen: Vec<ThreadId> =
+            model.capture.threads.iter().map(|(id, _)| id).take(1).collect();
+        let span = Span::new(Timestamp(2_000_000), Timestamp(500_000_000));
+        freezer(&model, &frozen, span).map(|told| told.to_string())
+    }
+
+    #[test]
+    fn who_woke_threads_for_the_freezer_froze_and_thawed_them() {
+        let froze = "b!a try_to_wake_up<signal_wake_up_state<freeze_task<freeze_cgroup";
+        let thawed = "b!a try_to_wake_up<__thaw_task<unfreeze_cgroup";
+        let by = |did: &str| Some(format!("bash (pid 98) {did}"));
+        assert_eq!(told(froze, thawed), by("froze and thawed the cgroup"));
+        assert_eq!(told(froze, ".b"), by("froze the cgroup"));
+        assert_eq!(told(".b", thawed), by("thawed the cgroup; who froze it is not recorded"));
+        assert_eq!(told("b!a try_to_wake_up", "b!a try_to_wake_up"), None);
+    }
 }

@@ -125,6 +125,7 @@ fn describe(
         chain: chain::of_longest(model, &raw, root),
         without_culprit: known_queue
             .and_then(|culprit| counterfactual::without(model, &raw, culprit)),
+        remedies: Vec::new(),
     };
     (raw, window)
 }

@@ -68,6 +68,7 @@ impl Redaction {
             warnings,
             incident,
             format: _,
+            cpus: _,
             kernel: _,
             arch: _,
             span: _,
@@ -108,8 +109,10 @@ impl Redaction {
             blame,
             chain,
             without_culprit: _,
+            remedies,
         } = window;
-        for sentence in reasons.iter_mut().chain(evidence) {
+        let actions = remedies.iter_mut().map(|remedy| &mut remedy.action);
+        for sentence in reasons.iter_mut().chain(evidence).chain(actions) {
             *sentence = self.sentence(sentence);
         }
         freeze.comm = self.task(&freeze.comm);

@@ -13,6 +13,7 @@ const EVIDENCE: usize = 4;
 const STEPS: usize = 5;
 const SITES: usize = 5;
 const PAIRS: usize = 6;
+const REMEDIES: usize = 3;
 
 /// The verdict for a terminal, with or without colour.
 #[must_use]
@@ -141,11 +142,12 @@ impl Page {
             return;
         }
         self.heading("What to change");
-        for (index, remedy) in remedies.iter().take(PAIRS).enumerate() {
+        for (index, remedy) in remedies.iter().take(REMEDIES).enumerate() {
             let number = format!("  {}. ", index + 1);
             self.wrapped(&remedy.left, &number, "     ");
             self.wrapped(&format!("Cost: {}", remedy.right), "     ", "     ");
         }
+        self.left_out(remedies.len().saturating_sub(REMEDIES));
     }
 
     fn heading(&mut self, title: &str) {

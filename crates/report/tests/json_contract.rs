@@ -5,9 +5,8 @@ mod sample;
 use coldcase_analyze::findings::Findings;
 use serde_json::Value;
 
-const WINDOW: &[&str] = &["cause", "grade", "summary", "freeze", "lock", "culprit"];
-const VERDICT: &[&str] =
-    &["outcome", "fingerprint", "container", "ruled_out", "cannot_tell", "remedies"];
+const WINDOW: &[&str] = &["cause", "grade", "summary", "freeze", "lock", "culprit", "remedies"];
+const VERDICT: &[&str] = &["outcome", "fingerprint", "container", "ruled_out", "cannot_tell"];
 const CULPRIT: &[&str] = &[
     "pid",
     "tid",
@@ -56,7 +55,7 @@ fn every_promised_key_is_there_whatever_was_found() {
         assert_eq!(report["schema"], "coldcase.findings/1");
         assert_keys(&report, &["capture", "verdict", "windows", "wait_sites", "memory_events"]);
         let capture =
-            ["format", "kernel", "arch", "hostname", "duration_s", "events", "lost_events"];
+            ["format", "kernel", "arch", "hostname", "cpus", "duration_s", "events", "lost_events"];
         assert_keys(&report["capture"], &capture);
         assert_keys(&report["capture"], &["warnings", "symbols"]);
         let symbols = ["kernel_resolved", "kernel_total", "user_resolved", "user_total"];

@@ -72,7 +72,30 @@ fn the_terminal_page_answers_the_questions() {
     ] {
         assert!(page.contains(text), "{text}\n{page}");
     }
-    assert!(page.lines().count() <= 56, "{} lines do not fit a screen", page.lines().count());
+    assert!(page.lines().count() <= 57, "{} lines do not fit a screen", page.lines().count());
+}
+
+#[test]
+fn freezes_that_need_something_else_have_remedies_of_their_own() {
+    let mut findings = sample::incident::findings();
+    let other = "4. Against the freeze at 8642.312000 s (mmap_lock): Give memory back in steps";
+    let page = markdown(&findings);
+    assert!(page.contains(other), "{page}");
+    findings.windows[0].remedies = vec![findings.windows[1].remedies[0].clone()];
+    assert!(!markdown(&findings).contains("Against the freeze"));
+}
+
+#[test]
+fn why_says_what_took_the_culprits_time() {
+    let mut findings = sample::incident::findings();
+    let mut with = |what: &str| {
+        let culprit = findings.windows[1].culprit.as_mut().unwrap();
+        culprit.activity[0].what = what.to_owned();
+        markdown(&findings)
+    };
+    let page = with("on a CPU: zeroing pages");
+    assert!(page.contains("ingest-0 spent 1.16 s zeroing pages."), "{page}");
+    assert!(!with("on a CPU: other work of the kernel").contains("ingest-0 spent"));
 }
 
 #[test]

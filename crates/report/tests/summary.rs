@@ -123,7 +123,7 @@ fn what_held_up_the_one_who_had_the_lock_is_told_behind_the_lock() {
     window.culprit.as_mut().unwrap().bytes = None;
     window.culprit.as_mut().unwrap().flags.clear();
     assert!(window_summary(&window).ends_with(
-        "behind one that stood under a stop signal or a debugger. Thread ingest-0 (tid 4719) \
+        "behind one that stood under a stop signal, a debugger or a freezer. Thread ingest-0 (tid 4719) \
          stopped the one who had it by sending a signal (strong evidence)."
     ));
 }

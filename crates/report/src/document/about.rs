@@ -33,6 +33,7 @@ fn facts(capture: &CaptureSummary) -> Vec<Pair> {
         ("Host", optional(&capture.hostname)),
         ("Kernel", optional(&capture.kernel)),
         ("Architecture", optional(&capture.arch)),
+        ("CPUs", capture.cpus.map(|count| units::count(u64::from(count)))),
         (
             "Covers",
             capture.span.map(|span| {

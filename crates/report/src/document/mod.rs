@@ -15,7 +15,7 @@ pub(crate) use culprit::{CulpritView, frame_row};
 pub(crate) use tables::{BlameLine, MemoryLine, ProgramLine, SiteLine, WaitLine, WindowLine};
 pub(crate) use tiles::Tile;
 
-use coldcase_analyze::findings::{Findings, Grade, Outcome};
+use coldcase_analyze::findings::{Findings, Grade, Outcome, Remedy};
 
 use coldcase_ingest::capture::Sentence;
 
@@ -109,7 +109,7 @@ impl Document {
             cannot_tell: joined(pairs(&verdict.cannot_tell, |row| {
                 (words::cause_label(row.cause), &row.missing)
             })),
-            remedies: pairs(&verdict.remedies, |row| (&row.action, &row.cost)),
+            remedies: remedies(findings),
             about: about::about(&findings.capture),
         }
     }
@@ -122,6 +122,22 @@ fn badge(findings: &Findings) -> Option<Badge> {
         _ => (words::CAUSE_UNKNOWN, Grade::Undetermined),
     };
     Some(Badge { label, meaning: words::grade_meaning(window, grade), class: grade.word() })
+}
+
+/// What to change: for the worst freeze, and the first for each other that needs something else.
+fn remedies(findings: &Findings) -> Vec<Pair> {
+    let Some(worst) = findings.worst() else { return Vec::new() };
+    let mut pairs = pairs(&worst.remedies, |row| (&row.action, &row.cost));
+    let mut told: Vec<&Remedy> = worst.remedies.iter().collect();
+    for window in &findings.windows {
+        let Some(first) = window.remedies.first() else { continue };
+        if !told.iter().any(|remedy| remedy.action == first.action) {
+            told.push(first);
+            let left = format!("{}: {}", words::other_freeze(window), names::text(&first.action));
+            pairs.push(Pair { left, right: names::text(&first.cost) });
+        }
+    }
+    pairs
 }
 
 fn pairs<'a, T>(rows: &'a [T], texts: impl Fn(&'a T) -> (&'a str, &'a str)) -> Vec<Pair> {

@@ -104,7 +104,7 @@ fn window_line(window: &Window, worst: bool) -> WindowLine {
         process: freeze.pid.map_or(process.clone(), |pid| format!("{process} ({pid})")),
         threads: units::count(u64::from(freeze.threads_blocked)),
         blocked: units::duration(freeze.blocked),
-        cause: window.cause.map_or("unknown", words::cause_label),
+        cause: words::cause_of(window),
         grade: words::grade_label(window.grade),
     }
 }

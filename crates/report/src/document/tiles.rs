@@ -66,7 +66,10 @@ fn freeze(window: &Window) -> Vec<Tile> {
     let threads = Tile {
         label: if freeze.processes > 1 { PROCESSES } else { THREADS },
         value: units::count(u64::from(freeze.threads_blocked)),
-        note: format!("{} in sum", units::duration(freeze.blocked)),
+        note: match freeze.blocked {
+            Nanos::ZERO => "at the moment of the dump".to_owned(),
+            blocked => format!("{} in sum", units::duration(blocked)),
+        },
         proof: None,
     };
     let mut tiles = vec![frozen, threads];
@@ -76,7 +79,7 @@ fn freeze(window: &Window) -> Vec<Tile> {
             tiles.extend(culprit.bytes.map(size));
             tiles.extend(held(culprit));
         }
-        None => tiles.push(nobody(window.cause)),
+        None => tiles.push(nobody(window)),
     }
     tiles
 }
@@ -95,11 +98,11 @@ fn who(window: &Window, culprit: &Culprit) -> Tile {
 }
 
 /// Without a culprit: the cause, if it is one that needs nobody.
-fn nobody(cause: Option<Cause>) -> Tile {
-    match cause {
+fn nobody(window: &Window) -> Tile {
+    match window.cause {
         Some(cause) if !cause.is_lock() && cause != Cause::Unknown => Tile {
             label: "Cause",
-            value: words::cause_label(cause).to_owned(),
+            value: words::cause_of(window).to_owned(),
             note: match cause {
                 Cause::CpuStarvation | Cause::Stopped | Cause::Network => String::new(),
                 _ => "no single thread is to blame".to_owned(),
@@ -140,16 +143,15 @@ fn quiet(findings: &Findings) -> Vec<Tile> {
             proof: None,
         },
     );
-    let waits = findings.wait_sites.iter().filter(|site| !site.idle);
+    let waits = findings.wait_sites.iter().filter(|site| !site.idle && site.cause.is_some());
     let sum: Nanos = waits.clone().map(|site| site.blocked).sum();
     let blocked = Tile {
         label: "Blocked in sum",
         value: units::duration(sum),
-        note: "over all threads, idle waits not counted".to_owned(),
+        note: "over all threads, without rest and the unknown".to_owned(),
         proof: None,
     };
     let longest = waits
-        .filter(|site| site.cause.is_some())
         .filter_map(|site| site.longest.map(|longest| (longest, site)))
         .max_by_key(|(longest, _)| *longest);
     let longest = longest.map_or_else(

@@ -30,6 +30,7 @@ impl<'a> From<&'a from::CaptureSummary> for dto::Capture<'a> {
             kernel: capture.kernel.as_deref(),
             arch: capture.arch.as_deref(),
             hostname: capture.hostname.as_deref(),
+            cpus: capture.cpus,
             command: &capture.command,
             start_s: capture.span.map(|span| seconds(span.start)),
             duration_s: capture.span.map(|span| span.duration().0 as f64 / 1e9),
@@ -70,11 +71,6 @@ fn verdict(findings: &from::Findings) -> dto::Verdict<'_> {
             .iter()
             .map(|row| dto::CannotTell { cause: row.cause.word(), missing: &row.missing })
             .collect(),
-        remedies: verdict
-            .remedies
-            .iter()
-            .map(|row| dto::Remedy { action: &row.action, cost: &row.cost })
-            .collect(),
     }
 }
 
@@ -90,6 +86,7 @@ fn no_window(findings: &from::Findings) -> dto::Window<'_> {
         blame: Vec::new(),
         chain: Vec::new(),
         without_culprit: None,
+        remedies: Vec::new(),
     }
 }
 
@@ -108,6 +105,11 @@ fn window<'a>(findings: &from::Findings, window: &'a from::Window) -> dto::Windo
             longest_ms: millis(without.longest),
             recovered_ms: millis(without.recovered),
         }),
+        remedies: window
+            .remedies
+            .iter()
+            .map(|row| dto::Remedy { action: &row.action, cost: &row.cost })
+            .collect(),
     }
 }
 

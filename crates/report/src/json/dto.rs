@@ -24,6 +24,7 @@ pub(super) struct Capture<'a> {
     pub kernel: Option<&'a str>,
     pub arch: Option<&'a str>,
     pub hostname: Option<&'a str>,
+    pub cpus: Option<u32>,
     pub command: &'a [String],
     pub start_s: Option<f64>,
     pub duration_s: Option<f64>,
@@ -58,7 +59,6 @@ pub(super) struct Verdict<'a> {
     pub container: Option<Container>,
     pub ruled_out: Vec<RuledOut<'a>>,
     pub cannot_tell: Vec<CannotTell<'a>>,
-    pub remedies: Vec<Remedy<'a>>,
 }
 
 #[derive(Serialize)]
@@ -73,6 +73,7 @@ pub(super) struct Window<'a> {
     pub blame: Vec<Blame<'a>>,
     pub chain: Vec<Link<'a>>,
     pub without_culprit: Option<WithoutCulprit>,
+    pub remedies: Vec<Remedy<'a>>,
 }
 
 #[derive(Serialize)]

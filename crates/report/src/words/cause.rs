@@ -1,6 +1,6 @@
 //! What each cause is called, what threads do while it lasts, and to which colour it belongs.
 
-use coldcase_analyze::findings::{Cause, SegmentState, SiteTotal};
+use coldcase_analyze::findings::{Cause, SegmentState, SiteTotal, Window};
 
 /// What a picture tells apart by colour.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -102,12 +102,33 @@ pub(crate) fn cause_label(cause: Cause) -> &'static str {
         Cause::Swap => "swap",
         Cause::CpuStarvation => "CPU starvation",
         Cause::CpuThrottle => "CPU throttling",
-        Cause::Stopped => "stop signal or debugger",
+        Cause::Stopped => "stopped or frozen",
         Cause::MemoryLimit => "memory limit",
         Cause::MemorySyscall => "long memory call",
         Cause::Network => "network",
         Cause::Unknown => "unknown",
     }
+}
+
+/// A freeze's cause in a table or on a tile: what stopped its threads, where that is known.
+pub(crate) fn cause_of(window: &Window) -> &'static str {
+    match stopper(window) {
+        Some(stopper) => stopper.trim_start_matches("a ").trim_start_matches("the "),
+        None => window.cause.map_or("unknown", cause_label),
+    }
+}
+
+/// What stopped the threads of a freeze, as the rules' name for their wait says.
+pub(super) fn stopper(window: &Window) -> Option<&'static str> {
+    let of_site = |site: &str| match site {
+        "stopped by a signal" => Some("a stop signal"),
+        "stopped by a debugger" => Some("a debugger"),
+        "frozen by the cgroup freezer" => Some("the cgroup freezer"),
+        "frozen by the dump of its core" => Some("the dump of its core"),
+        _ => None,
+    };
+    let stopped = window.cause == Some(Cause::Stopped);
+    window.chain.iter().filter(|_| stopped).find_map(|link| of_site(&link.site))
 }
 
 /// After "6 threads ..." or "1 thread ...": what the frozen threads did.
@@ -126,7 +147,7 @@ pub(super) fn threads_did(cause: Cause) -> &'static str {
         Cause::Swap => "waited for memory to come back from swap",
         Cause::CpuStarvation => "got no CPU, though ready to run",
         Cause::CpuThrottle => "waited because the CPU quota of the cgroup was used up",
-        Cause::Stopped => "stood under a stop signal or a debugger",
+        Cause::Stopped => "stood under a stop signal, a debugger or a freezer",
         Cause::MemoryLimit => "waited at the memory limit of the cgroup",
         Cause::MemorySyscall => "stood in a long memory call",
         Cause::Network => "waited for the network or a process at its other end",
@@ -144,7 +165,7 @@ pub(super) fn nobody_but(cause: Cause) -> &'static str {
         Cause::Swap => "memory that had been swapped out",
         Cause::CpuStarvation => "a shortage of CPUs",
         Cause::CpuThrottle => "the CPU quota of the cgroup",
-        Cause::Stopped => "a stop signal or a debugger",
+        Cause::Stopped => "a stop from outside",
         Cause::MemoryLimit => "the memory limit of the cgroup",
         Cause::MemorySyscall => "a long memory call",
         Cause::Network => "the network or a process at its other end",

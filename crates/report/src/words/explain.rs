@@ -1,10 +1,10 @@
 //! Headlines, grades and reasons.
 
 use coldcase_analyze::findings::{Cause, Findings, Grade, LockMode, Outcome, Window};
-use coldcase_ingest::capture::WhyNoSymbol;
+use coldcase_ingest::capture::{Nanos, WhyNoSymbol};
 
-use super::at_least;
 use super::summary::named_threads;
+use super::{at_least, cause_of};
 use crate::{names, units};
 
 /// A grade on its badge.
@@ -65,11 +65,20 @@ fn frozen(window: &Window) -> String {
         Some(span) => {
             format!("{name} froze for {}{}", at_least(freeze), units::duration(span.duration()))
         }
+        None if freeze.blocked == Nanos::ZERO => {
+            format!("{} were blocked at the moment of the dump", named_threads(freeze))
+        }
         None => {
             let sum = units::duration(freeze.blocked);
             format!("{} were blocked for at least {sum} in sum", named_threads(freeze))
         }
     }
+}
+
+/// Before what another freeze than the worst needs: `Against the freeze at 12.345 s (mmap_lock)`.
+pub(crate) fn other_freeze(window: &Window) -> String {
+    let at = window.freeze.span.map_or(String::new(), |span| format!(" at {} s", span.start));
+    format!("Against the freeze{at} ({})", cause_of(window))
 }
 
 /// Why a frame has no name.

@@ -14,13 +14,15 @@ mod summary;
 
 pub(crate) use alarm::alarm;
 pub(crate) use because::because;
-pub(crate) use cause::{Kind, cause_label, kind_label, kind_of, kind_of_cause, kind_of_site};
+pub(crate) use cause::{
+    Kind, cause_label, cause_of, kind_label, kind_of, kind_of_cause, kind_of_site,
+};
 pub(crate) use culprit::{
     deed_short, operation, operation_sized, thread, thread_in_table, thread_short, without_culprit,
 };
 pub(crate) use explain::{
-    CAUSE_UNKNOWN, grade_label, grade_meaning, headline, held_as, is_sure, wait_ended,
-    why_no_symbol,
+    CAUSE_UNKNOWN, grade_label, grade_meaning, headline, held_as, is_sure, other_freeze,
+    wait_ended, why_no_symbol,
 };
 pub(crate) use picture::{
     FLAME_NOTE, HEAT_NOTE, HEAT_UNIT, KERNEL_FRAMES, MEMORY_ROW, OPERATION_ROW, RESIDENT_ROW,

@@ -6,7 +6,7 @@ use coldcase_analyze::findings::{
 use coldcase_ingest::capture::{Nanos, Span};
 
 use super::because::because;
-use super::cause::{nobody_but, threads_did};
+use super::cause::{nobody_but, stopper, threads_did};
 use super::culprit::in_call;
 use super::thread;
 use crate::{names, units};
@@ -18,15 +18,16 @@ pub(crate) fn findings_summary(findings: &Findings) -> String {
 
 /// The whole answer in one paragraph.
 pub(crate) fn paragraph(findings: &Findings) -> String {
-    let verdict = &findings.verdict;
     let mut parts = vec![findings_summary(findings)];
     parts.extend(when(findings));
     parts.extend(because(findings));
-    if let Some(remedy) = verdict.remedies.first() {
+    if let Some(remedy) = findings.worst().and_then(|window| window.remedies.first()) {
         let action = names::text(&remedy.action);
         parts.push(format!("To change: {}.", action.trim_end_matches('.')));
     }
-    parts.extend(verdict.fingerprint.as_deref().map(|print| format!("[{}]", names::name(print))));
+    parts.extend(
+        findings.verdict.fingerprint.as_deref().map(|print| format!("[{}]", names::name(print))),
+    );
     parts.join(" ")
 }
 
@@ -150,6 +151,9 @@ fn what_froze(window: &Window) -> String {
             let time = units::duration(span.duration());
             format!("{process} stood still for {}{time}: {threads} {did}.", at_least(freeze))
         }
+        None if freeze.blocked == Nanos::ZERO => {
+            format!("{} {did} at the moment of the dump.", named_threads(freeze))
+        }
         None => {
             let sum = units::duration(freeze.blocked);
             format!("{} {did} for at least {sum} in sum.", named_threads(freeze))
@@ -207,9 +211,7 @@ fn who_did_it(window: &Window) -> String {
             "This capture does not show who held it.".to_owned()
         }
         (None, Some(cause)) if cause != Cause::Unknown => {
-            let frozen_by =
-                window.chain.first().and_then(|link| link.site.strip_prefix("frozen by "));
-            let by = frozen_by.map_or_else(|| nobody_but(cause).to_owned(), names::name);
+            let by = stopper(window).unwrap_or_else(|| nobody_but(cause));
             graded(window.grade, &Deed::certain(format!("the cause is {by}")))
         }
         (_, _) => "This capture does not show the cause.".to_owned(),

@@ -11,6 +11,7 @@ pub fn findings() -> Findings {
         kernel: None,
         arch: None,
         hostname: None,
+        cpus: None,
         command: Vec::new(),
         span: None,
         wall_clock: None,
@@ -70,5 +71,6 @@ fn window() -> Window {
         blame: Vec::new(),
         chain: Vec::new(),
         without_culprit: None,
+        remedies: Vec::new(),
     }
 }

@@ -39,7 +39,7 @@ pub fn findings() -> Findings {
     findings.capture.warnings = vec![format!("{LINK} {SCRIPT}").into()];
     findings.capture.events.push((SCRIPT.to_owned(), 1));
     findings.verdict.ruled_out[0].finding = LINK.to_owned();
-    findings.verdict.remedies[0].action = SCRIPT.to_owned();
+    findings.windows[1].remedies[0].action = SCRIPT.into();
     findings.verdict.cannot_tell[0].missing = LINK.into();
     if let Some(timeline) = &mut findings.timeline {
         timeline.lanes[0].thread.comm = SCRIPT.to_owned();

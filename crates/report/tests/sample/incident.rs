@@ -55,7 +55,6 @@ fn verdict() -> Verdict {
             cause: Cause::Reclaim,
             missing: "record vmscan:mm_vmscan_direct_reclaim_begin and _end".into(),
         }],
-        remedies: remedies(),
     }
 }
 
@@ -83,7 +82,7 @@ fn remedies() -> Vec<Remedy> {
         ("Replace mlockall(MCL_FUTURE) by MCL_ONFAULT, so that new mappings are populated on first touch.", "Page faults on first touch; a page may be missing at a bad moment."),
         ("Split the map into shards that double one at a time.", "A code change; each shard still blocks, for a fraction of the time."),
     ]
-    .map(|(action, cost)| Remedy { action: action.to_owned(), cost: cost.to_owned() })
+    .map(|(action, cost)| Remedy { action: action.into(), cost: cost.to_owned() })
     .to_vec()
 }
 
@@ -121,6 +120,7 @@ fn window() -> Window {
             longest: ms(2),
             recovered: Nanos::from_millis(6_900),
         }),
+        remedies: remedies(),
     }
 }
 
@@ -150,6 +150,10 @@ fn small_window() -> Window {
         }],
         chain: Vec::new(),
         without_culprit: None,
+        remedies: vec![Remedy {
+            action: "Give memory back in steps of about 10 MB.".into(),
+            cost: "memory is returned more slowly".to_owned(),
+        }],
     }
 }
 

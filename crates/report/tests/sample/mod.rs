@@ -87,6 +87,7 @@ pub fn capture() -> CaptureSummary {
         kernel: Some("6.18.0-3-amd64".to_owned()),
         arch: Some("x86_64".to_owned()),
         hostname: Some("db-07".to_owned()),
+        cpus: Some(8),
         command: ["perf", "record", "-a", "-g", "-k", "mono", "-e", "sched:sched_switch"]
             .map(str::to_owned)
             .to_vec(),

@@ -19,7 +19,6 @@ pub fn findings() -> Findings {
                     .to_owned(),
             }],
             cannot_tell: Vec::new(),
-            remedies: Vec::new(),
         },
         windows: Vec::new(),
         wait_sites: vec![SiteTotal {

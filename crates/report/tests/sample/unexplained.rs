@@ -32,7 +32,6 @@ pub fn findings() -> Findings {
                 },
                 CannotTell { cause: Cause::DiskIo, missing: "record block:block_rq_issue".into() },
             ],
-            remedies: Vec::new(),
         },
         windows: vec![window()],
         wait_sites: Vec::new(),
@@ -72,6 +71,7 @@ fn window() -> Window {
         }],
         chain: Vec::new(),
         without_culprit: None,
+        remedies: Vec::new(),
     }
 }
 
