@@ -15,8 +15,6 @@ pub(crate) struct Life {
     /// The stack or the wait that belongs to it.
     of: Vec<u32>,
     end: Timestamp,
-    /// For how long the thread ran in all.
-    ran: Nanos,
     /// Places of the slices from [`LONG`] on, in which the thread did not run.
     long: Vec<u32>,
 }
@@ -40,7 +38,6 @@ impl Life {
             begins: Vec::with_capacity(slices),
             of: Vec::with_capacity(slices),
             end: Timestamp(0),
-            ran: Nanos::ZERO,
             long: Vec::new(),
         }
     }
@@ -63,30 +60,8 @@ impl Life {
         if doing != Doing::Running && end.since(start) >= LONG {
             self.long.push(u32::try_from(self.begins.len() - 1).unwrap_or(u32::MAX));
         }
-        if doing == Doing::Running {
-            self.ran += end.since(start);
-        }
         self.end = end;
         Some(Span { start, end })
-    }
-
-    /// For how long the thread ran in a span. Of a span that takes up most of its life, what lies outside is counted.
-    pub fn ran_in(&self, span: Span) -> Nanos {
-        let Some(begin) = self.begins.first() else { return Nanos::ZERO };
-        let life = Span { start: Timestamp(begin >> 2), end: self.end };
-        let outside = [Span::new(life.start, span.start), Span::new(span.end, life.end)];
-        if span.overlap(life) > Nanos(life.duration().0 / 2) {
-            let outside = outside.into_iter().map(|part| self.count_ran(part)).sum::<Nanos>();
-            Nanos(self.ran.0 - outside.0)
-        } else {
-            self.count_ran(span)
-        }
-    }
-
-    fn count_ran(&self, span: Span) -> Nanos {
-        let slices = self.after(span.start).take_while(|slice| slice.span.start < span.end);
-        let running = slices.filter(|slice| slice.doing == Doing::Running);
-        running.map(|slice| slice.span.overlap(span)).sum()
     }
 
     fn begin(&mut self, time: Timestamp, kind: u64, of: u32) {
@@ -185,20 +160,5 @@ mod tests {
         }
         assert_eq!(told(&mut life.long(Nanos(10))), all[1..]);
         assert_eq!(told(&mut life.long(LONG)), all[3..]);
-    }
-
-    #[test]
-    fn what_a_thread_ran_in_a_span_is_the_same_counted_inside_or_outside() {
-        let mut life = Life::default();
-        for round in 1..20 {
-            life.push(span(round * 10, round * 10 + 3), Doing::Running);
-            life.push(span(round * 10 + 3, round * 10 + 9), Doing::Blocked(WaitId(0)));
-        }
-        for (start, length) in
-            (0..210).flat_map(|start| [0, 1, 50, 100, 120, 300].map(|length| (start, length)))
-        {
-            let span = span(start, start + length);
-            assert_eq!(life.ran_in(span), life.count_ran(span), "{span:?}");
-        }
     }
 }
