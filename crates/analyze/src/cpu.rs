@@ -76,9 +76,7 @@ fn who_had_them(model: &Model<'_>, raw: &RawWindow) -> Option<Sentence> {
     const WORTH_NAMING: f64 = 0.2;
     let threads = &model.capture.threads;
     let others = threads.iter().filter(|(id, row)| !row.is_idle_task() && !raw.crew.contains(id));
-    let times = others.map(|(id, row)| {
-        (row.process, model.states.time(id, raw.span, |doing| doing == Doing::Running))
-    });
+    let times = others.map(|(id, row)| (row.process, model.states.ran(id, raw.span)));
     let (process, time) = times.collect::<Tally<_>>().largest()?;
     let all = model.load().whole(raw.span);
     let share = time.share_of(all);

@@ -69,7 +69,7 @@ pub(crate) fn is_vouched_for(model: &Model<'_>, suspect: &Suspect, span: Span) -
     let met = capture.samples.iter();
     let met = met.filter(|row| row.thread == suspect.thread && span.contains(row.time));
     let met = met.take(TIMES).count();
-    let ran = model.states.time(suspect.thread, span, |doing| doing == Doing::Running);
+    let ran = model.states.ran(suspect.thread, span);
     let runs = ran.share_of(span.duration()) > 0.5 && capture.recorded(Meaning::Samples);
     if losses::many(capture, span) { met == TIMES } else { met > 0 || !runs }
 }

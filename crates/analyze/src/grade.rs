@@ -1,6 +1,6 @@
 //! How sure a verdict is, and the evidence for it in words.
 
-use coldcase_ingest::capture::{Context, Meaning, Nanos, Sentence, ThreadId};
+use coldcase_ingest::capture::{Context, Meaning, Nanos, Sentence, Span, ThreadId};
 
 use crate::blame::{Leaf, Root, root_thread};
 use crate::culprit::Suspect;
@@ -55,7 +55,7 @@ pub(crate) fn grade(
 }
 
 /// The grade of a cause that held up those who had the lock: it stands in their own stacks, and wakers' stacks show that
-/// they had it. Where no CPU is free, a disk's answer may have come long before it was taken.
+/// they had it.
 fn grade_behind_a_lock(
     model: &Model<'_>,
     raw: &RawWindow,
@@ -63,8 +63,6 @@ fn grade_behind_a_lock(
     leaves: &[Leaf],
     total: Nanos,
 ) -> Grade {
-    const FREE: f64 = 0.02;
-    let idle = model.load().idle_share(&model.states, raw.span);
     let shown = leaves.iter().filter(|leaf| {
         let by_it = matches!(leaf.root, Root::Blocked(_, wait) | Root::Own(wait)
             if matches!(model.sites.of(wait).kind, WaitKind::Harm(of_wait, _) if of_wait == cause));
@@ -73,11 +71,29 @@ fn grade_behind_a_lock(
         by_it && leaf.hold.is_none_or(had)
     });
     let shown: Nanos = shown.map(|leaf| leaf.time).sum();
-    if !cause.is_lock() && shown.share_of(total) >= 0.8 && idle.is_some_and(|idle| idle > FREE) {
+    if !cause.is_lock() && shown.share_of(total) >= 0.8 && kernel_had_a_cpu(model, raw.span) {
         Grade::Strong
     } else {
         Grade::Circumstantial
     }
+}
+
+/// Whether those threads of the kernel that send requests to devices and take their answers found a CPU. Where something keeps
+/// them from it, an answer may have come long before a waiter is woken, and the device is not to blame.
+fn kernel_had_a_cpu(model: &Model<'_>, span: Span) -> bool {
+    /// On a machine full of other work a worker was seen to wait for a fifth of a freeze in all, and beside a real-time thread
+    /// that leaves them no CPU, for four fifths.
+    const MOST: f64 = 0.3;
+    const WORKERS: [&str; 3] = ["ksoftirqd/", "kworker/", "jbd2/"];
+    let seen = model.load().idle_share(&model.states, span).is_some();
+    let mut threads = model.capture.threads.iter();
+    let starved = |id| {
+        let wanted = model.states.time(id, span, |doing| matches!(doing, Doing::Runnable(_)));
+        wanted.share_of(span.duration()) > MOST
+    };
+    seen && !threads.any(|(id, thread)| {
+        WORKERS.iter().any(|worker| thread.comm().starts_with(worker)) && starved(id)
+    })
 }
 
 fn grade_of_holds(raw: &RawWindow, suspect: &Suspect, leaves: &[Leaf]) -> Grade {

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use coldcase_ingest::capture::{Capture, Nanos, Span, Timestamp};
 
-use crate::thread_state::{Doing, ThreadStates};
+use crate::thread_state::ThreadStates;
 
 /// Time for which threads ran, in bins over a capture. Summed up while the states are made: a list of all moments at
 /// which somebody began or ceased to run took a fifth of a report's memory, and its time.
@@ -102,12 +102,8 @@ impl Busy {
     /// What was run in a span.
     fn exact(&self, span: Span, states: &ThreadStates) -> Nanos {
         let (inside, ends) = self.parts(span);
-        let of_end = |&end: &Span| -> Nanos {
-            states
-                .threads()
-                .map(|thread| states.time(thread, end, |doing| doing == Doing::Running))
-                .sum()
-        };
+        let of_end =
+            |&end: &Span| -> Nanos { states.threads().map(|thread| states.ran(thread, end)).sum() };
         self.in_bins(inside) + ends.iter().map(of_end).sum()
     }
 }
@@ -171,7 +167,7 @@ mod tests {
         let capture = script::record(Capture::default(), &script.join(","));
         let states = ThreadStates::new(&capture);
         let busy = |span| -> Nanos {
-            let ran = |thread| states.time(thread, span, |doing| doing == Doing::Running);
+            let ran = |thread| states.ran(thread, span);
             states.threads().map(ran).sum()
         };
         for (start, length) in [(0, 278), (1, 1), (3, 4), (10, 100), (11, 3), (100, 178)] {

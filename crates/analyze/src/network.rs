@@ -164,7 +164,7 @@ pub(crate) fn reasons(
     let process = model.capture.threads.get(other.thread).process;
     let name = view::thread_name(model.capture, other.thread);
     let of = name.pid.map_or(String::new(), |pid| format!(" of process {pid}"));
-    let ran = model.states.time(other.thread, raw.span, |doing| doing == Doing::Running);
+    let ran = model.states.ran(other.thread, raw.span);
     let late = Sentence::default().task(&name.comm).words(&format!(
         "{of} answered late: it was on a CPU for {:.0} % of the window",
         100.0 * ran.share_of(raw.span.duration())

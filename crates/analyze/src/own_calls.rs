@@ -11,7 +11,6 @@ use crate::model::Model;
 use crate::operation::is_memory;
 use crate::options::Options;
 use crate::sliced;
-use crate::thread_state::Doing;
 use crate::verdict;
 use crate::view;
 use crate::windows::{self, RawWindow};
@@ -76,7 +75,7 @@ fn was_met_in(model: &Model<'_>, call: &Bracket) -> bool {
 }
 
 fn on_cpu(model: &Model<'_>, call: &Bracket) -> Nanos {
-    model.states.time(call.thread, call.span(model.span), |doing| doing == Doing::Running)
+    model.states.ran(call.thread, call.span(model.span))
 }
 
 fn describe(model: &Model<'_>, call: &Bracket) -> (RawWindow, Window) {

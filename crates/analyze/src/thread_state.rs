@@ -142,6 +142,11 @@ impl ThreadStates {
         })
     }
 
+    /// How long a thread ran, in a span.
+    pub fn ran(&self, thread: ThreadId, span: Span) -> Nanos {
+        self.time(thread, span, |doing| doing == Doing::Running)
+    }
+
     /// How long a thread did what counts, in a span.
     pub fn time(&self, thread: ThreadId, span: Span, counts: impl Fn(Doing) -> bool) -> Nanos {
         let slices = self.within(thread, span).filter(|slice| counts(slice.doing));

@@ -62,7 +62,7 @@ fn others(model: &Model<'_>, raw: &RawWindow, home: &[ThreadId]) -> Vec<ThreadId
     let ids = model.capture.threads.iter().map(|(id, _)| id).filter(|&id| is_stranger(id));
     let mut others: Vec<(bool, Nanos, ThreadId)> = ids
         .map(|id| {
-            let ran = model.states.time(id, raw.span, |doing| doing == Doing::Running);
+            let ran = model.states.ran(id, raw.span);
             (woke.contains(&id), ran, id)
         })
         .filter(|(woke, ran, _)| *woke || ran.share_of(raw.span.duration()) >= RAN)

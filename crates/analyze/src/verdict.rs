@@ -291,6 +291,35 @@ mod tests {
     }
 
     #[test]
+    fn a_disk_whose_answers_nobody_takes_is_not_surely_the_cause() {
+        let disk = "schedule<io_schedule<submit_bio_wait<vfs_fsync_range<do_fsync";
+        // A worker of the kernel that takes them waits for a CPU, which x has, for `starved` ms.
+        let grade = |starved: u64| {
+            let threads =
+                [('m', "main"), ('a', "serve"), ('b', "serve"), ('c', "serve"), ('d', "serve")];
+            let capture = script::process(Capture::default(), &threads);
+            let mut capture = script::process(capture, &[('k', "kworker/0:1H-kblockd")]);
+            let mut events = vec!["0 .m".to_owned()];
+            for round in 0..10 {
+                let at = 10 * round;
+                events.extend(('a'..='d').map(|t| format!("{}ms {t}>- S {SLEEPS}", at + 1)));
+                events.extend(('a'..='d').map(|t| format!("{}ms ->{t}", at + 6)));
+            }
+            events.push(format!(
+                "99ms m>- S {SLEEPS},101ms a>b S {FUTEX},101ms b>c S {FUTEX},101ms c>d S {FUTEX},102ms d>- D {disk},\
+                 110ms w:k,{}ms x>k R,{}ms k>x S {SLEEPS},252ms ->d,253ms d!a {WAKES},253ms d!b {WAKES},253ms d!c {WAKES},\
+                 254ms d>a S {SLEEPS},255ms a>b S {SLEEPS},256ms b>c S {SLEEPS},257ms c>- S {SLEEPS}",
+                110 + starved,
+                111 + starved,
+            ));
+            capture = script::record(capture, &events.join(","));
+            analyze(&capture, &script::options()).worst().unwrap().grade
+        };
+        assert_eq!(grade(10), Grade::Strong);
+        assert_eq!(grade(100), Grade::Circumstantial);
+    }
+
+    #[test]
     fn the_holders_own_wait_is_nobodys_loss() {
         // m waits for a lock that nobody is seen to have, with mmap_lock, long before the others want that.
         let (vma, mmap) = (

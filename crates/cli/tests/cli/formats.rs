@@ -5,6 +5,7 @@
 //! waited 538 ms. In `beside`, 984 ms, and 5880 ms together; then 88 ms and 484 ms. In `shapes`, 885.2 ms, and 5285 ms together; then 105 ms
 //! and 584 ms.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use serde_json::Value;
@@ -282,6 +283,48 @@ fn hung_tasks_of_a_kernel_log_are_told() {
     assert!(site(&found).starts_with("per-CPU rwsem"), "{}", site(&found));
 }
 
+/// One file system was frozen, and eight tasks waited behind it (`fixtures/formats/kernel-log/stuck.c`); the detector saw the five that a
+/// signal could not have ended, at least 5 s.
+#[test]
+fn blocked_tasks_of_every_kernel_have_their_sites() {
+    for (kernel, release, write) in [
+        ("5.10", "5.10.0-46-amd64", "per-CPU rwsem in page_fault"),
+        ("6.1", "6.1.0-47-amd64", "per-CPU rwsem in madvise"),
+        ("7.2", "7.2.13+deb14-amd64", "per-CPU rwsem in madvise"),
+    ] {
+        let seen = [
+            "disk write-back in fsync",
+            "kernel mutex in write",
+            "per-CPU rwsem",
+            write,
+            "per-CPU rwsem in write",
+        ];
+        let unseen = ["disk I/O", "mmap_lock (read) in proc_read", "mmap_lock (write) in mmap"];
+        let of = |dump: &str| report(&[&format!("kernel-log/{kernel}-{dump}.txt.zst")], &[]);
+        let dmesg = of("dmesg");
+        assert_eq!(sites(&dmesg), BTreeSet::from(seen), "{kernel}");
+        assert_eq!(dmesg["capture"]["kernel"], release);
+        let times = dmesg["wait_sites"].as_array().unwrap().iter().map(|site| &site["blocked_ms"]);
+        assert!(times.into_iter().all(|time| *time == 5000.0), "{kernel}: {dmesg}");
+        let all = BTreeSet::from_iter(seen.into_iter().chain(unseen));
+        let dump = of("w");
+        assert_eq!(sites(&dump), all, "{kernel}");
+        let summary = dump["verdict"]["summary"].as_str().unwrap();
+        assert!(summary.contains("at the moment of the dump"), "{summary}");
+    }
+    let owner = "log:2:135 is blocked on a mutex likely owned by task log:1:133";
+    assert!(warned(&report(&["kernel-log/7.2-dmesg.txt.zst"], &[]), owner));
+    // Of all tasks, those that sleep are not blocked.
+    let all = report(&["kernel-log/7.2-t.txt.zst"], &[]);
+    assert_eq!(sites(&all), sites(&report(&["kernel-log/7.2-w.txt.zst"], &[])));
+    assert!(warned(&all, "tasks in other states were passed over"));
+}
+
+fn sites(found: &Value) -> BTreeSet<&str> {
+    let sites = found["wait_sites"].as_array().unwrap().iter();
+    sites.map(|site| site["site"].as_str().unwrap()).collect()
+}
+
 /// bcc's published samples: old kernels' stacks of idle threads and disks.
 #[test]
 fn bccs_samples_are_read_to_the_last_block() {
@@ -392,6 +435,25 @@ fn a_trace_dat_is_named_with_the_command_that_converts_it() {
         .unwrap();
     assert_eq!(code(&output), 3);
     assert!(stderr(&output).contains("trace-cmd report FILE > FILE.txt"), "{}", stderr(&output));
+}
+
+/// What was made of a capture is none.
+#[test]
+fn exports_are_named_for_what_they_are() {
+    let folder = folder();
+    for (format, name) in
+        [("speedscope", "speedscope"), ("firefox", "Firefox Profiler"), ("perfetto", "Perfetto")]
+    {
+        let path = folder.path().join(format);
+        let capture = fixture("formats/together/capture.data.zst");
+        let mut export = coldcase(folder.path());
+        let export = export.arg("export").arg(capture).args(["--to", format, "-o"]).arg(&path);
+        let output = export.output().unwrap();
+        assert_eq!(code(&output), 0, "{}", stderr(&output));
+        let output = coldcase(folder.path()).arg("report").arg(&path).output().unwrap();
+        assert_eq!(code(&output), 3, "{format}");
+        assert!(stderr(&output).contains(name), "{}", stderr(&output));
+    }
 }
 
 /// From `fixtures/formats/loop/program.log`, on the wall's clock: main's mmap from 02:31:40.385 to 41.603, while six threads waited 7284 ms

@@ -7,10 +7,9 @@
 //!
 //! Whoever uses a block reads it: what another processor has read would have to come out of that one's cache.
 
-use std::fs::File;
 use std::ops::Range;
 
-use super::source::read_at;
+use super::source::Source;
 use crate::error::Problem;
 
 /// How much is read at a time, in bytes.
@@ -20,7 +19,7 @@ pub(super) const REST: usize = 1 << 20;
 
 /// Blocks of a stretch, in order.
 pub(super) struct Blocks<'a> {
-    file: &'a File,
+    source: Source<'a>,
     /// What of the stretch has not been read.
     to_come: Range<usize>,
     buffer: Vec<u8>,
@@ -29,9 +28,9 @@ pub(super) struct Blocks<'a> {
 }
 
 impl<'a> Blocks<'a> {
-    pub fn new(file: &'a File, range: Range<usize>) -> Self {
+    pub fn new(source: Source<'a>, range: Range<usize>) -> Self {
         let buffer = vec![0; REST + BLOCK];
-        Self { file, to_come: range, buffer, unused: REST..REST }
+        Self { source, to_come: range, buffer, unused: REST..REST }
     }
 
     /// What has been read and not been used, with another block behind it; and whether it is the last of the stretch.
@@ -43,7 +42,7 @@ impl<'a> Blocks<'a> {
         let start = REST - self.unused.len();
         self.buffer.copy_within(self.unused.clone(), start);
         let length = BLOCK.min(self.to_come.len());
-        read_at(self.file, self.to_come.start, &mut self.buffer[REST..REST + length])?;
+        self.source.read(self.to_come.start, &mut self.buffer[REST..REST + length])?;
         self.to_come.start += length;
         self.unused = start..REST + length;
         Ok(Some((&self.buffer[self.unused.clone()], self.to_come.is_empty())))

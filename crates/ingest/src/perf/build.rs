@@ -1,9 +1,9 @@
 //! From records in order of time to the tables of a [`Capture`].
 
-use super::chains::Chains;
 use super::dump::StackDump;
 use super::event::{Body, Event, MmapRecord, RawStack, SideRecord, Task};
 use super::in_order::InOrder;
+use super::sides::Sides;
 use super::space::{MARKER_USER, Spaces};
 use super::spins::Spins;
 use super::unwind::Unwinder;
@@ -12,32 +12,6 @@ use crate::capture::{
     ModuleKind, Nanos, ProfileRow, ResidentSize, Sample, Span, StackId, Switch, SyscallEvent,
     SyscallPhase, TaskState, ThreadId, Timestamp, Wakeup,
 };
-
-/// What events refer to, filled while decoding.
-#[derive(Default)]
-pub(super) struct SideTables {
-    pub chains: Chains,
-    /// Taken out when their turn comes, so that their bytes are not kept.
-    pub dumps: Vec<Option<StackDump>>,
-    pub names: Vec<String>,
-    pub args: Vec<[u64; 6]>,
-    pub records: Vec<SideRecord>,
-    /// Build ids by path that came as records: of pipes, and added by `perf inject -b`. They have no time, and
-    /// come behind the mappings that they belong to.
-    pub build_ids: Vec<(String, BuildId)>,
-}
-
-impl SideTables {
-    /// Adds rows that have the next numbers.
-    pub fn append(&mut self, news: Self) {
-        self.chains.append(&news.chains);
-        self.dumps.extend(news.dumps);
-        self.names.extend(news.names);
-        self.args.extend(news.args);
-        self.records.extend(news.records);
-        self.build_ids.extend(news.build_ids);
-    }
-}
 
 /// Takes events in order of time and fills a capture.
 pub(super) struct Builder {
@@ -90,30 +64,30 @@ impl Builder {
     }
 
     /// Takes the next event.
-    pub fn add(&mut self, event: Event, side: &mut SideTables) {
+    pub fn add(&mut self, event: Event, sides: &mut Sides) {
         let time = Timestamp(event.time);
         if let Body::Record(index) = event.body {
-            return self.add_record(&side.records[index as usize], time);
+            return self.add_record(sides.record(index), time);
         }
         if let Body::OffCpu { nanoseconds } = event.body {
-            return self.add_off_cpu(event, Nanos(nanoseconds), side);
+            return self.add_off_cpu(event, Nanos(nanoseconds), sides);
         }
         if event.time != 0 {
             let span = self.capture.span.get_or_insert(Span { start: time, end: time });
             span.end = span.end.max(time);
         }
         let thread = self.current(&event);
-        let stack = self.stack(event.stack, event.pid, side);
-        let side = &*side;
+        let stack = self.stack(event.stack, event.pid, sides);
+        let sides = &*sides;
         match event.body {
             Body::Switch { out, into, state } => {
                 // An ending thread's own number is already gone from the sample; the event still has it.
                 // Who leaves is current, as a rule.
                 let out = match thread {
-                    Some(thread) if out.tid == event.tid => self.named(thread, out, time, side),
-                    _ => self.task(out, time, side),
+                    Some(thread) if out.tid == event.tid => self.named(thread, out, time, sides),
+                    _ => self.task(out, time, sides),
                 };
-                let into = self.task(into, time, side);
+                let into = self.task(into, time, sides);
                 let (out, into, cpu) = (Some(out), Some(into), event.cpu);
                 self.add_switch(Switch { time, cpu, out, into, state, stack });
             }
@@ -121,7 +95,7 @@ impl Builder {
                 self.add_switch_record(&event, thread, leaves, other, preempted);
             }
             Body::Wakeup { wakee, context, kind } => {
-                let wakee = self.task(wakee, time, side);
+                let wakee = self.task(wakee, time, sides);
                 if self.seen.is_none() {
                     let wakeup = Wakeup { time, waker: thread, wakee, context, kind, stack };
                     self.rows.push(&mut self.capture.wakeups, wakeup);
@@ -129,7 +103,7 @@ impl Builder {
             }
             Body::Forked { child } => {
                 self.capture.threads.note_birth(child.tid, time);
-                self.task(child, time, side);
+                self.task(child, time, sides);
             }
             Body::Ended => {
                 if let Some(thread) = thread {
@@ -140,14 +114,14 @@ impl Builder {
                 if let Some(thread) = thread
                     && self.seen.is_none()
                 {
-                    self.add_own(body, time, event.cpu, thread, stack, side);
+                    self.add_own(body, time, event.cpu, thread, stack, sides);
                 }
             }
         }
     }
 
     /// A sum without a time.
-    fn add_off_cpu(&mut self, mut event: Event, off_cpu: Nanos, side: &mut SideTables) {
+    fn add_off_cpu(&mut self, mut event: Event, off_cpu: Nanos, sides: &mut Sides) {
         // A sample of a single wait has its thread and process in each other's place (perf 7.2).
         if event.pid > 0 && event.tid > 0 {
             let threads = &mut self.capture.threads;
@@ -157,7 +131,7 @@ impl Builder {
             }
         }
         let Some(thread) = self.current(&event) else { return };
-        let stack = self.stack(event.stack, event.pid, side);
+        let stack = self.stack(event.stack, event.pid, sides);
         let stack = stack.unwrap_or_else(|| self.capture.stacks.intern(&[]));
         let row = ProfileRow { thread, stack, off_cpu, waker: None, slice: None };
         self.capture.profile.push(row);
@@ -171,7 +145,7 @@ impl Builder {
         cpu: Option<u32>,
         thread: ThreadId,
         stack: Option<StackId>,
-        side: &SideTables,
+        sides: &Sides,
     ) {
         let (capture, rows) = (&mut self.capture, &mut self.rows);
         match body {
@@ -193,7 +167,7 @@ impl Builder {
                 );
             }
             Body::SyscallEnter { syscall, args } => {
-                let phase = SyscallPhase::Enter { args: side.args[args as usize] };
+                let phase = SyscallPhase::Enter { args: sides.args(args) };
                 rows.push(
                     &mut capture.syscalls,
                     SyscallEvent { time, thread, syscall, phase, stack },
@@ -336,46 +310,38 @@ impl Builder {
     }
 
     /// A thread that an event names; its name counts if no better one is known.
-    fn task(&mut self, task: Task, time: Timestamp, side: &SideTables) -> ThreadId {
+    fn task(&mut self, task: Task, time: Timestamp, sides: &Sides) -> ThreadId {
         let thread = self.capture.threads.of_tid(task.tid);
-        self.named(thread, task, time, side)
+        self.named(thread, task, time, sides)
     }
 
-    fn named(
-        &mut self,
-        thread: ThreadId,
-        task: Task,
-        time: Timestamp,
-        side: &SideTables,
-    ) -> ThreadId {
+    fn named(&mut self, thread: ThreadId, task: Task, time: Timestamp, sides: &Sides) -> ThreadId {
         if let Some(name) = task.name {
-            let name = &side.names[name.index()];
+            let name = sides.name(name);
             self.capture.threads.name_if_unknown(thread, name, time);
         }
         thread
     }
 
-    fn stack(&mut self, stack: RawStack, pid: i32, side: &mut SideTables) -> Option<StackId> {
+    fn stack(&mut self, stack: RawStack, pid: i32, sides: &mut Sides) -> Option<StackId> {
         match stack {
             RawStack::None => None,
-            RawStack::Chain(chain) => {
-                self.spaces.stack(chain, pid, &side.chains, &mut self.capture)
-            }
+            RawStack::Chain(chain) => self.spaces.stack(chain, pid, sides, &mut self.capture),
             RawStack::Dump(dump) => {
-                let dump = side.dumps.get_mut(dump as usize)?.take()?;
-                let words = self.unwind(&dump, pid, &side.chains);
+                let dump = sides.take_dump(dump)?;
+                let words = self.unwind(&dump, pid, sides);
                 self.spaces.resolve(&words, pid, &mut self.capture)
             }
         }
     }
 
     /// The callchain that the kernel would have written, could it unwind user space.
-    fn unwind(&mut self, dump: &StackDump, pid: i32, chains: &Chains) -> Vec<u64> {
+    fn unwind(&mut self, dump: &StackDump, pid: i32, sides: &Sides) -> Vec<u64> {
         let user = match &mut self.unwinder {
             Some(unwinder) => unwinder.unwind(dump, pid, &self.spaces, &self.capture),
             None => vec![dump.ip()],
         };
-        let kernel = dump.chain.map_or(&[][..], |chain| chains.words(chain));
+        let kernel = dump.chain.map_or(&[][..], |chain| sides.chain(chain));
         let mut words = kernel.to_vec();
         words.push(MARKER_USER);
         words.extend(user);

@@ -7,14 +7,15 @@ use std::hash::BuildHasher as _;
 
 use hashbrown::HashTable;
 
+use super::sides::Lane;
 use super::space::is_user;
 use crate::capture::Seed;
 
-/// Index of a raw callchain.
+/// Number of a raw callchain, with its lane.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(super) struct ChainId(pub u32);
 
-/// Raw callchains by their numbers.
+/// One lane's raw callchains by their rows.
 #[derive(Default)]
 pub(super) struct Chains {
     words: Vec<u64>,
@@ -42,23 +43,23 @@ impl Row {
 
 impl Chains {
     /// The words of a chain, innermost first, with perf's context markers among them.
-    pub fn words(&self, id: ChainId) -> &[u64] {
-        slice(&self.words, &self.rows, id.0)
+    pub fn words(&self, row: usize) -> &[u64] {
+        slice(&self.words, &self.rows, row)
     }
 
     /// Whether any word of a chain is an address of user space.
-    pub fn has_user(&self, id: ChainId) -> bool {
-        self.rows[id.0 as usize].has_user()
+    pub fn has_user(&self, row: usize) -> bool {
+        self.rows[row].has_user()
     }
 
-    /// Adds chains that have the next numbers.
+    /// Adds chains that have the next rows.
     pub fn append(&mut self, news: &Self) {
         let before = self.words.len();
         self.words.extend_from_slice(&news.words);
         self.rows.extend(news.rows.iter().map(|row| Row::new(before + row.end(), row.has_user())));
     }
 
-    /// The chains from a number on.
+    /// The chains from a row on.
     fn since(&self, first: usize) -> Self {
         let before = first.checked_sub(1).map_or(0, |last| self.rows[last].end());
         let rows = self.rows[first..].iter();
@@ -69,24 +70,24 @@ impl Chains {
 
 /// Gives equal chains one number: that of when it was first seen, whatever the seed.
 pub(super) struct Interner {
+    lane: Lane,
     /// Chains that are all of one hash can be made by whoever knows the seed, and each would be compared with all before it.
     seed: u64,
     chains: Chains,
     ids: HashTable<u32>,
     /// By the upper bits of their hashes, lower bits and number of the chains that were seen last.
-    recent: Vec<Option<(u32, ChainId)>>,
+    recent: Vec<Option<(u32, u32)>>,
     /// How many of them have been asked for as news.
     told: usize,
 }
 
-impl Default for Interner {
-    fn default() -> Self {
-        let seed = Seed::default().hash_one(0_u64);
-        Self { seed, chains: Chains::default(), ids: HashTable::new(), recent: Vec::new(), told: 0 }
-    }
-}
-
 impl Interner {
+    pub fn new(lane: Lane) -> Self {
+        let seed = Seed::default().hash_one(0_u64);
+        let (chains, ids, recent) = (Chains::default(), HashTable::new(), Vec::new());
+        Self { lane, seed, chains, ids, recent, told: 0 }
+    }
+
     /// The id of a chain of eight-byte words in the file's byte order.
     pub fn intern(&mut self, chain: &[u8], big_endian: bool) -> ChainId {
         let words = chain.as_chunks::<8>().0;
@@ -107,30 +108,30 @@ impl Interner {
         let hash = hash(self.seed, chain, &word);
         let place = (hash >> (u64::BITS - RECENT.ilog2())) as usize;
         let low = hash as u32;
-        let is_same =
-            |&id: &u32| is_same(slice(&self.chains.words, &self.chains.rows, id), chain, &word);
-        if let Some((known, ChainId(id))) = self.recent[place]
+        let is_same = |&row: &u32| is_same(self.chains.words(row as usize), chain, &word);
+        if let Some((known, row)) = self.recent[place]
             && known == low
-            && is_same(&id)
+            && is_same(&row)
         {
-            return ChainId(id);
+            return ChainId(self.lane.tag(row));
         }
         let known = self.ids.find(hash, is_same).copied();
-        let id = ChainId(known.unwrap_or_else(|| self.add(chain, &word, hash)));
-        self.recent[place] = Some((low, id));
-        id
+        let row = known.unwrap_or_else(|| self.add(chain, &word, hash));
+        self.recent[place] = Some((low, row));
+        ChainId(self.lane.tag(row))
     }
 
     fn add<W>(&mut self, chain: &[W], word: &impl Fn(&W) -> u64, hash: u64) -> u32 {
         let Chains { words, rows } = &mut self.chains;
         let seed = self.seed;
-        let id = u32::try_from(rows.len()).unwrap_or(u32::MAX);
+        let row = u32::try_from(rows.len()).unwrap_or(u32::MAX);
         words.extend(chain.iter().map(word));
         let has_user = chain.iter().any(|it| is_user(word(it)));
         rows.push(Row::new(words.len(), has_user));
-        self.ids
-            .insert_unique(hash, id, |&id| self::hash(seed, slice(words, rows, id), |&word| word));
-        id
+        self.ids.insert_unique(hash, row, |&row| {
+            self::hash(seed, slice(words, rows, row as usize), |&word| word)
+        });
+        row
     }
 
     /// Chains that are new since this was last asked.
@@ -141,10 +142,9 @@ impl Interner {
     }
 }
 
-fn slice<'a>(words: &'a [u64], rows: &[Row], id: u32) -> &'a [u64] {
-    let index = id as usize;
-    let start = if index == 0 { 0 } else { rows[index - 1].end() };
-    &words[start..rows[index].end()]
+fn slice<'a>(words: &'a [u64], rows: &[Row], row: usize) -> &'a [u64] {
+    let start = if row == 0 { 0 } else { rows[row - 1].end() };
+    &words[start..rows[row].end()]
 }
 
 fn is_same<W>(known: &[u64], chain: &[W], word: impl Fn(&W) -> u64) -> bool {
@@ -178,12 +178,13 @@ fn hash<W>(seed: u64, chain: &[W], word: impl Fn(&W) -> u64) -> u64 {
 
 #[cfg(test)]
 mod tests {
+    use super::super::sides::{SideTables, Sides};
     use super::*;
 
     /// A product with nothing is nothing, so a first word that is the key makes the second one count for nothing.
     #[test]
     fn chains_of_one_hash_cannot_be_made_without_its_seed() {
-        let seeds: Vec<u64> = (0..8).map(|_| Interner::default().seed).collect();
+        let seeds: Vec<u64> = (0..8).map(|_| Interner::new(Lane::all()[0]).seed).collect();
         let hashes = |seed: u64, key: u64| {
             let hashes = (0..1000).map(|n| hash(seed, &[key, n], |&word| word));
             hashes.collect::<std::collections::BTreeSet<u64>>().len()
@@ -196,19 +197,20 @@ mod tests {
 
     #[test]
     fn equal_chains_share_an_id_and_different_ones_do_not() {
-        let mut table = Interner::default();
-        let mut told = Chains::default();
+        let [_, lane] = Lane::all();
+        let mut table = Interner::new(lane);
+        let mut told = Sides::default();
         let chains: Vec<Vec<u64>> =
             (0..1000).map(|n| (0..n % 40).map(|m| m * n).collect()).collect();
         let first: Vec<_> = chains.iter().map(|chain| table.intern_words(chain)).collect();
         let second: Vec<_> = chains.iter().map(|chain| table.intern_words(chain)).collect();
         assert_eq!(first, second);
-        told.append(&table.news());
+        told.append(lane, SideTables { chains: table.news(), ..SideTables::default() });
         let late = table.intern_words(&[9, 9]);
-        told.append(&table.news());
-        assert_eq!(told.words(late), [9, 9]);
+        told.append(lane, SideTables { chains: table.news(), ..SideTables::default() });
+        assert_eq!(told.chain(late), [9, 9]);
         for (chain, &id) in chains.iter().zip(&first) {
-            assert_eq!(told.words(id), chain);
+            assert_eq!(told.chain(id), chain);
         }
     }
 }

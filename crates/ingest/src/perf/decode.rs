@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 use linux_perf_event_reader::RecordType;
 
 use super::attrs::{Decoder, EventPlans};
-use super::build::SideTables;
 use super::bytes::Bytes;
 use super::chains::Interner;
 use super::event::{Body, Event, MmapRecord, NameId, RawStack, SideRecord};
@@ -14,6 +13,7 @@ use super::header::{Attribute, Header, MOST_EVENTS, read_build_id};
 use super::off_cpu;
 use super::records::{Record, walk};
 use super::sample::Sample;
+use super::sides::{Lane, SideTables};
 use super::source::Source;
 use super::tracepoint::Sink;
 use crate::capture::{
@@ -40,6 +40,7 @@ const KSYMBOL_UNREGISTER: u16 = 1;
 
 /// Decodes records and keeps count.
 pub(super) struct Decode {
+    lane: Lane,
     plans: EventPlans,
     big_endian: bool,
     chains: Interner,
@@ -53,23 +54,42 @@ pub(super) struct Decode {
 }
 
 impl Decode {
-    pub fn new(plans: EventPlans, big_endian: bool) -> Self {
+    pub fn new(lane: Lane, plans: EventPlans, big_endian: bool) -> Self {
         Self {
+            lane,
             plans,
             big_endian,
-            chains: Interner::default(),
+            chains: Interner::new(lane),
             names: NameTable::default(),
             news: SideTables::default(),
-            counts: Counts::default(),
+            counts: Counts::new(lane),
             other: BTreeMap::new(),
             unknown_ids: 0,
             unreadable: 0,
         }
     }
 
+    pub fn lane(&self) -> Lane {
+        self.lane
+    }
+
     /// The byte order of the file.
     pub fn big_endian(&self) -> bool {
         self.big_endian
+    }
+
+    /// With what another lane has counted.
+    pub fn with_counts_of(mut self, other: Self) -> Self {
+        for (plan, others) in self.plans.plans.iter_mut().zip(&other.plans.plans) {
+            plan.count.count += others.count.count;
+            plan.unreadable += others.unreadable;
+        }
+        for (kind, count) in other.other {
+            *self.other.entry(kind).or_default() += count;
+        }
+        self.unknown_ids += other.unknown_ids;
+        self.unreadable += other.unreadable;
+        self
     }
 
     /// What events refer to that is new since this was last asked.
@@ -149,7 +169,7 @@ impl Decode {
         let chain = sample.callchain.map(|chain| chains.intern(chain, self.big_endian));
         if let Some(dump) = sample.dump.and_then(|dump| dump.keep(chain)) {
             self.news.dumps.push(Some(dump));
-            return RawStack::Dump(next(&mut self.counts.dumps));
+            return RawStack::Dump(self.counts.dumps.next());
         }
         // Without callchains the interrupted address is all there is; a tracepoint's own tells nothing.
         let single = |ip| chains.intern_words(&[ip]);
@@ -209,7 +229,7 @@ impl Decode {
             _ => return None,
         };
         self.news.records.push(side);
-        let body = Body::Record(next(&mut self.counts.records));
+        let body = Body::Record(self.counts.records.next());
         Some(Event { time, pid: 0, tid: -1, cpu: None, stack: RawStack::None, body })
     }
 
@@ -356,19 +376,33 @@ fn record_name(kind: u32) -> String {
 }
 
 /// How many rows each of the side tables has had.
-#[derive(Default)]
 struct Counts {
-    dumps: u32,
-    names: u32,
-    args: u32,
-    records: u32,
+    dumps: Count,
+    names: Count,
+    args: Count,
+    records: Count,
 }
 
-/// The number of the next row.
-fn next(count: &mut u32) -> u32 {
-    let number = *count;
-    *count = number.saturating_add(1);
-    number
+impl Counts {
+    fn new(lane: Lane) -> Self {
+        let none = Count { lane, rows: 0 };
+        Self { dumps: none, names: none, args: none, records: none }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Count {
+    lane: Lane,
+    rows: u32,
+}
+
+impl Count {
+    /// The number of the next row.
+    fn next(&mut self) -> u32 {
+        let number = self.lane.tag(self.rows);
+        self.rows = self.rows.saturating_add(1);
+        number
+    }
 }
 
 /// Names of threads by their bytes; the kernel's have 16 at most, which are as good as a number.
@@ -399,7 +433,7 @@ struct SideSink<'a> {
 impl SideSink<'_> {
     fn new_name(&mut self, name: &[u8]) -> NameId {
         self.news.names.push(String::from_utf8_lossy(name).into_owned());
-        NameId::from_index(next(&mut self.counts.names))
+        NameId::new(self.counts.names.next())
     }
 
     /// A short name that is not among those that were seen last.
@@ -440,6 +474,6 @@ impl Sink for SideSink<'_> {
 
     fn args(&mut self, args: [u64; 6]) -> u32 {
         self.news.args.push(args);
-        next(&mut self.counts.args)
+        self.counts.args.next()
     }
 }

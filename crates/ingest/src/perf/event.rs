@@ -35,18 +35,18 @@ pub(super) enum RawStack {
     Dump(u32),
 }
 
-/// Index of a thread name; counted from 1 inside, so that one that may be missing takes no more room: events are moved
+/// Number of a thread name; counted from 1 inside, so that one that may be missing takes no more room: events are moved
 /// four times on their way.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) struct NameId(NonZeroU32);
 
 impl NameId {
-    pub fn from_index(index: u32) -> Self {
-        Self(NonZeroU32::MIN.saturating_add(index))
+    pub fn new(number: u32) -> Self {
+        Self(NonZeroU32::MIN.saturating_add(number))
     }
 
-    pub fn index(self) -> usize {
-        self.0.get() as usize - 1
+    pub fn number(self) -> u32 {
+        self.0.get() - 1
     }
 }
 

@@ -4,7 +4,7 @@
 //! bytes --records--> one record --decode--> Event --order--> in order of time --build--> Capture
 //! ```
 //!
-//! `stages` runs the first two and the last two at the same time.
+//! `stages` runs the first two in two threads, which take blocks of the file in turns, and the last two in a third.
 //!
 //! One pass over the file: a record is decoded where it lies into a few words, its callchain is interned,
 //! and only these words are sorted (see `order`). Which thread a number means, and which file an
@@ -31,12 +31,14 @@ mod order;
 mod records;
 mod sample;
 mod shape;
+mod sides;
 mod source;
 mod space;
 mod spins;
 mod stages;
 mod tracepoint;
 mod tracing_data;
+mod turns;
 mod unwind;
 
 use std::ops::Range;
@@ -56,6 +58,7 @@ pub(crate) use header::{KIND_LENGTH, MAGIC_LENGTH, is_perf_data, is_pipe};
 use in_order::InOrder;
 use records::Damage;
 use shape::Shapes;
+use sides::Lane;
 pub(crate) use source::Source;
 use space::Spaces;
 use spins::Spins;
@@ -89,6 +92,8 @@ pub(crate) fn read(
         notes.push(recognise_by_shape(&stretches, &plans, &header, &mut tracing)?.into());
         plans = EventPlans::new(&header.attributes, &tracing, header.big_endian);
     }
+    let use_switch_records =
+        !plans.plans.iter().any(|plan| plan.count.meaning == Some(Meaning::Switches));
     let mut builder = Builder {
         capture: Capture { origin: origin(&header), ..Capture::default() },
         rows: InOrder::default(),
@@ -96,16 +101,16 @@ pub(crate) fn read(
         spaces: spaces(&header.features),
         unwinder: programs.map(Unwinder::new),
         seen: overview.then(Seen::default),
-        use_switch_records: !plans
-            .plans
-            .iter()
-            .any(|plan| plan.count.meaning == Some(Meaning::Switches)),
+        use_switch_records,
     };
-    let decode = Decode::new(plans, header.big_endian);
     let stretches = stretches(file, &header, parts);
     let bytes: usize = stretches.iter().map(|(_, range)| range.len()).sum();
     builder.reserve(bytes);
-    let Read { decode, damage, late } = stages::read(&stretches, decode, &mut builder, progress)?;
+    let decoders = Lane::all().map(|lane| {
+        let plans = EventPlans::new(&header.attributes, &tracing, header.big_endian);
+        Decode::new(lane, plans, header.big_endian)
+    });
+    let Read { decode, damage, late } = stages::read(&stretches, decoders, &mut builder, progress)?;
     notes.extend(builder.unwinder.iter().flat_map(Unwinder::complaints));
     if builder.spaces.orphans > 0 {
         notes.push(format!(

@@ -38,7 +38,7 @@ pub(super) struct Damage {
 
 const HEADER: usize = 8;
 /// No record is longer, since its size stands in two bytes.
-const LARGEST: usize = 1 << 16;
+pub(super) const LARGEST: usize = 1 << 16;
 /// `PERF_RECORD_HEADER_TRACING_DATA` and `PERF_RECORD_AUXTRACE`: their data stand behind the record, outside
 /// its size, the former padded to eight bytes.
 const TRACING_DATA: u32 = 66;
@@ -64,28 +64,52 @@ pub(super) fn walk(
     mut visit: impl FnMut(Record<'_>),
 ) -> Result<Vec<Damage>, Problem> {
     let mut walk = Walk::new(range.start, big_endian);
-    match source {
-        Source::Memory(bytes) => {
-            walk.take(&bytes[range], true, &mut visit);
-        }
-        Source::File { file, .. } => {
-            let mut blocks = Blocks::new(file, range);
-            while let Some((bytes, is_last)) = blocks.next()? {
-                let used = walk.take(bytes, is_last, &mut visit);
-                blocks.used(used);
-            }
-        }
+    let mut blocks = Blocks::new(source, range);
+    while let Some((bytes, is_last)) = blocks.next()? {
+        let used = walk.take(bytes, is_last, &mut visit);
+        blocks.used(used);
     }
     Ok(walk.damage)
 }
 
+/// Passes over the records that begin in a block, from a place on, and says where the next one begins, and whether all
+/// of them can be read without what came before them; if not, it is the first of those that cannot, or that end behind
+/// `most`, where the file does. What is behind them is for [`Walk`].
+pub(super) fn pass(block: &[u8], from: usize, most: usize, big_endian: bool) -> (usize, bool) {
+    let mut at = from;
+    while at < block.len() {
+        let header = block.get(at..at + HEADER).and_then(|bytes| header(bytes, big_endian));
+        let Some((kind, _, size)) = header else { return (at, false) };
+        let is_special = matches!(kind, COMPRESSED | COMPRESSED2 | TRACING_DATA | AUXTRACE);
+        if is_special || kind >= NO_KIND || size < HEADER || size > most - at {
+            return (at, false);
+        }
+        at += size;
+    }
+    (at, true)
+}
+
+/// Calls `visit` with records that were passed; the first of them is at `offset` in the file.
+pub(super) fn each(
+    passed: &[u8],
+    offset: usize,
+    big_endian: bool,
+    mut visit: impl FnMut(Record<'_>),
+) {
+    let mut at = 0;
+    while let Some((record, next)) = read(passed, at, big_endian) {
+        visit(Record { offset: offset + record.offset, ..record });
+        at = next;
+    }
+}
+
 /// How far a walk has come.
-struct Walk {
+pub(super) struct Walk {
     /// In bytes from the file's start.
     at: usize,
     big_endian: bool,
     inflater: Inflater,
-    damage: Vec<Damage>,
+    pub damage: Vec<Damage>,
     /// Where the stretch began that cannot be read, while its end is looked for.
     lost_since: Option<usize>,
     /// Bytes of a record's data outside its size that are still to come.
@@ -93,14 +117,19 @@ struct Walk {
 }
 
 impl Walk {
-    fn new(at: usize, big_endian: bool) -> Self {
+    pub fn new(at: usize, big_endian: bool) -> Self {
         let (inflater, damage) = (Inflater::default(), Vec::new());
         Self { at, big_endian, inflater, damage, lost_since: None, skip: 0 }
     }
 
     /// Goes on with these bytes, and says how many of them it used: all if they are the last, else all but
     /// the beginning of something that may go on.
-    fn take(&mut self, bytes: &[u8], is_last: bool, visit: &mut impl FnMut(Record<'_>)) -> usize {
+    pub fn take(
+        &mut self,
+        bytes: &[u8],
+        is_last: bool,
+        visit: &mut impl FnMut(Record<'_>),
+    ) -> usize {
         let base = self.at;
         let mut at = 0;
         while at < bytes.len() {
@@ -177,16 +206,22 @@ impl Walk {
 /// The record at `at`, and where the next one begins; `None` if none can begin there, or if not all of it is there.
 #[inline]
 fn read(bytes: &[u8], at: usize, big_endian: bool) -> Option<(Record<'_>, usize)> {
-    let header: &[u8; HEADER] = bytes.get(at..)?.first_chunk()?;
-    let [a, b, c, d, e, f, g, h] = *header;
+    let (kind, misc, size) = header(bytes.get(at..)?, big_endian)?;
+    let next = at + size;
+    let body = bytes.get(at + HEADER..next).filter(|_| kind < NO_KIND)?;
+    Some((Record { offset: at, kind, misc, body }, next))
+}
+
+/// Kind, miscellaneous bits and size.
+#[inline]
+fn header(bytes: &[u8], big_endian: bool) -> Option<(u32, u16, usize)> {
+    let &[a, b, c, d, e, f, g, h] = bytes.first_chunk::<HEADER>()?;
     let (kind, misc, size) = if big_endian {
         (u32::from_be_bytes([a, b, c, d]), u16::from_be_bytes([e, f]), u16::from_be_bytes([g, h]))
     } else {
         (u32::from_le_bytes([a, b, c, d]), u16::from_le_bytes([e, f]), u16::from_le_bytes([g, h]))
     };
-    let next = at + usize::from(size);
-    let body = bytes.get(at + HEADER..next).filter(|_| kind < NO_KIND)?;
-    Some((Record { offset: at, kind, misc, body }, next))
+    Some((kind, misc, usize::from(size)))
 }
 
 /// Where a damaged stretch ends.

@@ -48,6 +48,17 @@ impl<'a> Source<'a> {
         }
     }
 
+    /// Fills a buffer from a place on, where so many bytes were when the source was opened.
+    pub fn read(self, at: usize, buffer: &mut [u8]) -> Result<(), Problem> {
+        match self {
+            Self::Memory(bytes) => {
+                buffer.copy_from_slice(&bytes[at..at + buffer.len()]);
+                Ok(())
+            }
+            Self::File { file, .. } => read_at(file, at, buffer),
+        }
+    }
+
     /// The bytes from the beginning, as many as there are up to a number.
     pub fn front(self, most: usize) -> Result<Cow<'a, [u8]>, Problem> {
         Ok(self.get(0..most.min(self.len()))?.unwrap_or_default())
@@ -55,7 +66,7 @@ impl<'a> Source<'a> {
 }
 
 /// Fills a buffer from a place in a file that was long enough when it was opened.
-pub(super) fn read_at(file: &File, at: usize, buffer: &mut [u8]) -> Result<(), Problem> {
+fn read_at(file: &File, at: usize, buffer: &mut [u8]) -> Result<(), Problem> {
     file.read_exact_at(buffer, at as u64).map_err(|error| match error.kind() {
         io::ErrorKind::UnexpectedEof => {
             Problem::at(at, "the file was made shorter while it was read")

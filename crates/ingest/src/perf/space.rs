@@ -5,8 +5,9 @@ use std::rc::Rc;
 
 use rustc_hash::FxHashMap;
 
-use super::chains::{ChainId, Chains};
+use super::chains::ChainId;
 use super::event::MmapRecord;
+use super::sides::Sides;
 use crate::capture::{
     BuildId, Capture, FrameId, Location, Mode, Module, ModuleId, ModuleKind, SeededMap, StackId,
 };
@@ -151,10 +152,10 @@ impl Spaces {
         &mut self,
         chain: ChainId,
         pid: i32,
-        chains: &Chains,
+        sides: &Sides,
         capture: &mut Capture,
     ) -> Option<StackId> {
-        let epoch = if chains.has_user(chain) { self.epoch(pid) } else { KERNEL_EPOCH };
+        let epoch = if sides.has_user(chain) { self.epoch(pid) } else { KERNEL_EPOCH };
         let index = chain.0 as usize;
         if let Some(&(known, stack)) = self.latest.get(index)
             && known == epoch
@@ -164,7 +165,7 @@ impl Spaces {
         let stack = match self.stacks.get(&(chain, epoch)) {
             Some(&stack) => stack,
             None => {
-                let stack = self.resolve(chains.words(chain), pid, capture);
+                let stack = self.resolve(sides.chain(chain), pid, capture);
                 self.stacks.insert((chain, epoch), stack);
                 stack
             }

@@ -2,40 +2,48 @@
 //! the same as if one thread had done it all.
 //!
 //! ```text
-//! a thread: blocks of bytes, records, decoded --> this thread: order of time, tables
+//! a thread:    blocks of bytes, records, decoded --> this thread: order of time, tables
+//! this thread, when it has nothing else to do: the same
 //! ```
 
+use std::collections::BTreeMap;
 use std::ops::Range;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
-use super::build::{Builder, SideTables};
+use super::build::Builder;
 use super::decode::{Decode, FINISHED_ROUND};
 use super::event::Event;
 use super::order::Sorter;
-use super::records::{Damage, Record, walk};
+use super::records::{Damage, Record, each};
+use super::sides::{LANES, Lane, SideTables, Sides};
 use super::source::Source;
+use super::turns::Turns;
 use crate::error::Problem;
 
-/// Events that are handed on at once.
-const BATCH: usize = 1 << 13;
-/// Batches on their way.
-const BATCHES: usize = 4;
+/// Batches of a lane that may be on their way.
+const BATCHES: usize = 16;
 
-/// Events in the order of the file.
-#[derive(Default)]
+/// Events of one part of the file, in its order.
 struct Batch {
+    lane: Lane,
+    /// The number of the part.
+    number: u64,
     events: Vec<Event>,
     /// After how many of the events a round ended.
     rounds: Vec<usize>,
-    /// What is new of that which they refer to.
+    /// What is new of that which the lane's events refer to.
     news: SideTables,
-    /// How many bytes of the file have been read.
+    /// How many bytes of the file have been taken.
     done: u64,
 }
 
+/// What a lane says: a batch, or that it has ended before the file did.
+type Message = Option<Batch>;
+
 /// What reading the records gave, besides what the builder was given.
 pub(super) struct Read {
+    /// With the counts of all lanes.
     pub decode: Decode,
     pub damage: Vec<Damage>,
     /// Events that came after a later one had been handed on.
@@ -46,106 +54,174 @@ pub(super) struct Read {
 /// the others'.
 pub(super) fn read(
     stretches: &[(Source<'_>, Range<usize>)],
-    decode: Decode,
+    decoders: [Decode; LANES],
     builder: &mut Builder,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Read, Problem> {
     let total = stretches.iter().map(|(_, range)| range.len() as u64).sum();
-    let mut sorter = Sorter::default();
-    let mut side = SideTables::default();
-    thread::scope(|scope| {
-        let (send, batches) = sync_channel(BATCHES);
-        let (give_back, used) = sync_channel(BATCHES);
-        let reader = scope.spawn(move || Reader::new(decode, send, used).read(stretches));
-        for batch in batches {
-            progress(batch.done, total);
-            let events = take(batch, &mut sorter, &mut side, builder);
-            // If nobody wants it, it is dropped.
-            let _ = give_back.try_send(events);
+    let has_rounds = stretches.len() == 1;
+    let turns = Turns::new(stretches, decoders[0].big_endian());
+    let mut tables = Tables { builder, sorter: Sorter::default(), sides: Sides::default() };
+    let [own, other] = decoders.map(|decode| Decoding { decode, has_rounds, buffer: Vec::new() });
+    let [own, other] = thread::scope(|scope| {
+        let (send, messages) = channel();
+        let (give_back, empty) = channel();
+        (0..BATCHES).for_each(|_| drop(give_back.send(Vec::new())));
+        let line = Line { send, is_done: false };
+        let lane = scope.spawn(|| other.read(&turns, line, empty));
+        let own =
+            tables.take_all(own, &turns, &messages, &give_back, &mut |done| progress(done, total));
+        // Whoever waits for an empty batch need wait no more.
+        drop(give_back);
+        match lane.join() {
+            Ok(other) => [own, other],
+            Err(panic) => std::panic::resume_unwind(panic),
         }
-        sorter.finish(|event| builder.add(event, &mut side));
-        progress(total, total);
-        for (path, id) in &side.build_ids {
+    });
+    let decode = own?.with_counts_of(other?);
+    let late = tables.finish();
+    progress(total, total);
+    Ok(Read { decode, damage: turns.damage(), late })
+}
+
+/// The stage behind the lanes.
+struct Tables<'b> {
+    builder: &'b mut Builder,
+    sorter: Sorter,
+    sides: Sides,
+}
+
+impl Tables<'_> {
+    /// Takes all batches in the order of the file, and gives their memory back to the other lane. Decodes for itself as long
+    /// as nothing else is to be done.
+    fn take_all(
+        &mut self,
+        mut own: Decoding,
+        turns: &Turns<'_>,
+        messages: &Receiver<Message>,
+        give_back: &Sender<Vec<Event>>,
+        progress: &mut dyn FnMut(u64),
+    ) -> Result<Decode, Problem> {
+        let mut early: BTreeMap<u64, Batch> = BTreeMap::new();
+        let mut empty = vec![Vec::new(); BATCHES];
+        let mut next = 0;
+        let mut is_end = false;
+        loop {
+            while let Some(batch) = early.remove(&next) {
+                next += 1;
+                progress(batch.done);
+                let lane = batch.lane;
+                let events = self.take(batch);
+                if lane == own.decode.lane() {
+                    empty.push(events);
+                } else {
+                    // If nobody wants it, it is dropped.
+                    let _ = give_back.send(events);
+                }
+            }
+            let message = match messages.try_recv() {
+                Ok(message) => message,
+                Err(_) if !is_end && let Some(events) = empty.pop() => {
+                    match own.part(turns, events)? {
+                        Some(batch) => drop(early.insert(batch.number, batch)),
+                        None => is_end = true,
+                    }
+                    continue;
+                }
+                Err(_) => match messages.recv() {
+                    Ok(message) => message,
+                    Err(_) => break,
+                },
+            };
+            // What is behind a part that nobody will decode is of no use.
+            let Some(batch) = message else { break };
+            early.insert(batch.number, batch);
+        }
+        Ok(own.decode)
+    }
+
+    fn take(&mut self, batch: Batch) -> Vec<Event> {
+        let Self { builder, sorter, sides } = self;
+        sides.append(batch.lane, batch.news);
+        let mut from = 0;
+        for round in batch.rounds {
+            sorter.extend(&batch.events[from..round]);
+            sorter.finish_round(|event| builder.add(event, sides));
+            from = round;
+        }
+        sorter.extend(&batch.events[from..]);
+        batch.events
+    }
+
+    /// Hands on what is left, and says how many events came late.
+    fn finish(self) -> u64 {
+        let Self { builder, mut sorter, mut sides } = self;
+        sorter.finish(|event| builder.add(event, &mut sides));
+        for (path, id) in &sides.build_ids {
             builder.capture.modules.identify(path, id);
         }
-        let (decode, damage) = match reader.join() {
-            Ok(read) => read?,
-            Err(panic) => std::panic::resume_unwind(panic),
-        };
-        Ok(Read { decode, damage, late: sorter.late })
-    })
-}
-
-/// Takes a batch, and gives its memory back for the next.
-fn take(
-    batch: Batch,
-    sorter: &mut Sorter,
-    side: &mut SideTables,
-    builder: &mut Builder,
-) -> Vec<Event> {
-    side.append(batch.news);
-    let mut from = 0;
-    for round in batch.rounds {
-        sorter.extend(&batch.events[from..round]);
-        sorter.finish_round(|event| builder.add(event, side));
-        from = round;
+        sorter.late
     }
-    sorter.extend(&batch.events[from..]);
-    batch.events
 }
 
-/// The stage that decodes.
-struct Reader {
+/// A lane: it decodes parts of the file.
+struct Decoding {
     decode: Decode,
-    batch: Batch,
-    send: SyncSender<Batch>,
-    /// Memory of batches that were taken.
-    used: Receiver<Vec<Event>>,
+    has_rounds: bool,
+    buffer: Vec<u8>,
 }
 
-impl Reader {
-    fn new(decode: Decode, send: SyncSender<Batch>, used: Receiver<Vec<Event>>) -> Self {
-        Self { decode, batch: Batch::default(), send, used }
-    }
-
+impl Decoding {
+    /// Decodes parts until there are no more, as long as there is memory for their events.
     fn read(
         mut self,
-        stretches: &[(Source<'_>, Range<usize>)],
-    ) -> Result<(Decode, Vec<Damage>), Problem> {
-        let mut damage = Vec::new();
-        let mut before = 0;
-        let has_rounds = stretches.len() == 1;
-        for (source, range) in stretches {
-            let big_endian = self.decode.big_endian();
-            damage.extend(walk(*source, range.clone(), big_endian, |record| {
-                self.batch.done = before + (record.offset - range.start) as u64;
-                self.take(&record, has_rounds);
-            })?);
-            before += range.len() as u64;
+        turns: &Turns<'_>,
+        mut line: Line,
+        empty: Receiver<Vec<Event>>,
+    ) -> Result<Decode, Problem> {
+        for events in empty {
+            let Some(batch) = self.part(turns, events)? else { break };
+            // The other end takes batches until there are no more.
+            let _ = line.send.send(Some(batch));
         }
-        self.hand_on();
-        Ok((self.decode, damage))
+        line.is_done = true;
+        Ok(self.decode)
     }
 
-    fn take(&mut self, record: &Record<'_>, has_rounds: bool) {
-        if record.kind == FINISHED_ROUND {
-            if has_rounds {
-                self.batch.rounds.push(self.batch.events.len());
-            }
-        } else {
-            self.decode.record(record, &mut self.batch.events);
-            if self.batch.events.len() == BATCH {
-                self.hand_on();
-            }
-        }
-    }
-
-    fn hand_on(&mut self) {
-        let mut events = self.used.try_recv().unwrap_or_default();
+    /// Decodes the next part; `None` if there is none.
+    fn part(
+        &mut self,
+        turns: &Turns<'_>,
+        mut events: Vec<Event>,
+    ) -> Result<Option<Batch>, Problem> {
+        let Self { decode, has_rounds, buffer } = self;
+        let (lane, big_endian) = (decode.lane(), decode.big_endian());
+        let mut rounds = Vec::new();
         events.clear();
-        let mut batch = std::mem::replace(&mut self.batch, Batch { events, ..Batch::default() });
-        batch.news = self.decode.news();
-        // The other end takes batches until there are no more.
-        let _ = self.send.send(batch);
+        let mut visit = |record: Record<'_>| {
+            if record.kind != FINISHED_ROUND {
+                decode.record(&record, &mut events);
+            } else if *has_rounds {
+                rounds.push(events.len());
+            }
+        };
+        let Some(part) = turns.take(buffer, &mut visit)? else { return Ok(None) };
+        each(&buffer[part.records], part.offset, big_endian, &mut visit);
+        let (number, done, news) = (part.number, part.done, decode.news());
+        Ok(Some(Batch { lane, number, events, rounds, news, done }))
+    }
+}
+
+/// A lane's way to tell what it has decoded, and, however it ends, that there will be no more.
+struct Line {
+    send: Sender<Message>,
+    is_done: bool,
+}
+
+impl Drop for Line {
+    fn drop(&mut self) {
+        if !self.is_done {
+            let _ = self.send.send(None);
+        }
     }
 }

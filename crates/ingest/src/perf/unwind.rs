@@ -10,7 +10,7 @@ use std::ops::Range;
 
 use framehop::aarch64::{CacheAarch64, PtrAuthMask, UnwindRegsAarch64, UnwinderAarch64};
 use framehop::x86_64::{CacheX86_64, UnwindRegsX86_64, UnwinderX86_64};
-use framehop::{ExplicitModuleSectionInfo, Module as Code, Unwinder as _};
+use framehop::{ExplicitModuleSectionInfo, FrameAddress, Module as Code, Unwinder as _};
 use rustc_hash::FxHashMap;
 
 use super::dump::{Registers, StackDump};
@@ -188,19 +188,42 @@ impl Process {
             (Machine::Arm(machine), Registers::Arm { pc, sp, fp, lr }) => {
                 let (unwinder, cache) = &mut **machine;
                 let mask = PtrAuthMask::from_max_known_address(LAST_OF_ARM);
-                let registers = UnwindRegsAarch64::new_with_ptr_auth_mask(mask, lr, sp, fp);
-                let mut frames = unwinder.iter_frames(pc, registers, cache, &mut read);
-                follow(|| frames.next(), known)
+                let mut registers = UnwindRegsAarch64::new_with_ptr_auth_mask(mask, lr, sp, fp);
+                let mut frame = None;
+                let mut at_end = false;
+                let next = || {
+                    frame = match frame {
+                        None => Some(FrameAddress::from_instruction_pointer(pc)),
+                        Some(_) if at_end => None,
+                        Some(callee) => {
+                            let known =
+                                unwinder.unwind_frame(callee, &mut registers, cache, &mut read)?;
+                            at_end = known.is_none();
+                            let caller = known.or_else(|| first_caller(dump, registers.fp(), mask));
+                            caller.and_then(FrameAddress::from_return_address)
+                        }
+                    };
+                    Ok(frame)
+                };
+                follow(next, known)
             }
             _ => (vec![dump.ip()], End::Cut),
         }
     }
 }
 
+/// Who called the function whose frame record is the outermost, 0 in the place of the next: `_start` or a thread's. framehop takes such a
+/// record for the stack's end, though it holds a return address.
+fn first_caller(dump: &StackDump, record: u64, mask: PtrAuthMask) -> Option<u64> {
+    let outermost = record != 0 && dump.read(record)? == 0;
+    let caller = mask.strip_ptr_auth(dump.read(record.checked_add(8)?)?);
+    (outermost && caller != 0).then_some(caller)
+}
+
 /// Collects frames up to the first that lies in no known program: beyond it, frame pointers would be
 /// trusted that may be none.
 fn follow(
-    mut next: impl FnMut() -> Result<Option<framehop::FrameAddress>, framehop::Error>,
+    mut next: impl FnMut() -> Result<Option<FrameAddress>, framehop::Error>,
     known: impl Fn(u64) -> bool,
 ) -> (Vec<u64>, End) {
     let mut frames = Vec::new();

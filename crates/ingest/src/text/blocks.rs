@@ -11,7 +11,7 @@
 //! ```
 //!
 //! `wakeuptime` has the woken first and the waker's frames below. Older versions put addresses before names, and a bare name for the
-//! thread. Times are microseconds.
+//! thread; `offcputime -v` of libbpf-tools numbers its frames. Times are microseconds.
 
 use super::builder::Builder;
 use super::lines::{Complaints, Line, Lines};
@@ -49,7 +49,7 @@ pub(super) fn read(text: &[u8], progress: &mut Progress<'_>) -> Result<Capture, 
             continue;
         };
         match entry {
-            Entry::Time(micros) => match row(&mut out, &block) {
+            Entry::Time(micros) => match row(&mut out, &block, &mut complaints) {
                 Some(row) => {
                     let time = Nanos(micros.saturating_mul(1000));
                     missed.add(row.missed, time);
@@ -94,7 +94,9 @@ impl<'a> Entry<'a> {
     fn parse(line: &'a [u8]) -> Option<Self> {
         // libbpf-tools' wakeuptime has a tab where the others have blanks.
         let text = line.strip_prefix(b"    ").or(line.strip_prefix(b"\t"))?.trim_ascii();
-        if let Some(micros) = number::decimal(text) {
+        if (is_time(line) || line.starts_with(b"\t"))
+            && let Some(micros) = number::decimal(text)
+        {
             return Some(Self::Time(micros));
         }
         let (word, rest) = text.split_at(memchr::memchr(b' ', text).unwrap_or(text.len()));
@@ -106,6 +108,9 @@ impl<'a> Entry<'a> {
             (b"-", name) => Self::Thread(name),
             (b"target:", name) => Self::Target(without_number(name)),
             (b"waker:", name) => Self::Waker(without_number(name)),
+            (count, frame) if count.starts_with(b"#") && frame.starts_with(b"0x") => {
+                Self::Frame(numbered(frame))
+            }
             (address, name)
                 if !name.is_empty() && address.len() >= 12 && number::hex(address).is_some() =>
             {
@@ -113,6 +118,16 @@ impl<'a> Entry<'a> {
             }
             _ => Self::Frame(text),
         })
+    }
+}
+
+/// The function of `0x00007fd7ddf0c017 sched_yield+0x7 (/usr/lib/libc.so.6+0xee017)`; behind an address without a name stands the file of
+/// another frame.
+fn numbered(frame: &[u8]) -> &[u8] {
+    let name = memchr::memchr(b' ', frame).map_or(&b""[..], |at| &frame[at + 1..]);
+    match memchr::memmem::find(name, b"+0x") {
+        Some(plus) if !name.starts_with(b"(") => &name[..plus],
+        _ => b"[unknown]",
     }
 }
 
@@ -124,9 +139,13 @@ fn without_number(name: &[u8]) -> &[u8] {
     }
 }
 
-fn row<'a>(out: &mut Builder<'a>, block: &[(Line<'a>, Entry<'a>)]) -> Option<Row> {
+fn row<'a>(
+    out: &mut Builder<'a>,
+    block: &[(Line<'a>, Entry<'a>)],
+    complaints: &mut Complaints,
+) -> Option<Row> {
     let entries: Vec<Entry<'a>> = block.iter().map(|(_, entry)| *entry).collect();
-    let missed =
+    let mut missed =
         entries.iter().any(|entry| matches!(entry, Entry::Frame(name) if profile::is_missed(name)));
     let mut row = match *entries.as_slice() {
         [Entry::Waker(waker), ref rest @ .., Entry::Target(target)] => {
@@ -146,13 +165,36 @@ fn row<'a>(out: &mut Builder<'a>, block: &[(Line<'a>, Entry<'a>)]) -> Option<Row
             Row::woken(out, target, waker, waking.into_iter())
         }
         [ref rest @ .., Entry::Thread(name)] | [ref rest @ .., Entry::Frame(name)] => {
-            let ids = profile::innermost_first(out, &frames(rest));
+            let names = frames(rest);
+            let own = last_stack(&names);
+            if own > 0 {
+                complaints.add(block[0].0, "the first of a stack without its thread and time");
+            }
+            let ids = profile::innermost_first(out, &names[own..]);
+            // Of a stack that it lost, libbpf-tools' offcputime tells the terminal only.
+            missed = (missed && own == 0) || names.is_empty();
             Row::new(out, name, &ids)
         }
         _ => return None,
     };
     row.missed = missed;
     Some(row)
+}
+
+/// Where the last of several stacks begins: where they lost the user's frames, some versions of libbpf-tools' offcputime leave the kernel's
+/// without thread and time, and go on with the next stack.
+fn last_stack(names: &[&[u8]]) -> usize {
+    let leaves = |name: &[u8]| name == b"__schedule" || name.starts_with(b"finish_task_switch");
+    let traces = |name: &[u8]| {
+        [&b"bpf_prog_"[..], b"bpf_trace_run", b"__bpf_trace_", b"__traceiter_"]
+            .iter()
+            .any(|known| name.starts_with(known))
+    };
+    let Some(mut start) = names.iter().rposition(|name| leaves(name)) else { return 0 };
+    while start > 0 && (leaves(names[start - 1]) || traces(names[start - 1])) {
+        start -= 1;
+    }
+    start
 }
 
 /// The names of frames, with a `-` where kernel and user meet.
@@ -215,6 +257,31 @@ mod tests {
         assert_eq!(woken.threads.get(row.thread).comm(), "vmstat");
         assert!(woken.stacks.frames(row.stack).is_empty());
         assert_eq!(names(&woken, row.waker.unwrap().stack)[0], (Mode::Kernel, "hrtimer_wakeup"));
+    }
+
+    #[test]
+    fn numbered_frames_are_read() {
+        let capture = read_text(
+            "    #0  0xffffffff821facd8 __schedule+0x618\n    #1  0xffffffff81000130 entry_SYSCALL_64_after_hwframe+0x76\n    #2  0x00007fd7ddf0c017 sched_yield+0x7 (/usr/lib/libc.so.6+0xee017)\n    #3  0x00005638a6b24f30 (/usr/lib/libc.so.6+0xee017)\n    -                python3 (1916)\n        4895\n\n",
+        );
+        let expected = [
+            (Mode::Kernel, "__schedule"),
+            (Mode::Kernel, "entry_SYSCALL_64_after_hwframe"),
+            (Mode::User, "sched_yield"),
+            (Mode::User, "[unknown]"),
+        ];
+        assert_eq!(names(&capture, capture.profile[0].stack), expected);
+    }
+
+    /// As some versions of libbpf-tools' offcputime print it where their table of stacks is full.
+    #[test]
+    fn a_stack_that_lost_its_thread_is_no_part_of_the_next() {
+        let capture = read_text(
+            "    bpf_prog_6896_sched_switch\n    bpf_trace_run4\n    __schedule\n    rwsem_down_write_slowpath\n    do_syscall_64\n    bpf_prog_6896_sched_switch\n    bpf_trace_run4\n    __schedule\n    schedule\n    kthread\n    ret_from_fork\n    -                kworker/0:2 (30024)\n        224032\n\n    -                slot (1937)\n        982\n\n",
+        );
+        assert_eq!(names(&capture, capture.profile[0].stack).len(), 6);
+        assert!(capture.warnings.iter().any(|note| note.contains("1 of 2 rows lost a stack")));
+        assert!(capture.warnings.iter().any(|note| note.contains("without its thread")));
     }
 
     #[test]

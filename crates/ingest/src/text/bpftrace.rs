@@ -19,7 +19,9 @@ use super::lines::{Complaints, Line, Lines};
 use super::number;
 use super::profile::{self, Missed, Row};
 use super::progress::Progress;
-use crate::capture::{Capture, Format, FrameId, Location, Mode, NameKind, Nanos, Sentence};
+use crate::capture::{
+    Capture, Format, FrameId, Location, Mode, NameKind, Nanos, Sentence, StackId, ThreadId,
+};
 use crate::error::Problem;
 
 /// Whether a line begins an entry of a map.
@@ -53,16 +55,67 @@ pub(super) fn read(text: &[u8], progress: &mut Progress<'_>) -> Result<Capture, 
 
 struct Reader<'a> {
     out: Builder<'a>,
-    /// Rows of the maps that have stacks, by the map's name.
-    maps: BTreeMap<&'a [u8], Vec<(Row, u64)>>,
+    /// What was printed of the maps that have stacks, each time, by the map's name.
+    maps: BTreeMap<&'a [u8], Prints<'a>>,
     /// What cannot be used, by the map's name.
     skipped: BTreeMap<&'a [u8], &'static str>,
+}
+
+/// What tells entries of a map apart: thread, stack and the key's texts.
+type Key<'a> = (ThreadId, StackId, Vec<&'a [u8]>);
+
+/// A map as it was printed once.
+type Print<'a> = BTreeMap<Key<'a>, (Row, u64)>;
+
+/// A map as it was printed again and again.
+#[derive(Default)]
+struct Prints<'a> {
+    all: Vec<Print<'a>>,
+    /// The value of the latest entry.
+    latest: u64,
+}
+
+impl<'a> Prints<'a> {
+    /// Takes an entry. bpftrace prints the smallest sums first, and nothing between two times: where they fall, it began anew.
+    fn add(&mut self, key: Key<'a>, row: Row, value: u64) {
+        if self.all.is_empty() || value < self.latest {
+            self.all.push(Print::new());
+        }
+        self.latest = value;
+        if let Some(print) = self.all.last_mut() {
+            let sum = print.entry(key).or_insert((row, 0));
+            sum.1 = sum.1.saturating_add(value);
+        }
+    }
+
+    /// Whether the map was never cleared between: most keys stay, and no sum is smaller. Stacks of a process that has ended are printed
+    /// without names and are other keys; of a few keys alone, sums that were cleared can grow by chance.
+    fn goes_on(&self) -> bool {
+        const KEYS: usize = 8;
+        let later = |before: &Print<'_>, after: &Print<'_>| {
+            let both = before.iter().filter_map(|(key, sum)| Some((sum.1, after.get(key)?.1)));
+            let (grown, all) = both.fold((0, 0), |(grown, all), (before, after)| {
+                (grown + usize::from(after >= before), all + 1)
+            });
+            grown == all && all >= KEYS.max(before.len() / 2)
+        };
+        self.all.len() > 1 && self.all.is_sorted_by(later)
+    }
 }
 
 /// A part of a key.
 enum Part<'a> {
     Stack(Vec<&'a [u8]>),
     Text(&'a [u8]),
+}
+
+impl<'a> Part<'a> {
+    fn text(&self) -> Option<&'a [u8]> {
+        match self {
+            Part::Stack(_) => None,
+            Part::Text(text) => Some(text),
+        }
+    }
 }
 
 impl<'a> Reader<'a> {
@@ -87,7 +140,11 @@ impl<'a> Reader<'a> {
         }
         let value = total(value)?;
         match self.row(&parts) {
-            Some(row) => self.maps.entry(name).or_default().push((row, value)),
+            Some(row) => {
+                let texts = parts.iter().filter_map(Part::text).collect();
+                let key = (row.thread, row.stack, texts);
+                self.maps.entry(name).or_default().add(key, row, value);
+            }
             None => {
                 self.skipped.insert(name, "no stacks");
             }
@@ -112,15 +169,12 @@ impl<'a> Reader<'a> {
         {
             frames.extend(names.iter().map(|name| self.frame(name, mode)));
         }
-        let comm = parts.iter().find_map(|part| match part {
-            Part::Text(text) if number::decimal(text).is_none() => Some(*text),
-            _ => None,
-        });
+        let comm = parts.iter().filter_map(Part::text).find(|text| number::decimal(text).is_none());
         Some(Row::new(&mut self.out, comm.unwrap_or(b"unknown"), &frames))
     }
 
     fn frame(&mut self, name: &'a [u8], mode: Mode) -> FrameId {
-        match name.strip_prefix(b"0x").and_then(number::hex) {
+        match address(name) {
             Some(address) => self.out.capture.frames.intern(mode, Location::Address(address)),
             None => self.out.named_frame(mode, without_offset(name)),
         }
@@ -129,7 +183,11 @@ impl<'a> Reader<'a> {
     fn finish(mut self) -> Result<Capture, Problem> {
         let most = self.maps.iter().max_by_key(|(name, rows)| {
             (
-                rows.iter().map(|(_, value)| *value).fold(0, u64::saturating_add),
+                rows.all
+                    .iter()
+                    .flat_map(BTreeMap::values)
+                    .map(|sum| sum.1)
+                    .fold(0, u64::saturating_add),
                 std::cmp::Reverse(**name),
             )
         });
@@ -140,7 +198,12 @@ impl<'a> Reader<'a> {
             ));
         };
         let (unit, word) = unit(used);
-        for (row, value) in self.maps.remove(used).unwrap_or_default() {
+        let mut prints = self.maps.remove(used).unwrap_or_default();
+        let (count, goes_on) = (prints.all.len(), prints.goes_on());
+        if goes_on {
+            prints.all.drain(..count - 1);
+        }
+        for (row, value) in prints.all.into_iter().flat_map(BTreeMap::into_values) {
             let time = Nanos(value.saturating_mul(unit));
             self.out.capture.profile.push(row.of(time));
         }
@@ -153,6 +216,12 @@ impl<'a> Reader<'a> {
         };
         let values = quoted("the values of ", used);
         capture.warn(values.words(&format!(" are taken for {word} off-CPU")));
+        if goes_on {
+            let printed = quoted("", used);
+            capture.warn(printed.words(&format!(
+                " is printed {count} times, with all that was before: the last time counts"
+            )));
+        }
         for (name, why) in self.skipped {
             capture.warn(quoted("", name).words(&format!(" was passed over: {why}")));
         }
@@ -166,8 +235,9 @@ fn read_key<'a>(first: &'a [u8], lines: &mut Lines<'a>) -> Option<(Vec<Part<'a>>
     let mut stack: Option<Vec<&'a [u8]>> = None;
     let mut line = first;
     loop {
-        if let Some(frame) = line.strip_prefix(b"    ").filter(|_| !line.starts_with(b"    ,")) {
-            stack.get_or_insert_default().push(frame.trim_ascii());
+        let frame = line.strip_prefix(b"    ").or(line.strip_prefix(b"\t"));
+        if let Some(frame) = frame.filter(|frame| !frame.starts_with(b",")) {
+            stack.get_or_insert_default().push(without_perf(frame.trim_ascii()));
         } else {
             if let Some(stack) = stack.take() {
                 parts.push(Part::Stack(stack));
@@ -187,6 +257,23 @@ fn read_key<'a>(first: &'a [u8], lines: &mut Lines<'a>) -> Option<(Vec<Part<'a>>
     }
 }
 
+/// `__schedule+1560`, of `kstack(perf)` too: `ffffffff821facd8 __schedule+1560 (/usr/lib/libc.so.6)`.
+fn without_perf(frame: &[u8]) -> &[u8] {
+    let Some(blank) = memchr::memchr(b' ', frame) else { return frame };
+    if address(&frame[..blank]).is_none() {
+        return frame;
+    }
+    let name = &frame[blank + 1..];
+    let file = memchr::memmem::rfind(name, b" (").filter(|_| name.ends_with(b")"));
+    file.map_or(name, |file| &name[..file])
+}
+
+/// `0x557825d4327c`, or `ffffffff821facd8` of `kstack(raw)`.
+fn address(name: &[u8]) -> Option<u64> {
+    let digits = name.strip_prefix(b"0x").or((name.len() >= 12).then_some(name))?;
+    number::hex(digits)
+}
+
 /// A number, or the total of `stats()`; of an average nothing can be made.
 fn total(value: &[u8]) -> Option<u64> {
     let number = match memchr::memmem::find(value, b"total ") {
@@ -200,9 +287,7 @@ fn total(value: &[u8]) -> Option<u64> {
 fn is_kernel(names: &[&[u8]]) -> bool {
     let known = |name: &[u8]| profile::is_kernel_entry(name) || profile::is_scheduler(name);
     names.iter().any(|name| known(without_offset(name)))
-        || names.iter().any(|name| {
-            name.strip_prefix(b"0x").and_then(number::hex).is_some_and(|address| address >> 63 == 1)
-        })
+        || names.iter().any(|name| address(name).is_some_and(|address| address >> 63 == 1))
 }
 
 /// A function without `+1560`.
@@ -266,6 +351,37 @@ mod tests {
             said.contains("@ms was passed over: a histogram") && said.contains("nanoseconds"),
             "{said}"
         );
+    }
+
+    #[test]
+    fn a_map_that_is_printed_again_counts_once_unless_it_was_cleared() {
+        let print = |sums: std::ops::Range<u64>| -> String {
+            let entry = |(tid, sum)| {
+                format!("@[\n    __schedule+1560\n    asm_exc_page_fault+34\n, a, {tid}]: {sum}\n")
+            };
+            sums.enumerate().map(entry).collect()
+        };
+        let sum =
+            |text: &str| -> u64 { read_text(text).profile.iter().map(|row| row.off_cpu.0).sum() };
+        assert_eq!(sum(&print(0..9)), 36);
+        assert_eq!(sum(&format!("{}{}", print(0..9), print(1..10))), 45);
+        let cleared = print(1..10).replace("a, 8]: 9", "a, 8]: 7");
+        assert_eq!(sum(&format!("{}{cleared}", print(0..9))), 36 + 43);
+    }
+
+    #[test]
+    fn stacks_of_every_mode_are_read() {
+        for (frame, name) in [
+            ("    __schedule+1560", Some("__schedule")),
+            ("\tffffffff821facd8 __schedule+1560 ([kernel])", Some("__schedule")),
+            ("\tffffffff821facd8 __schedule+1560", Some("__schedule")),
+            ("    ffffffff821facd8", None),
+        ] {
+            let capture = read_text(&format!("@[\n{frame}\n, a]: 5\n"));
+            let frames = capture.stacks.frames(capture.profile[0].stack);
+            let frame = capture.frames.get(frames[0]);
+            assert_eq!((frame.mode, frame.function()), (Mode::Kernel, name));
+        }
     }
 
     #[test]

@@ -13,6 +13,7 @@ mod builder;
 mod events;
 mod fields;
 mod folded;
+mod foreign;
 mod frames;
 mod ftrace;
 mod header;
@@ -43,6 +44,11 @@ pub(crate) fn read(
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Capture, Problem> {
     let (text, note) = plain::plain(bytes);
+    if format.is_none()
+        && let Some(what) = foreign::no_text(bytes)
+    {
+        return Err(Problem::UnknownFormat(what.to_owned()));
+    }
     let progress = &mut Progress::new(progress, text.len());
     let mut capture = match format.unwrap_or_else(|| detect(&text)) {
         InputFormat::PerfScript => perf_script::read(&text, progress),
@@ -81,21 +87,18 @@ fn detect(text: &[u8]) -> InputFormat {
         (blocks::is_thread, InputFormat::OffCpuBlocks),
         (blocks::is_time, InputFormat::OffCpuBlocks),
     ];
-    let found = formats.iter().find(|(is, _)| any(*is));
-    found.map_or(InputFormat::Folded, |(_, format)| *format)
+    match formats.iter().find(|(is, _)| any(*is)) {
+        Some((_, format)) => *format,
+        // A machine's boot can fill thousands of lines before its first report.
+        None if kernel_log::holds_report(text) => InputFormat::KernelLog,
+        None => InputFormat::Folded,
+    }
 }
 
 /// What a file is that no reader knows, as far as its first bytes tell.
 fn what_it_is(bytes: &[u8]) -> String {
-    let known: &[(&[u8], &str)] = &[
-        (
-            b"\x17\x08\x44tracing",
-            "it is a trace.dat of trace-cmd; make it text first: trace-cmd report FILE > FILE.txt",
-        ),
-        (b"\x7fELF", "it is a program or library, not a capture"),
-    ];
-    if let Some((_, what)) = known.iter().find(|(magic, _)| bytes.starts_with(magic)) {
-        return (*what).to_owned();
+    if let Some(what) = foreign::name(bytes) {
+        return what.to_owned();
     }
     if perf_script::lacks_times(bytes) {
         return "it is the text of perf script without times; print it with them (perf script without -F)".to_owned();
@@ -111,11 +114,27 @@ mod tests {
 
     #[test]
     fn other_files_are_named_for_what_they_are() {
+        let perfetto = [&b"\x0a\x03\x10\x01\x20"[..]; 4].concat();
+        let pprof = b"\x0a\x04\x08\x01\x10\x02\x12\x02\x08\x01\x1a\x02\x08\x01\x22\x02\x08\x01\x32\0\x32\x03cpu\x48\x05";
+        let core: &[u8] = b"\x7fELF\x02\x01\x01\0\0\0\0\0\0\0\0\0\x04\0\x3e\0";
         for (bytes, word) in [
             (&b"hello world\nthis is a log\nof something\n"[..], "neither"),
             (&b"\x7fELF\x02\x01"[..], "program"),
+            (core, "core dump"),
             (&b"a 1 [000] sched:sched_switch: prev_comm=a\n"[..], "without -F"),
             (&b"\x17\x08\x44tracing6\0\0\0"[..], "trace-cmd report"),
+            (&b"LPKSHHRH\0\n[1.5] INFO: task a:1 blocked for more than 5 seconds.\n"[..], "journalctl"),
+            (&b"\xd4\xc3\xb2\xa1\x02\0\x04\0"[..], "packets"),
+            (&b"BZh91AY&SY"[..], "bunzip2"),
+            (&b"{\"$schema\":\"https://www.speedscope.app/file-format-schema.json\",\n\"a\": 1\n}"[..], "speedscope"),
+            (&b"{\"meta\":{\"preprocessedProfileVersion\":49},\"threads\":[]}"[..], "samply"),
+            (&b"{\"traceEvents\":[]}"[..], "Chrome"),
+            (&b"{\"type\": \"attached_probes\", \"data\": {\"probes\": 3}}\n"[..], "-f json"),
+            (&b"<?xml version=\"1.0\"?>\n<svg width=\"1\">\n"[..], "picture"),
+            (&b"# To display\n#\n# Overhead  Command\n"[..], "perf script"),
+            (&b"[    0.000000] Linux version 6.1.0\n[    0.1] x\n"[..], "without a report"),
+            (&perfetto, "Perfetto"),
+            (&pprof[..], "pprof"),
         ] {
             let problem = read(bytes, None, &mut |_, _| {}).unwrap_err().to_string();
             assert!(problem.contains(word), "{problem}");

@@ -66,7 +66,10 @@ fn freeze(window: &Window) -> Vec<Tile> {
     let threads = Tile {
         label: if freeze.processes > 1 { PROCESSES } else { THREADS },
         value: units::count(u64::from(freeze.threads_blocked)),
-        note: format!("{} in sum", units::duration(freeze.blocked)),
+        note: match freeze.blocked {
+            Nanos::ZERO => "at the moment of the dump".to_owned(),
+            blocked => format!("{} in sum", units::duration(blocked)),
+        },
         proof: None,
     };
     let mut tiles = vec![frozen, threads];

@@ -1,7 +1,7 @@
 //! Headlines, grades and reasons.
 
 use coldcase_analyze::findings::{Cause, Findings, Grade, LockMode, Outcome, Window};
-use coldcase_ingest::capture::WhyNoSymbol;
+use coldcase_ingest::capture::{Nanos, WhyNoSymbol};
 
 use super::summary::named_threads;
 use super::{at_least, cause_of};
@@ -64,6 +64,9 @@ fn frozen(window: &Window) -> String {
         }
         Some(span) => {
             format!("{name} froze for {}{}", at_least(freeze), units::duration(span.duration()))
+        }
+        None if freeze.blocked == Nanos::ZERO => {
+            format!("{} were blocked at the moment of the dump", named_threads(freeze))
         }
         None => {
             let sum = units::duration(freeze.blocked);

@@ -147,6 +147,9 @@ fn what_froze(window: &Window) -> String {
             let time = units::duration(span.duration());
             format!("{process} stood still for {}{time}: {threads} {did}.", at_least(freeze))
         }
+        None if freeze.blocked == Nanos::ZERO => {
+            format!("{} {did} at the moment of the dump.", named_threads(freeze))
+        }
         None => {
             let sum = units::duration(freeze.blocked);
             format!("{} {did} for at least {sum} in sum.", named_threads(freeze))

@@ -10,33 +10,46 @@
 //! ```
 //!
 //! Frames with `?` are leftovers on the stack, not callers. A task that is reported again and again waited all along, so its longest
-//! time counts; a dump gives none. (`kernel/hung_task.c`, `sched_show_task` in `kernel/sched/core.c`, Linux 4.14 to 6.18.)
+//! time counts; a dump gives none. Only tasks in the state `D` count as blocked: `echo t` dumps all that sleep, and the detector also
+//! the one that likely owns the lock, whatever it does. (`kernel/hung_task.c`, `sched_show_task` in `kernel/sched/core.c`, Linux 3.10
+//! to 7.2.)
+
+mod parts;
 
 use rustc_hash::FxHashMap;
 
 use super::builder::Builder;
 use super::lines::{Complaints, Line, Lines};
-use super::number;
 use super::profile::{self, Missed};
 use super::progress::Progress;
 use crate::capture::{
     Capture, Format, Mode, NameKind, Nanos, ProfileRow, Sentence, ThreadId, Timestamp,
 };
 use crate::error::Problem;
+use parts::{Task, after, blocked, frame, message, old_task, release, task};
 
 /// Whether a line begins such a report.
 pub(super) fn is_report(line: &[u8]) -> bool {
     let has = |text: &[u8]| memchr::memmem::find(line, text).is_some();
-    has(b" blocked for more than ")
+    (has(b"INFO: task ") && has(b" for more than "))
         || has(b"Show Blocked State")
-        || (has(b"task:") && has(b" state:") && has(b" pid:"))
+        || has(b": Show State")
+        || after(message(line), b"task:").and_then(task).is_some()
+}
+
+/// Whether a report begins anywhere in a text.
+pub(super) fn holds_report(text: &[u8]) -> bool {
+    [&b"INFO: task "[..], b"Show Blocked State", b": Show State"]
+        .iter()
+        .any(|words| memchr::memmem::find(text, words).is_some())
 }
 
 /// Reads a whole log.
 pub(super) fn read(text: &[u8], progress: &mut Progress<'_>) -> Result<Capture, Problem> {
     let mut reader = Reader {
         out: Builder::new(Format::KernelLog),
-        tasks: Vec::new(),
+        reports: Vec::new(),
+        others: 0,
         said: FxHashMap::default(),
         owners: Vec::new(),
     };
@@ -47,7 +60,7 @@ pub(super) fn read(text: &[u8], progress: &mut Progress<'_>) -> Result<Capture, 
             complaints.add(line, reason);
         }
     }
-    if reader.tasks.is_empty() {
+    if reader.reports.is_empty() {
         return Err(Problem::at(
             0,
             "no blocked task's stack is in the log (lines `task:NAME state:D ... pid:N`)",
@@ -58,8 +71,8 @@ pub(super) fn read(text: &[u8], progress: &mut Progress<'_>) -> Result<Capture, 
     Ok(capture)
 }
 
-/// A task's report.
-struct Task<'a> {
+/// A blocked task's report.
+struct Report<'a> {
     thread: ThreadId,
     tid: i32,
     /// Innermost first.
@@ -69,7 +82,9 @@ struct Task<'a> {
 
 struct Reader<'a> {
     out: Builder<'a>,
-    tasks: Vec<Task<'a>>,
+    reports: Vec<Report<'a>>,
+    /// Tasks in other states.
+    others: u64,
     /// How long the detector says that a task is blocked, in seconds.
     said: FxHashMap<i32, u64>,
     owners: Vec<String>,
@@ -79,69 +94,84 @@ impl<'a> Reader<'a> {
     /// Takes a line; the reason if it belongs to a report and cannot be read.
     fn line(&mut self, line: Line<'a>) -> Option<&'static str> {
         let text = message(line.bytes);
-        if let Some(rest) = after(text, b"INFO: task ") {
+        if let Some(release) = release(text) {
+            self.out.capture.origin.kernel = Some(String::from_utf8_lossy(release).into_owned());
+        } else if let Some(rest) = after(text, b"INFO: task ") {
             self.close();
-            if memchr::memmem::find(rest, b" is blocked on ").is_some() {
-                self.owners.push(String::from_utf8_lossy(rest).into_owned());
-                return None;
-            }
-            let said = blocked(rest).map(|(tid, seconds)| {
+            if let Some((tid, seconds)) = blocked(rest) {
                 let known = self.said.entry(tid).or_default();
                 *known = seconds.max(*known);
-            });
-            return said.is_none().then_some("a report of a blocked task without its time");
+                return None;
+            }
+            let of_a_lock = memchr::memmem::find(rest, b" blocked on a").is_some();
+            if of_a_lock {
+                self.owners.push(String::from_utf8_lossy(rest).into_owned());
+            }
+            return (!of_a_lock).then_some("a report of a blocked task without its time");
         }
         if let Some(rest) = after(text, b"task:") {
             self.close();
-            return match task(rest) {
-                Some((comm, tid, tgid)) => {
-                    let thread = self.out.thread(tgid, tid, comm, Timestamp(0));
-                    self.tasks.push(Task { thread, tid, frames: Vec::new(), open: true });
-                    None
-                }
-                None => Some("a report of a task without its number"),
+            let Some(task) = task(rest) else {
+                return Some("a report of a task without its number");
             };
-        }
-        if let Some(task) = self.tasks.last_mut().filter(|task| task.open) {
-            let text = text.trim_ascii();
-            if matches!(text, b"Call Trace:" | b"<TASK>" | b"Call trace:")
-                || text.starts_with(b"? ")
-            {
-                return None;
-            }
-            match frame(text) {
-                Some(name) => task.frames.push(name),
-                None => task.open = false,
-            }
+            self.task(task);
+        } else if let Some(task) = old_task(text) {
+            self.close();
+            self.task(task);
+        } else {
+            self.below(text.trim_ascii());
         }
         None
     }
 
+    fn task(&mut self, task: Task<'a>) {
+        if task.state != b'D' {
+            self.others += 1;
+            return;
+        }
+        let thread = self.out.thread(task.pid, task.tid, task.comm, Timestamp(0));
+        self.reports.push(Report { thread, tid: task.tid, frames: Vec::new(), open: true });
+    }
+
+    /// A line below a task's first. Between its frames stand what a worker works on, registers where the kernel itself faulted, and
+    /// what other processors say meanwhile.
+    fn below(&mut self, text: &'a [u8]) {
+        let Some(report) = self.reports.last_mut().filter(|report| report.open) else { return };
+        let ends = text == b"</TASK>"
+            || (text.eq_ignore_ascii_case(b"Call Trace:") && !report.frames.is_empty());
+        if ends {
+            report.open = false;
+        } else if let Some(Some(name)) = frame(text) {
+            report.frames.push(name);
+        }
+    }
+
     fn close(&mut self) {
-        if let Some(task) = self.tasks.last_mut() {
-            task.open = false;
+        if let Some(report) = self.reports.last_mut() {
+            report.open = false;
         }
     }
 
     fn finish(mut self) -> Capture {
         let mut seen: FxHashMap<i32, usize> = FxHashMap::default();
-        let tasks = std::mem::take(&mut self.tasks);
-        let count = tasks.len();
-        for task in tasks {
-            let names = task.frames.iter();
+        let reports = std::mem::take(&mut self.reports);
+        let count = reports.len();
+        for report in reports {
+            let names = report.frames.iter();
             let frames: Vec<_> =
                 names.map(|name| self.out.named_frame(Mode::Kernel, name)).collect();
             let stack = self.out.capture.stacks.intern(&frames);
             let off_cpu = Nanos::from_millis(
-                self.said.get(&task.tid).copied().unwrap_or(0).saturating_mul(1000),
+                self.said.get(&report.tid).copied().unwrap_or(0).saturating_mul(1000),
             );
-            let row = ProfileRow { thread: task.thread, stack, off_cpu, waker: None, slice: None };
+            let row =
+                ProfileRow { thread: report.thread, stack, off_cpu, waker: None, slice: None };
             let rows = &mut self.out.capture.profile;
             // The last report of a task stands for all.
-            match seen.get(&task.tid) {
+            match seen.get(&report.tid) {
                 Some(&at) => rows[at] = row,
                 None => {
-                    seen.insert(task.tid, rows.len());
+                    seen.insert(report.tid, rows.len());
                     rows.push(row);
                 }
             }
@@ -149,8 +179,12 @@ impl<'a> Reader<'a> {
         let timeless = self.out.capture.profile.iter().all(|row| row.off_cpu == Nanos::ZERO);
         let mut capture = profile::finish(self.out, "blocked tasks", Missed::default());
         let tasks = capture.profile.len();
+        let others = match self.others {
+            0 => String::new(),
+            others => format!(". {others} tasks in other states were passed over"),
+        };
         capture.warn(format!(
-            "{count} reports of {tasks} blocked tasks: kernel stacks at moments, {}",
+            "{count} reports of {tasks} blocked tasks: kernel stacks at moments, {}{others}",
             if timeless { "without any time" } else { "each with the least time that it waited" }
         ));
         capture.warnings.extend(
@@ -160,49 +194,6 @@ impl<'a> Reader<'a> {
         );
         capture
     }
-}
-
-/// What stands behind dmesg's time, or behind the date, host and `kernel:` of a journal.
-fn message(line: &[u8]) -> &[u8] {
-    let line = after(line, b" kernel: ").unwrap_or(line);
-    match line.strip_prefix(b"[") {
-        Some(rest) => match memchr::memmem::find(rest, b"] ") {
-            Some(close) => &rest[close + 2..],
-            None => line,
-        },
-        None => line,
-    }
-}
-
-fn after<'a>(text: &'a [u8], mark: &[u8]) -> Option<&'a [u8]> {
-    memchr::memmem::find(text, mark).map(|at| &text[at + mark.len()..])
-}
-
-/// `mv:2172 blocked for more than 1 seconds.`
-fn blocked(text: &[u8]) -> Option<(i32, u64)> {
-    let at = memchr::memmem::find(text, b" blocked for more than ")?;
-    let colon = memchr::memrchr(b':', &text[..at])?;
-    let seconds = text[at + 23..].split(|&byte| byte == b' ').next()?;
-    Some((number::tid(&text[colon + 1..at])?, number::decimal(seconds)?))
-}
-
-/// `mv              state:D stack:0     pid:2172  tgid:2172  ppid:2143`; the name is padded and may hold blanks.
-fn task(text: &[u8]) -> Option<(&[u8], i32, Option<i32>)> {
-    let state = memchr::memmem::find(text, b" state:")?;
-    let rest = &text[state..];
-    let number = |key: &[u8]| {
-        let digits = after(rest, key)?.trim_ascii_start();
-        number::tid(&digits[..digits.iter().take_while(|byte| byte.is_ascii_digit()).count()])
-    };
-    Some((text[..state].trim_ascii(), number(b" pid:")?, number(b" tgid:")))
-}
-
-/// `mnt_want_write+0x96/0xc0`, on modules with ` [ext4]` behind.
-fn frame(text: &[u8]) -> Option<&[u8]> {
-    let plus = memchr::memmem::find(text, b"+0x")?;
-    let name = &text[..plus];
-    (!name.is_empty() && !name.contains(&b' ') && memchr::memchr(b'/', &text[plus..]).is_some())
-        .then_some(name)
 }
 
 #[cfg(test)]
