@@ -1,6 +1,7 @@
 //! The two sentences that a manager understands: what froze, and who did it, as sure as the grade is.
 
 use coldcase_analyze::findings::{Cause, Contention, Findings, Freeze, Outcome, Window};
+use coldcase_ingest::capture::Nanos;
 
 use super::because::because;
 use super::cause::threads_did;
