@@ -1,7 +1,9 @@
 //! Puts the answer together.
 
+use std::cmp::Reverse;
+
 use coldcase_ingest::capture::{
-    Capture, Meaning, Mode, Sentence, Span, Switch, Symbol, TaskState, ThreadId,
+    Capture, Meaning, Mode, Nanos, Sentence, Span, Switch, Symbol, TaskState, ThreadId,
 };
 
 use crate::brackets::Brackets;
@@ -70,11 +72,9 @@ fn of_events(model: &Model<'_>, options: &Options) -> (Findings, Vec<RawWindow>)
     judged.sort_by_key(|(raw, _)| (raw.span.start, raw.process));
     let (raws, mut windows): (Vec<RawWindow>, Vec<Window>) = judged.into_iter().unzip();
     logged::doubt(capture, &mut windows);
-    let worst = windows
-        .iter()
-        .enumerate()
-        .max_by_key(|(index, window)| (window.freeze.blocked, std::cmp::Reverse(*index)))
-        .map(|(index, _)| index);
+    let worst = (0..windows.len()).max_by_key(|&index| {
+        (is_the_alarms(capture, &raws[index]), windows[index].freeze.blocked, Reverse(index))
+    });
     let raw = worst.map(|index| &raws[index]);
     let spans: Vec<Span> = raws.iter().map(|raw| raw.span).collect();
     let unseen = match worst {
@@ -134,6 +134,20 @@ fn of_events(model: &Model<'_>, options: &Options) -> (Findings, Vec<RawWindow>)
         windows,
     };
     (findings, raws)
+}
+
+/// Whether a freeze is one for which the alarm came: one of a process that was watched, before it was seen to be well again.
+/// On a busy machine another may have waited for longer.
+fn is_the_alarms(capture: &Capture, raw: &RawWindow) -> bool {
+    /// So much later an alarm may come than its freeze ended: a check asks once in a while, and waits for its answer.
+    const LATE: Nanos = Nanos(1_000_000_000);
+    let Some(incident) = &capture.incident else { return false };
+    let threads = &capture.threads;
+    let pid = |&thread: &ThreadId| threads.process(threads.get(thread).process).pid;
+    let watched = raw.crew.iter().filter_map(pid).any(|pid| incident.watched.contains(&pid));
+    let over = incident.well_again.is_some_and(|well| raw.span.start >= well);
+    let before = incident.alarm.is_some_and(|alarm| raw.span.end.plus(LATE) < alarm);
+    watched && !over && !before
 }
 
 /// What the remedies for a freeze depend on.
@@ -355,6 +369,8 @@ fn symbols(capture: &Capture) -> SymbolCounts {
 
 #[cfg(test)]
 mod tests {
+    use coldcase_ingest::capture::{Incident, Timestamp};
+
     use super::*;
     use crate::script;
 
@@ -387,5 +403,35 @@ mod tests {
             ),
             "{told:?}"
         );
+    }
+
+    #[test]
+    fn the_freeze_that_the_alarm_was_for_comes_before_a_longer_one_of_another() {
+        let (stops, sleeps) = ("schedule<do_signal_stop<get_signal", "schedule<do_nanosleep");
+        let mut events = vec!["0 .a".to_owned(), "0 .b".to_owned()];
+        for at in (0..120).step_by(10) {
+            events.push(format!("{}ms a>b S {sleeps},{}ms b>a S {sleeps}", at + 1, at + 5));
+        }
+        events
+            .push(format!("125ms a>- S {stops},126ms ->b,127ms b>- S {stops},325ms ->a,725ms ->b"));
+        let capture = script::process(Capture::default(), &[('a', "service")]);
+        let capture = script::process(capture, &[('b', "other")]);
+        let mut capture = script::record(capture, &events.join(","));
+        let told = |capture: &Capture| {
+            let findings = analyze(capture, &script::options());
+            assert_eq!(findings.windows.len(), 2, "{:?}", findings.windows);
+            findings.worst().unwrap().freeze.comm.clone()
+        };
+        assert_eq!(told(&capture), "other");
+        let incident = |alarm: u64| Incident {
+            alarm: Some(Timestamp(alarm)),
+            watched: vec![i32::from(b'a')],
+            ..Incident::default()
+        };
+        capture.incident = Some(incident(300_000_000));
+        assert_eq!(told(&capture), "service");
+        // What was over long before is not what it saw.
+        capture.incident = Some(incident(9_000_000_000));
+        assert_eq!(told(&capture), "other");
     }
 }

@@ -90,7 +90,8 @@ impl Redaction {
     /// What an alarm saw is somebody's own words, with addresses and commands: one token for all of them. So is a line of the
     /// kernel's log.
     fn incident(&mut self, incident: &mut Incident) {
-        let Incident { alarm: _, saw, well_again: _, sizes, readings: _, kernel_log } = incident;
+        let Incident { alarm: _, saw, watched: _, well_again: _, sizes, readings: _, kernel_log } =
+            incident;
         *saw = self.quote(saw);
         kernel_log.iter_mut().for_each(|(_, line)| *line = self.quote(line));
         sizes.iter_mut().for_each(|size| size.comm = self.task(&size.comm));

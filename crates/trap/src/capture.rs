@@ -29,6 +29,8 @@ const GLANCE: Duration = Duration::from_millis(50);
 pub struct Alarm {
     /// What is watched, in words.
     pub watched: String,
+    /// The processes that are watched, by their ids.
+    pub watched_pids: Vec<u32>,
     /// What was wrong, in words.
     pub saw: String,
     /// When it was raised, CLOCK_MONOTONIC in nanoseconds.
@@ -201,6 +203,7 @@ impl Trap<'_> {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             alarm: AlarmNote {
                 watched: alarm.watched.clone(),
+                watched_pids: alarm.watched_pids.clone(),
                 saw: alarm.saw.clone(),
                 monotonic_ns: Some(alarm.at),
                 well_again_ns: files.well_again,

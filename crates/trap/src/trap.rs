@@ -298,7 +298,8 @@ impl Trap<'_> {
     }
 
     fn alarm(&mut self, watched: String, saw: String) {
-        let alarm = Alarm { watched, saw, at: clock::monotonic() };
+        let watched_pids = self.watches.iter().filter_map(Watch::pid).collect();
+        let alarm = Alarm { watched, watched_pids, saw, at: clock::monotonic() };
         if let Err(why) = self.gate.admit(alarm.at) {
             (self.say)(&format!("alarm: {}; not captured: {why}", alarm.saw));
             return;

@@ -30,6 +30,8 @@ pub struct Manifest {
 pub struct AlarmNote {
     /// What was watched, in words.
     pub watched: String,
+    /// The processes that were watched, by their ids; empty where only answers were.
+    pub watched_pids: Vec<u32>,
     /// What was wrong with it, in words.
     pub saw: String,
     /// When it was raised, on CLOCK_MONOTONIC.

@@ -69,8 +69,10 @@ pub(crate) fn open(bytes: &[u8]) -> Result<Contents, Problem> {
         return Err(Problem::at(bytes.len(), reason));
     };
     notes.extend(manifest.recording.notes.iter().map(|note| sentence(note)));
+    let pids = manifest.alarm.watched_pids.iter();
     let incident = Incident {
         alarm: manifest.alarm.monotonic_ns.map(Timestamp),
+        watched: pids.filter_map(|&pid| i32::try_from(pid).ok()).collect(),
         saw: manifest.alarm.saw,
         well_again: manifest.alarm.well_again_ns.map(Timestamp),
         sizes: parts.history.as_deref().map_or_else(Vec::new, statistics::sizes),

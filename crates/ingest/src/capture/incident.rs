@@ -9,6 +9,8 @@ pub struct Incident {
     pub alarm: Option<Timestamp>,
     /// What it saw, in the words of who raised it; empty if that is not known.
     pub saw: String,
+    /// Processes that were watched, by their ids; empty if that is not known.
+    pub watched: Vec<i32>,
     /// When all was well again.
     pub well_again: Option<Timestamp>,
     /// How large processes were, in order of time.

@@ -44,7 +44,7 @@ pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, ReadError> {
     if metadata.len() > LARGEST_FILE {
         return Err(ReadError::TooLarge { size: metadata.len() });
     }
-    let mut bytes = Vec::new();
+    let mut bytes = Vec::with_capacity(usize::try_from(metadata.len()).unwrap_or(0) + 1);
     // Files in /proc give no size, so the limit is kept while reading, too.
     File::open(path)?.take(LARGEST_FILE + 1).read_to_end(&mut bytes)?;
     let size = bytes.len() as u64;

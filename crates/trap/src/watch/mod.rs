@@ -126,6 +126,11 @@ impl Watch {
         }
     }
 
+    /// The process that is watched, while it is there.
+    pub fn pid(&self) -> Option<u32> {
+        self.process.as_ref().and_then(ProcessWatch::pid)
+    }
+
     /// How things stand now; asks if it is time to. Never waits.
     pub fn poll(&mut self) -> Health {
         if let Some(process) = &mut self.process {

@@ -34,6 +34,11 @@ impl ProcessWatch {
         Self { which, limit, pid, ran, runs: None, idle_since: None, stuck_since: None }
     }
 
+    /// Its id, while it is there.
+    pub fn pid(&self) -> Option<u32> {
+        self.pid
+    }
+
     /// How its threads are.
     pub fn look(&mut self) -> Health {
         let name = match &self.which {
