@@ -7,10 +7,12 @@ mod data;
 mod evidence;
 pub(crate) mod filters;
 pub(crate) mod flames;
+mod lanes;
 
 use askama::Template;
 use coldcase_analyze::findings::Findings;
 
+use crate::chart::canvas::Size;
 use crate::chart::svg::{kind_class, svg};
 use crate::chart::{heat, timeline};
 use crate::document::Document;
@@ -38,8 +40,7 @@ pub(crate) const SCRIPT: &str = concat!(
 pub(crate) const SCRIPT_HASH: &str = "sha256-dn+OYWoZqJhrJvpWrXO+WkAvq5NYcm1gwnGznzGHxFY=";
 
 /// As wide as the page's column, so that a text of 12 is 12 pixels high there.
-const TIMELINE: timeline::Size =
-    timeline::Size { width: 1_048.0, gutter: 150.0, text: 12.0, lanes: 40 };
+const TIMELINE: Size = Size { width: 1_048.0, gutter: 150.0, text: 12.0, lanes: 40 };
 
 /// What the page says beside the findings.
 #[derive(Clone, Debug)]

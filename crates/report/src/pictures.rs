@@ -2,6 +2,7 @@
 
 use coldcase_analyze::findings::Findings;
 
+use crate::chart::canvas::Size;
 use crate::chart::raster::png;
 use crate::chart::scene::{Ink, Scene};
 use crate::chart::slide::{Frame, body_width, slide};
@@ -37,47 +38,34 @@ pub fn pictures(
 }
 
 fn timeline_slide(findings: &Findings) -> Option<Scene> {
-    let size = timeline::Size { width: body_width(WIDTH), gutter: 230.0, text: 18.0, lanes: 22 };
+    let size = Size { width: body_width(WIDTH), gutter: 230.0, text: 18.0, lanes: 22 };
     let body = timeline::timeline(findings, size)?;
     let legend = timeline::kinds(findings, size.lanes, |timeline| timeline.span)
         .into_iter()
         .map(|kind| (Ink::State(kind), words::kind_label(kind)))
         .collect();
-    let frame = Frame {
-        title: words::timeline_title(findings),
-        text: words::findings_summary(findings),
-        legend,
-        footer: words::provenance(findings),
-    };
-    Some(slide(&frame, body, WIDTH))
+    let (title, text) = (words::timeline_title(findings), words::findings_summary(findings));
+    Some(framed(findings, title, text, legend, body))
 }
 
 fn blocked_slide(findings: &Findings) -> Option<Scene> {
-    let size = timeline::Size { width: body_width(WIDTH), gutter: 170.0, text: 18.0, lanes: 0 };
+    let size = Size { width: body_width(WIDTH), gutter: 170.0, text: 18.0, lanes: 0 };
     let body = blocked::blocked(findings, size)?;
     let kind = blocked::kind(findings);
-    let frame = Frame {
-        title: words::blocked_title(findings),
-        text: words::findings_summary(findings),
-        legend: vec![
-            (Ink::State(kind), words::kind_label(kind)),
-            (Ink::Operation, words::OPERATION_ROW),
-            (Ink::Memory, words::MEMORY_ROW),
-        ],
-        footer: words::provenance(findings),
-    };
-    Some(slide(&frame, body, WIDTH))
+    let legend = vec![
+        (Ink::State(kind), words::kind_label(kind)),
+        (Ink::Operation, words::OPERATION_ROW),
+        (Ink::Memory, words::MEMORY_ROW),
+    ];
+    let (title, text) = (words::blocked_title(findings), words::findings_summary(findings));
+    Some(framed(findings, title, text, legend, body))
 }
 
 fn heat_slide(findings: &Findings) -> Option<Scene> {
     let picture = heat::heat(findings, body_width(WIDTH), 18.0)?;
-    let frame = Frame {
-        title: format!("{}: {}", words::headline(findings), words::heat_title(picture.column)),
-        text: words::HEAT_NOTE.to_owned(),
-        legend: Vec::new(),
-        footer: words::provenance(findings),
-    };
-    Some(slide(&frame, picture.scene, WIDTH))
+    let title = format!("{}: {}", words::headline(findings), words::heat_title(picture.column));
+    let text = words::HEAT_NOTE.to_owned();
+    Some(framed(findings, title, text, Vec::new(), picture.scene))
 }
 
 fn sites_slide(findings: &Findings) -> Option<Scene> {
@@ -89,25 +77,27 @@ fn sites_slide(findings: &Findings) -> Option<Scene> {
     let mut kinds: Vec<words::Kind> = document.sites.iter().map(|line| line.kind).collect();
     kinds.sort_unstable();
     kinds.dedup();
-    let frame = Frame {
-        title: words::sites_title(findings),
-        text: words::SITES_NOTE.to_owned(),
-        legend: kinds.into_iter().map(|kind| (Ink::State(kind), words::kind_label(kind))).collect(),
-        footer: words::provenance(findings),
-    };
-    Some(slide(&frame, body, WIDTH))
+    let legend =
+        kinds.into_iter().map(|kind| (Ink::State(kind), words::kind_label(kind))).collect();
+    let (title, text) = (words::sites_title(findings), words::SITES_NOTE.to_owned());
+    Some(framed(findings, title, text, legend, body))
 }
 
 fn flame_slide(findings: &Findings) -> Option<Scene> {
     let body = flame_picture::flame_picture(findings, body_width(WIDTH))?;
-    let frame = Frame {
-        title: words::flame_title(findings),
-        text: words::FLAME_NOTE.to_owned(),
-        legend: vec![
-            (Ink::UserFrame, words::USER_FRAMES),
-            (Ink::KernelFrame, words::KERNEL_FRAMES),
-        ],
-        footer: words::provenance(findings),
-    };
-    Some(slide(&frame, body, WIDTH))
+    let legend =
+        vec![(Ink::UserFrame, words::USER_FRAMES), (Ink::KernelFrame, words::KERNEL_FRAMES)];
+    let (title, text) = (words::flame_title(findings), words::FLAME_NOTE.to_owned());
+    Some(framed(findings, title, text, legend, body))
+}
+
+fn framed(
+    findings: &Findings,
+    title: String,
+    text: String,
+    legend: Vec<(Ink, &'static str)>,
+    body: Scene,
+) -> Scene {
+    let footer = words::provenance(findings);
+    slide(&Frame { title, text, legend, footer }, body, WIDTH)
 }

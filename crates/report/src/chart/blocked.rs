@@ -4,8 +4,9 @@
 use coldcase_analyze::findings::Findings;
 use coldcase_ingest::capture::{Nanos, Span};
 
+use super::canvas::{Canvas, Size};
 use super::scene::{Anchor, Area, Ink};
-use super::timeline::{self, Canvas, Size};
+use super::timeline;
 use super::{resident, timeline_events};
 use crate::words::{self, Kind};
 

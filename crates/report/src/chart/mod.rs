@@ -2,6 +2,7 @@
 
 pub(crate) mod axis;
 pub(crate) mod blocked;
+pub(crate) mod canvas;
 pub(crate) mod flame;
 pub(crate) mod flame_picture;
 pub(crate) mod font;

@@ -11,8 +11,8 @@ use coldcase_analyze::details::ResidentLine;
 use coldcase_analyze::findings::Findings;
 use coldcase_ingest::capture::{ResidentPart, Span, Timestamp};
 
+use super::canvas::{Canvas, Size};
 use super::scene::{Anchor, Area, Ink};
-use super::timeline::{Canvas, Size};
 use crate::words::Kind;
 use crate::{units, words};
 

@@ -14,41 +14,19 @@
 use std::cmp::Reverse;
 
 use coldcase_analyze::findings::{Findings, Lane, Role, Segment, Timeline};
-use coldcase_ingest::capture::{Nanos, Span, Timestamp};
+use coldcase_ingest::capture::{Nanos, Span};
 
 use super::axis::ticks;
+use super::canvas::{Canvas, Size};
 use super::font::{fit, width};
 use super::lanes::{Block, blocks};
-use super::scene::{Anchor, Area, Dust, Ink, Label, Scene};
+use super::scene::{Anchor, Area, Dust, Ink, Scene};
 use super::{resident, timeline_events};
 use crate::words::{self, Kind};
 use crate::{names, units};
 
 /// Most blocks that can be pointed at, the widest first: each costs a hundred bytes of the page.
 const TITLED: usize = 2_500;
-
-/// How large things are.
-#[derive(Clone, Copy)]
-pub(crate) struct Size {
-    /// The whole picture.
-    pub width: f64,
-    /// Left of the lanes, for names.
-    pub gutter: f64,
-    /// Size of a text; everything else follows from it.
-    pub text: f64,
-    /// Most lanes that are drawn; the rest is counted in words.
-    pub lanes: usize,
-}
-
-/// The state of a layout that grows downwards.
-pub(crate) struct Canvas<'a> {
-    pub scene: Scene,
-    pub size: Size,
-    pub shown: Span,
-    pub y: f64,
-    pub findings: &'a Findings,
-    origin: Timestamp,
-}
 
 /// The picture, if the capture has times.
 pub(crate) fn timeline(findings: &Findings, size: Size) -> Option<Scene> {
@@ -76,12 +54,6 @@ pub(crate) fn kinds(
         }
     }
     Kind::ALL.into_iter().filter(|kind| seen[*kind as usize]).collect()
-}
-
-/// The moment that the axis counts from: the begin of the worst freeze.
-pub(crate) fn origin(findings: &Findings, timeline: &Timeline) -> Timestamp {
-    let worst = findings.worst().and_then(|window| window.freeze.span);
-    worst.or(timeline.windows.first().copied()).unwrap_or(timeline.span).start
 }
 
 fn draw(canvas: &mut Canvas<'_>, timeline: &Timeline) {
@@ -285,41 +257,4 @@ fn lane_height(size: Size) -> f64 {
 
 fn heading_height(size: Size) -> f64 {
     size.text * 1.7
-}
-
-impl<'a> Canvas<'a> {
-    /// An empty picture of a part of the capture.
-    pub(super) fn new(
-        findings: &'a Findings,
-        timeline: &Timeline,
-        size: Size,
-        shown: Span,
-    ) -> Self {
-        let origin = origin(findings, timeline);
-        Self { scene: Scene::new(size.width), size, shown, y: 0.0, findings, origin }
-    }
-
-    /// Width of the part that shows time.
-    pub(crate) fn plot(&self) -> f64 {
-        self.size.width - self.size.gutter
-    }
-
-    /// Where a moment lies.
-    pub(crate) fn x(&self, time: Timestamp) -> f64 {
-        let share = time.since(self.shown.start).share_of(self.shown.duration());
-        self.size.gutter + share * self.plot()
-    }
-
-    /// How long this many pixels are.
-    fn nanos_of(&self, pixels: f64) -> Nanos {
-        let share = pixels / self.plot();
-        let nanos = self.shown.duration().0 as f64 * share;
-        // Never negative, and far below 2^64: the picture is wider than these pixels.
-        #[expect(clippy::cast_sign_loss)]
-        Nanos(nanos as u64)
-    }
-
-    pub(crate) fn label(&mut self, x: f64, y: f64, anchor: Anchor, ink: Ink, text: String) {
-        self.scene.text(Label { x, y, size: self.size.text, anchor, ink, text });
-    }
 }

@@ -3,9 +3,9 @@
 use coldcase_analyze::findings::{Culprit, Findings, MemoryEvent, Window};
 use coldcase_ingest::capture::{Span, Timestamp};
 
+use super::canvas::Canvas;
 use super::font::{fit, width};
 use super::scene::{Anchor, Area, Ink};
-use super::timeline::Canvas;
 use crate::{units, words};
 
 /// Most rows of memory calls; all of them stand in the table.

@@ -8,6 +8,7 @@ mod because;
 mod cause;
 mod container;
 mod culprit;
+mod deed;
 mod explain;
 mod picture;
 mod summary;

@@ -1,14 +1,11 @@
 //! The two sentences that a manager understands: what froze, and who did it, as sure as the grade is.
 
-use coldcase_analyze::findings::{
-    Cause, Contention, Culprit, Findings, Freeze, Grade, Operation, Outcome, Window,
-};
-use coldcase_ingest::capture::{Nanos, Span};
+use coldcase_analyze::findings::{Cause, Contention, Findings, Freeze, Outcome, Window};
+use coldcase_ingest::capture::Nanos;
 
 use super::because::because;
-use super::cause::{nobody_but, stopper, threads_did};
-use super::culprit::in_call;
-use super::thread;
+use super::cause::threads_did;
+use super::deed::{is_pause, lock_before, lock_itself, who_did_it};
 use crate::{names, units};
 
 /// What the whole analysis says.
@@ -168,26 +165,6 @@ fn names_the_other_end(site: &str) -> bool {
         .any(|known| site.starts_with(known))
 }
 
-/// The lock that the others waited for, where its holder was itself held up by the cause.
-fn lock_itself(window: &Window) -> Option<Cause> {
-    let cause = window.cause?;
-    let lock = window.lock.as_ref().filter(|_| window.culprit.is_some() && !cause.is_lock())?;
-    Some(lock.kind)
-}
-
-/// The lock that the others waited for, where its holder is a victim itself.
-fn lock_before(window: &Window) -> Option<Cause> {
-    let cause = window.cause.filter(|cause| !cause.is_lock())?;
-    let blamed = window.culprit.is_some() && cause != Cause::Network && cause != Cause::Stopped;
-    window.lock.as_ref().filter(|lock| !blamed && lock.kind != cause).map(|lock| lock.kind)
-}
-
-/// Whether the program's runtime stopped the others: no lock of the program.
-fn is_pause(window: &Window) -> bool {
-    let culprit = window.culprit.as_ref();
-    culprit.is_some_and(|culprit| culprit.operation == Some(Operation::RuntimePause))
-}
-
 /// Who was blocked, where names are all that is known of threads: the one that waited most, and how many others.
 pub(super) fn named_threads(freeze: &Freeze) -> String {
     let name = names::name(&freeze.comm);
@@ -202,120 +179,4 @@ fn threads(freeze: &Freeze) -> String {
     let (one, many) =
         if freeze.processes > 1 { ("process", "processes") } else { ("thread", "threads") };
     units::counted(u64::from(freeze.threads_blocked), one, many)
-}
-
-fn who_did_it(window: &Window) -> String {
-    match (&window.culprit, window.cause) {
-        (Some(culprit), Some(cause)) => graded(window.grade, &deed(window, culprit, cause)),
-        (None, Some(cause)) if cause.is_lock() => {
-            "This capture does not show who held it.".to_owned()
-        }
-        (None, Some(cause)) if cause != Cause::Unknown => {
-            let by = stopper(window).unwrap_or_else(|| nobody_but(cause));
-            graded(window.grade, &Deed::certain(format!("the cause is {by}")))
-        }
-        (_, _) => "This capture does not show the cause.".to_owned(),
-    }
-}
-
-/// A clause as it is stated when it is known, and as it is when it is only likely.
-struct Deed {
-    known: String,
-    likely: String,
-}
-
-impl Deed {
-    fn certain(clause: String) -> Self {
-        Self { known: clause.clone(), likely: clause }
-    }
-}
-
-fn deed(window: &Window, culprit: &Culprit, cause: Cause) -> Deed {
-    let who = format!("thread {}", thread(&culprit.thread, window.freeze.pid));
-    let call = in_call(culprit);
-    let did = call.as_ref().map_or_else(String::new, |call| format!(" {call}"));
-    let was = call
-        .as_ref()
-        .map_or_else(|| "let on those who waited".to_owned(), |call| format!("was {call}"));
-    let during = culprit.duration.map_or_else(String::new, lasting);
-    if let (Cause::Stopped, Some(_)) = (cause, lock_before(window)) {
-        Deed::certain(format!("{who} stopped the one who had it{did}"))
-    } else if is_pause(window) {
-        Deed {
-            known: format!("{who} made the pause"),
-            likely: format!("{who} may have made the pause"),
-        }
-    } else if cause == Cause::Network {
-        let meanwhile = meanwhile(window, culprit);
-        Deed {
-            known: format!("{who} at the other end answered late{meanwhile}"),
-            likely: format!("{who} at the other end may have answered late{meanwhile}"),
-        }
-    } else if cause.is_lock() {
-        let held = culprit.held.map_or_else(|| took(culprit.duration), lasting);
-        Deed {
-            known: format!("{who} held it{did}{held}{}", meanwhile(window, culprit)),
-            likely: format!("{who} {was}{during} and may have held it"),
-        }
-    } else if lock_itself(window).is_some() {
-        let held = culprit.held.map_or_else(String::new, lasting);
-        let itself = threads_did(cause);
-        Deed {
-            known: format!("{who} held it{did}{held}, and itself {itself}"),
-            likely: format!("{who} {was}{during}, itself {itself}, and may have held it"),
-        }
-    } else if cause == Cause::MemorySyscall {
-        Deed::certain(format!("{who} {was}{during}"))
-    } else {
-        Deed {
-            known: format!("{who} caused it{did}{during}"),
-            likely: format!("{who} {was}{during} and may have caused it"),
-        }
-    }
-}
-
-/// What the holder did for most of the freeze, where its call does not tell that: it was blocked itself, or the lock is the
-/// program's own.
-fn meanwhile(window: &Window, culprit: &Culprit) -> String {
-    let most = culprit.activity.iter().max_by_key(|share| share.time);
-    let frozen = window.freeze.span.map(Span::duration).unwrap_or_default();
-    let Some(most) = most.filter(|most| 2 * most.time.0 > frozen.0) else { return String::new() };
-    let (what, time) = (names::name(&most.what), units::duration(most.time));
-    match what.strip_prefix("blocked: ") {
-        Some(site) => format!(", and was itself blocked for {time} meanwhile ({site})"),
-        None if what.starts_with("not recorded") => String::new(),
-        None if culprit.operation == Some(Operation::UserLock)
-            || window.cause == Some(Cause::Network) =>
-        {
-            let was = what.split(':').next().unwrap_or(&what);
-            format!(", and was {was} for {time} meanwhile")
-        }
-        None => String::new(),
-    }
-}
-
-/// How long the call was, where it is not known how long of it the lock was held.
-fn took(duration: Option<Nanos>) -> String {
-    duration.map_or_else(String::new, |time| format!(", which took {}", units::duration(time)))
-}
-
-fn lasting(time: Nanos) -> String {
-    format!(" for {}", units::duration(time))
-}
-
-/// A clause with the grade that it has: stated if proven, and never surer than it is.
-fn graded(grade: Grade, deed: &Deed) -> String {
-    match grade {
-        Grade::Proven => format!("{} (proven).", capital(&deed.known)),
-        Grade::Strong => format!("{} (strong evidence).", capital(&deed.known)),
-        Grade::Circumstantial => format!("Circumstantial: {}.", deed.likely),
-        Grade::Undetermined => format!("Undetermined: {}, which proves nothing.", deed.likely),
-    }
-}
-
-fn capital(clause: &str) -> String {
-    let mut characters = clause.chars();
-    characters
-        .next()
-        .map_or_else(String::new, |first| first.to_uppercase().chain(characters).collect())
 }
