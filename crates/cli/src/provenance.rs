@@ -43,7 +43,7 @@ fn files(arguments: &ReportArguments) -> impl Iterator<Item = &PathBuf> {
 
 /// Of larger files so many bytes are hashed: enough to tell any two captures apart, whose beginnings hold the times of
 /// their events. The hash of a whole one takes as long as its analysis.
-const HASHED: u64 = 16 << 20;
+const HASHED: u64 = 4 << 20;
 
 fn input(path: &Path) -> Result<Input> {
     let name = path.display().to_string();

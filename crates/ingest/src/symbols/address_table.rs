@@ -37,14 +37,25 @@ impl<N> AddressTable<N> {
         let mut rows = Vec::with_capacity(entries.len());
         let mut entries = entries.into_iter().peekable();
         while let Some(entry) = entries.next() {
-            let limit = entry.start.saturating_add(longest);
-            let end = match (entry.size, entries.peek()) {
-                (Some(size), _) => entry.start.saturating_add(size),
-                (None, Some(next)) => next.start.min(limit),
-                // Nothing bounds the last one; perf, too, gives it the rest of its page and one more.
-                (None, None) => (entry.start | 0xfff).saturating_add(0x1001).min(limit),
+            let end = match entry.size {
+                Some(size) => entry.start.saturating_add(size),
+                None => end_of(entry.start, entries.peek().map(|next| next.start), longest),
             };
             rows.push(Row { start: entry.start, end, name: entry.name });
+        }
+        Self { rows }
+    }
+
+    /// Symbols without sizes, by their first bytes and in order of them; `None` for something that is no code.
+    pub fn of_starts(symbols: impl Iterator<Item = (u64, Option<N>)>, longest: u64) -> Self {
+        let mut rows = Vec::new();
+        let mut symbols = symbols.peekable();
+        while let Some((start, name)) = symbols.next() {
+            let end = end_of(start, symbols.peek().map(|&(next, _)| next), longest);
+            // What is no code has ended what lies before it.
+            if name.is_some() {
+                rows.push(Row { start, end, name });
+            }
         }
         Self { rows }
     }
@@ -78,6 +89,13 @@ impl<N> AddressTable<N> {
     pub fn probe(&self, address: u64) -> u64 {
         if self.starts_at(address) { address } else { address.saturating_sub(1) }
     }
+}
+
+/// Where a symbol without a size ends.
+fn end_of(start: u64, next: Option<u64>, longest: u64) -> u64 {
+    let limit = start.saturating_add(longest);
+    // Nothing bounds the last one; perf, too, gives it the rest of its page and one more.
+    next.unwrap_or((start | 0xfff).saturating_add(0x1001)).min(limit)
 }
 
 #[cfg(test)]

@@ -1,9 +1,10 @@
 //! DWARF: functions, what was inlined into them, files and lines.
 
 use std::borrow::Cow;
+use std::sync::Arc;
 
 use addr2line::{Context, LookupContinuation as _, LookupResult};
-use gimli::{DwarfSections, EndianSlice, RunTimeEndian, SectionId};
+use gimli::{Dwarf, DwarfSections, EndianSlice, RunTimeEndian, SectionId};
 use object::CompressionFormat;
 use object::read::{Object, ObjectSection};
 
@@ -28,7 +29,10 @@ pub(super) struct Sections<'a> {
     endian: RunTimeEndian,
 }
 
-/// Looks addresses up.
+/// The units of a file, to be looked up again and again.
+pub(super) struct Units<'a>(Arc<Dwarf<Bytes<'a>>>);
+
+/// Looks addresses up. Keeps what it read of each unit that was asked for, which can be more than the file's bytes.
 pub(super) struct Lines<'a> {
     context: Context<Bytes<'a>>,
     split: Option<&'a Split<'a>>,
@@ -58,17 +62,20 @@ impl<'a> Sections<'a> {
         Self { sections, shared, endian: endian(file) }
     }
 
-    /// Reads the list of units; `None` if it is damaged, or made to do harm. What lies in files of their own is
-    /// looked up in these.
-    pub fn lines<'b>(&'b self, split: Option<&'b Split<'b>>) -> Option<Lines<'b>> {
+    /// The units; `None` if they are made to do harm.
+    pub fn units(&self) -> Option<Units<'_>> {
         let shared = self.shared.as_ref();
         let mut dwarf =
             self.sections.borrow_with_sup(shared, |bytes| EndianSlice::new(bytes, self.endian));
         dwarf.populate_abbreviations_cache(gimli::AbbreviationsCacheStrategy::Duplicates);
-        if nests_too_deep(&dwarf) {
-            return None;
-        }
-        Some(Lines { context: Context::from_dwarf(dwarf).ok()?, split })
+        (!nests_too_deep(&dwarf)).then(|| Units(Arc::new(dwarf)))
+    }
+}
+
+impl<'a> Units<'a> {
+    /// Reads the list of units; `None` if it is damaged. What lies in files of their own is looked up in these.
+    pub fn lines(&self, split: Option<&'a Split<'a>>) -> Option<Lines<'a>> {
+        Some(Lines { context: Context::from_arc_dwarf(Arc::clone(&self.0)).ok()?, split })
     }
 }
 

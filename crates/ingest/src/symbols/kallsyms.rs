@@ -7,7 +7,7 @@
 use crate::capture::SeededMap;
 use std::num::NonZeroU32;
 
-use super::address_table::{AddressTable, Entry};
+use super::address_table::AddressTable;
 
 /// No kernel function is as long as this: a larger distance is a gap in the list.
 const LONGEST_FUNCTION: u64 = 1 << 20;
@@ -89,9 +89,10 @@ impl Kallsyms {
     /// Reads the list; lines that are none are passed over.
     pub fn parse(bytes: &[u8]) -> Result<Self, KallsymsError> {
         let mut symbols = Self::default();
+        let text = String::from_utf8_lossy(bytes);
         let mut start = 0;
-        for end in memchr::memchr_iter(b'\n', bytes).chain([bytes.len()]) {
-            symbols.push(&bytes[start..end]);
+        for end in memchr::memchr_iter(b'\n', text.as_bytes()).chain([text.len()]) {
+            symbols.push(&text[start..end]);
             start = end + 1;
         }
         if symbols.text_symbols() == 0 {
@@ -146,36 +147,39 @@ impl Kallsyms {
     /// For lookups.
     pub fn into_table(self) -> KernelTable {
         let Self { mut lines, names, modules, .. } = self;
-        lines.retain(|line| line.address != 0);
-        lines.sort_by_key(|line| line.address);
-        let entries = lines.chunk_by(|a, b| a.address == b.address).flat_map(|same| {
-            let several = same.len() > 1;
-            same.iter().map({
-                let names = &names;
-                move |line| {
-                    let text = line.name.of(names);
-                    let is_code = line.is_text() && !is_padding(text);
-                    Entry {
-                        start: line.address,
-                        size: None,
-                        // Asked for only where there is a choice, for there is seldom one.
-                        rank: if several { rank(line.kind, text) } else { 0 },
-                        name: is_code.then_some(line.name),
-                    }
-                }
-            })
+        if !lines.is_sorted_by_key(|line| line.address) {
+            lines.sort_by_key(|line| line.address);
+        }
+        let known = lines.partition_point(|line| line.address == 0);
+        let symbols = lines[known..].chunk_by(|a, b| a.address == b.address).map(|same| {
+            let line = match same {
+                [line] => line,
+                several => several
+                    .iter()
+                    .min_by_key(|line| rank(line.kind, line.name.of(&names)))
+                    .expect("chunks have lines"),
+            };
+            let is_code = line.is_text() && !is_padding(line.name.of(&names));
+            (line.address, is_code.then_some(line.name))
         });
-        let table = AddressTable::new(entries.collect(), LONGEST_FUNCTION);
+        let table = AddressTable::of_starts(symbols, LONGEST_FUNCTION);
         KernelTable { table, names, modules }
     }
 
-    fn push(&mut self, line: &[u8]) -> Option<()> {
-        let mut words = line.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
-        let address = u64::from_str_radix(str::from_utf8(words.next()?).ok()?, 16).ok()?;
-        let [kind] = *words.next()? else { return None };
-        let name = str::from_utf8(words.next()?).ok()?;
-        let module = words.next().and_then(|module| str::from_utf8(module).ok());
-        self.add(address, kind, name, module);
+    fn push(&mut self, line: &str) -> Option<()> {
+        let mut rest = line;
+        let mut word = || {
+            let from = rest.bytes().position(|byte| !byte.is_ascii_whitespace())?;
+            let word = &rest[from..];
+            let length = word.bytes().position(|byte| byte.is_ascii_whitespace());
+            let (word, behind) = word.split_at(length.unwrap_or(word.len()));
+            rest = behind;
+            Some(word)
+        };
+        let address = u64::from_str_radix(word()?, 16).ok()?;
+        let &[kind] = word()?.as_bytes() else { return None };
+        let name = word()?;
+        self.add(address, kind, name, word());
         Some(())
     }
 

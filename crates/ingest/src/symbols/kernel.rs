@@ -91,8 +91,9 @@ fn set_symbols(
     let image = names.image.as_ref();
     let parsed = image.and_then(|(bytes, slide)| Some((binary::parse(bytes).ok()?, *slide)));
     let sections = parsed.as_ref().map(|(file, slide)| (dwarf::Sections::load(file, None), *slide));
-    let lines =
-        sections.as_ref().and_then(|(sections, slide)| Some((sections.lines(None)?, *slide)));
+    let lines = sections
+        .as_ref()
+        .and_then(|(sections, slide)| Some((sections.units()?.lines(None)?, *slide)));
     for &(id, address) in frames {
         let symbol = match names.table.function(address) {
             None => Symbol::Unknown(WhyNoSymbol::NoSymbol),

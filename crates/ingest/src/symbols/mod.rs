@@ -33,6 +33,7 @@ mod kernel;
 mod kernel_image;
 mod kernel_list;
 mod kernel_modules;
+mod offsets;
 mod places;
 mod plausible;
 mod programs;

@@ -4,18 +4,14 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::binary::{self, Segments};
-use super::calls::calls;
-use super::debug_link::shared_file;
-use super::dwarf;
+use super::SymbolSources;
 use super::file_names::pid_of_made_code;
 use super::jit_dump::JitDump;
 use super::jit_map::JitMap;
+use super::offsets::name_offsets;
 use super::places::Places;
 use super::report::{Count, ModuleReport};
 use super::search::Found;
-use super::split::SplitFiles;
-use super::{SymbolSources, elf_symbols};
 use crate::capture::{
     Call, Capture, FrameId, Location, Module, ModuleId, ModuleKind, ModuleTable, Sentence, Symbol,
     WhyNoSymbol,
@@ -164,47 +160,6 @@ fn name_made_code(
     let symbols = vec![Symbol::Unknown(WhyNoSymbol::NoFile); addresses.len()];
     let found = Found { refused, reason: Some(WhyNoSymbol::NoFile), ..Found::default() };
     Outcome { symbols, found: Some(found) }
-}
-
-/// Looks bytes of a program up in it and in its debug files. Adds to what was found the files that these refer to.
-fn name_offsets(
-    places: &Places,
-    module: &Module,
-    found: &mut Found,
-    offsets: &[u64],
-) -> Vec<Symbol> {
-    let files = &found.files;
-    let parsed: Vec<_> = files.iter().filter_map(|file| binary::parse(&file.bytes).ok()).collect();
-    let code = parsed.iter().map(Segments::of).collect::<Vec<_>>();
-    let address = |&offset: &u64| code.iter().find_map(|segments| segments.address_of(offset));
-    let symbols = elf_symbols::table(&parsed);
-    let with_debug_info = files.iter().zip(&parsed).find(|(file, _)| file.summary.debug_info);
-    let link = with_debug_info.and_then(|(file, _)| shared_file(&file.bytes));
-    let shared = link.and_then(|(path, id)| places.shared_file(&path, &id));
-    let shared = shared.as_ref().and_then(|bytes| binary::parse(bytes).ok());
-    let sections = with_debug_info.map(|(_, file)| dwarf::Sections::load(file, shared.as_ref()));
-    let lines = |split| sections.as_ref().and_then(|sections| sections.lines(split));
-    let without_split = lines(None);
-    let probes = offsets.iter().filter_map(address).map(|address| symbols.probe(address));
-    let wanted = without_split.as_ref().map(|lines| lines.wanted(probes)).unwrap_or_default();
-    let split_files = SplitFiles::find(places, module, wanted);
-    let split_sections = split_files.sections();
-    let split = split_sections.split();
-    let lines = if split.is_empty() { without_split } else { lines(Some(&split)) };
-    let name = |offset: &u64| {
-        let calls = address(offset).map(|address| {
-            let probe = symbols.probe(address);
-            calls(lines.as_ref(), symbols.find(probe).copied(), probe)
-        });
-        match calls {
-            Some(calls) if !calls.is_empty() => Symbol::Known(calls),
-            _ => Symbol::Unknown(WhyNoSymbol::NoSymbol),
-        }
-    };
-    let named = offsets.iter().map(name).collect();
-    found.beside = split_files.shown().collect();
-    found.notes = split_files.notes.clone();
-    named
 }
 
 fn report(capture: &Capture, job: &Job, outcome: &Outcome) -> ModuleReport {
