@@ -83,6 +83,8 @@ pub(crate) enum Why {
     Circle,
     /// The waker was born during the wait, or ended with it: a job that was waited for, not a lock.
     Job,
+    /// The waker rested since before the recording began, until something came for it.
+    Rest,
     /// Following every wait behind every other would take too long.
     TooMany,
 }
@@ -98,6 +100,7 @@ impl Why {
             Self::Job => {
                 "a thread that ended its work woke the waiter: it was waited for, not in the way"
             }
+            Self::Rest => "the waker had rested since before the recording began",
             Self::TooMany => "there are too many waits to follow each of them",
             Self::Circle => "threads wait for each other in a circle",
         }
@@ -175,12 +178,16 @@ impl<'m, 'a> Blamer<'m, 'a> {
         }
     }
 
-    /// Nothing in the capture says what a wait was for, unless the one who ended it let go of a futex.
+    /// Nothing in the capture says what a wait was for, unless the one who ended it let go of a futex, or brought something.
     fn for_something(&mut self, id: WaitId, span: Span, via: Option<&Hold>, depth: u32) {
         let stack = self.model.wakeup(id).and_then(|wakeup| wakeup.stack);
-        let of_futex = stack.is_some_and(|stack| release::wakes_futex(self.model.capture, stack));
-        if of_futex {
+        let capture = self.model.capture;
+        if stack.is_some_and(|stack| release::wakes_futex(capture, stack)) {
             self.by_waker(id, span, via, depth);
+        } else if via.is_some()
+            && stack.is_some_and(|stack| release::tells_a_poller(capture, stack))
+        {
+            self.leaf(Root::Unknown(Why::Rest), via, span);
         } else {
             self.unseen(span, via);
         }

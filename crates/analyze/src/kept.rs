@@ -5,7 +5,7 @@
 //! has come to a thread, and is not answered when that begins to wait, is no rest. Where there is none to be seen, all that
 //! can be said is that the one at rest seldom wakes the others.
 
-use coldcase_ingest::capture::{Nanos, Sentence, ThreadId, Wakeup};
+use coldcase_ingest::capture::{Nanos, Sentence, Span, ThreadId, Timestamp, Wakeup};
 
 use crate::blame::{self, Leaf, Root};
 use crate::findings::{CannotTell, Cause};
@@ -86,14 +86,20 @@ fn passes(model: &Model<'_>, wakeup: &Wakeup, functions: &[&str]) -> bool {
     names.any(|name| functions.contains(&name))
 }
 
-/// Whether a thread began its wait in a window after a request had come, and before it sent anything.
+/// Whether somebody waited for a thread while that waited in a window: its client did until it answered; or a request had come
+/// before it began to wait, and it had sent nothing since.
 fn owes_an_answer(model: &Model<'_>, raw: &RawWindow, thread: ThreadId) -> bool {
     let Some(first) = raw.waits().find(|&id| model.states.wait(id).thread == thread) else {
         return false;
     };
-    let first =
-        model.series.of(first).and_then(|series| series.waits.first().copied()).unwrap_or(first);
-    let began = model.states.wait(first).span.start;
+    let series = model.series.of(first).and_then(|series| series.waits.first().copied());
+    let began = model.states.wait(series.unwrap_or(first)).span.start;
+    has_a_request(model, thread, began)
+        || is_waited_for(model, thread, Span::new(began, raw.span.end))
+}
+
+/// Whether a request had come to a thread when it began to wait, and it had sent nothing since.
+fn has_a_request(model: &Model<'_>, thread: ThreadId, began: Timestamp) -> bool {
     let before = model.states.of(thread).iter().take_while(|slice| slice.span.end <= began);
     let last_rest = before.filter_map(|slice| match slice.doing {
         Doing::Blocked(id) if model.sites.of(id).kind == WaitKind::Idle => Some(id),
@@ -106,6 +112,23 @@ fn owes_an_answer(model: &Model<'_>, raw: &RawWindow, thread: ThreadId) -> bool 
     let since = wakeups[from..].iter().take_while(|wakeup| wakeup.time < began);
     let mut own = since.filter(|wakeup| wakeup.waker == Some(thread));
     !own.any(|wakeup| passes(model, wakeup, &SENDS))
+}
+
+/// Whether the first to whom a thread sent something after a span had waited for that through most of it.
+fn is_waited_for(model: &Model<'_>, thread: ThreadId, span: Span) -> bool {
+    /// No machine has more wakeups while a request is worked on.
+    const MOST: usize = 1 << 14;
+    let wakeups = &model.capture.wakeups;
+    let from = wakeups.partition_point(|wakeup| wakeup.time < span.end);
+    let mut after = wakeups[from..].iter().take(MOST);
+    let answer = after.find(|wakeup| wakeup.waker == Some(thread) && passes(model, wakeup, &SENDS));
+    answer.is_some_and(|answer| {
+        model.states.within(answer.wakee, span).any(|slice| {
+            let for_it = matches!(slice.doing, Doing::Blocked(id)
+                if model.wakeup(id).is_some_and(|end| end.waker == Some(thread)));
+            for_it && slice.span.overlap(span).share_of(span.duration()) > 0.8
+        })
+    })
 }
 
 /// What a lock looks like that somebody keeps at rest, where one may have been.
@@ -229,5 +252,22 @@ mod tests {
         assert_eq!(found(true, SENT), None);
         // A new connection, for which one that rests is let on.
         assert_eq!(found(false, "try_to_wake_up<sock_def_readable<unix_stream_connect"), None);
+    }
+
+    #[test]
+    fn who_had_rested_since_before_the_recording_hands_out_work() {
+        let threads = ['m', 'k', 'a', 'b', 'c', 'd'].map(|letter| (letter, "db"));
+        let capture = script::process(Capture::default(), &threads);
+        let mut events = vec!["0 .m".to_owned()];
+        for at in 0..20 {
+            round(&mut events, 10 * at + 1, 5, "abcd".chars().nth(at as usize % 4).unwrap());
+        }
+        events.extend(('a'..='d').map(|t| format!("205ms {t}>- S {FUTEX}")));
+        events.push("605ms x!k try_to_wake_up<pollwake<sock_def_readable,605ms ->k".to_owned());
+        events.extend(('a'..='d').map(|t| format!("606ms k!{t} futex_wake")));
+        events.extend(('a'..='d').map(|t| format!("606ms ->{t}")));
+        let capture = script::record(capture, &events.join(","));
+        let findings = crate::analyze(&capture, &script::options());
+        assert!(findings.windows.is_empty(), "{:?}", findings.windows);
     }
 }

@@ -83,6 +83,13 @@ pub(crate) fn wakes_futex(capture: &Capture, stack: StackId) -> bool {
     names::kernel(capture, stack).any(|name| FUNCTIONS.contains(&name))
 }
 
+/// Whether a waker's stack tells somebody in a poll or at a socket that something has come: `fs/select.c`, `fs/eventpoll.c`,
+/// `net/core/sock.c`.
+pub(crate) fn tells_a_poller(capture: &Capture, stack: StackId) -> bool {
+    const FUNCTIONS: [&str; 3] = ["pollwake", "ep_poll_callback", "sock_def_readable"];
+    names::kernel(capture, stack).any(|name| FUNCTIONS.contains(&name))
+}
+
 /// How the lock had been taken that was let go like this: what unmaps takes it for writing and ends as a
 /// reader (`vms_complete_munmap_vmas`, `mm/vma.c`, Linux 6.18; `__do_munmap` since 4.20). What fills new memory has
 /// let go before, and took it as a reader (`__mm_populate`, `mm/gup.c`).

@@ -140,7 +140,7 @@ fn waits_for_work(model: &Model<'_>, raw: &RawWindow, leaves: &[Leaf]) -> Nanos 
             let sleeps = model.sites.name(site) == "sleep";
             site.kind == WaitKind::Idle && (!sleeps || wakes_them_itself(model, raw, thread))
         }
-        Root::Unknown(why) => why == Why::Job,
+        Root::Unknown(why) => matches!(why, Why::Job | Why::Rest),
         _ => false,
     });
     resting.map(|leaf| leaf.time).sum()
