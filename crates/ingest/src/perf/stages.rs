@@ -199,10 +199,12 @@ impl Decoding {
         let mut rounds = Vec::new();
         events.clear();
         let mut visit = |record: Record<'_>| {
+            let count = events.len();
             if record.kind != FINISHED_ROUND {
                 decode.record(&record, &mut events);
-            } else if *has_rounds {
-                rounds.push(events.len());
+            } else if *has_rounds && !rounds.ends_with(&[count, count]) {
+                // The second round without an event hands on all that is left; there can be millions of them.
+                rounds.push(count);
             }
         };
         let Some(part) = turns.take(buffer, &mut visit)? else { return Ok(None) };
