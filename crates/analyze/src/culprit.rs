@@ -15,7 +15,7 @@ use crate::{chain, losses, memory, view, work};
 
 /// A thread is a culprit if at least so much of the waiting ends at it ...
 const CULPRIT_SHARE: f64 = 0.5;
-/// ... or at least so much, and clearly more than at any other.
+/// ... or at least so much, and clearly more than at any other; that is no strong evidence.
 const LARGEST_SHARE: f64 = 0.3;
 const CLEARLY_MORE: f64 = 1.5;
 
@@ -24,6 +24,13 @@ pub(crate) struct Suspect {
     pub thread: ThreadId,
     pub hold: Hold,
     pub time: Nanos,
+}
+
+impl Suspect {
+    /// Whether most of the waiting ends at it.
+    pub fn has_most(&self, total: Nanos) -> bool {
+        self.time.share_of(total) >= CULPRIT_SHARE
+    }
 }
 
 /// The culprit among the roots of a freeze that waited for `total` in all; `None` if the waiting ends here and there.
@@ -48,7 +55,7 @@ pub(crate) fn find(leaves: &[Leaf], total: Nanos) -> Option<Suspect> {
     let second = suspects.get(1).map_or(0.0, |second| second.time.share_of(total));
     let mut first = suspects.into_iter().next()?;
     let share = first.time.share_of(total);
-    if share < CULPRIT_SHARE && (share < LARGEST_SHARE || share < second * CLEARLY_MORE) {
+    if !first.has_most(total) && (share < LARGEST_SHARE || share < second * CLEARLY_MORE) {
         return None;
     }
     let own = best_hold.into_iter().filter(|(hold, _)| hold.thread == first.thread);

@@ -45,7 +45,9 @@ pub(crate) fn grade(
         && !raw.known_lock
         && culprit.is_some_and(|suspect| rhythm::slept(model, raw, suspect.thread))
         && wait_for_a_signal(model, raw);
-    if unknown.share_of(total) > 0.5 || losses::any(model.capture, raw.span) || may_be_a_pause {
+    let has_less = culprit.is_some_and(|suspect| !suspect.has_most(total));
+    let is_lossy = losses::any(model.capture, raw.span);
+    if unknown.share_of(total) > 0.5 || is_lossy || may_be_a_pause || has_less {
         grade = grade.max(Grade::Circumstantial);
     }
     if sampled {
