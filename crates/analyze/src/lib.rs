@@ -74,6 +74,7 @@ mod view;
 mod waits;
 mod windows;
 mod work;
+mod yields;
 
 pub use assemble::{analyze, analyze_with_records};
 pub use options::{Options, ProcessFilter};

@@ -56,8 +56,15 @@ fn of_process(
     let threads = model.capture.threads.process(process).threads.iter();
     let gaps: Vec<Vec<Span>> =
         threads.filter_map(|&thread| unusual_gaps(model, options, thread)).collect();
+    let (away, span) = most_at_once(&gaps, options.min_freeze);
+    (away >= SEVERAL && away * 2 > gaps.len()).then_some((process, away, span))
+}
+
+/// How many threads at most were in one of their stretches at once for so long, and when.
+pub(crate) fn most_at_once(stretches: &[Vec<Span>], least: Nanos) -> (usize, Span) {
+    let of_all = stretches.iter().flatten();
     let mut edges: Vec<(Timestamp, bool)> =
-        gaps.iter().flatten().flat_map(|gap| [(gap.start, true), (gap.end, false)]).collect();
+        of_all.flat_map(|stretch| [(stretch.start, true), (stretch.end, false)]).collect();
     edges.sort_unstable();
     let (mut count, mut most) = (0_usize, (0, Span::new(Timestamp(0), Timestamp(0))));
     for (index, &(time, begins)) in edges.iter().enumerate() {
@@ -68,13 +75,11 @@ fn of_process(
         count += 1;
         let until = edges[index..].iter().find(|edge| !edge.1).map_or(time, |edge| edge.0);
         let span = Span::new(time, until);
-        let long = span.duration() >= options.min_freeze;
-        if long && (count, span.duration()) > (most.0, most.1.duration()) {
+        if span.duration() >= least && (count, span.duration()) > (most.0, most.1.duration()) {
             most = (count, span);
         }
     }
-    let (away, span) = most;
-    (away >= SEVERAL && away * 2 > gaps.len()).then_some((process, away, span))
+    most
 }
 
 /// The gaps of a thread that stand out against its usual ones; `None` if nothing is usual for it.
