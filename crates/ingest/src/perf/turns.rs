@@ -155,7 +155,7 @@ impl<'a> Next<'a> {
         };
         let end = to_come.end;
         let from = *at - block.start;
-        let (mut until, is_whole) = pass(bytes, from, end - block.start, big_endian);
+        let (until, is_whole) = pass(bytes, from, end - block.start, big_endian);
         *at = block.start + until;
         self.passed += 1;
         self.done += (until - from) as u64;
@@ -164,7 +164,6 @@ impl<'a> Next<'a> {
             let now = Some((Blocks::new(source, at..end), Walk::new(at, big_endian)));
             self.way = Way::InTurn { now, stretches: &[] };
         }
-        until = until.max(from);
         Some(from..until)
     }
 
@@ -191,10 +190,10 @@ impl<'a> Next<'a> {
             };
             let used = walk.take(bytes, is_last, visit);
             blocks.used(used);
-            let (number, offset) = (self.passed, 0);
+            let number = self.passed;
             self.passed += 1;
             self.done += used as u64;
-            return Ok(Some(Part { number, records: 0..0, offset, done: self.done }));
+            return Ok(Some(Part { number, records: 0..0, offset: 0, done: self.done }));
         }
     }
 }
