@@ -56,15 +56,14 @@ fn of_process(
     let threads = model.capture.threads.process(process).threads.iter();
     let gaps: Vec<Vec<Span>> =
         threads.filter_map(|&thread| unusual_gaps(model, options, thread)).collect();
-    let (away, span) = most_at_once(&gaps, options.min_freeze);
+    let (away, span) = most_at_once(gaps.iter().flatten().copied(), options.min_freeze);
     (away >= SEVERAL && away * 2 > gaps.len()).then_some((process, away, span))
 }
 
-/// How many threads at most were in one of their stretches at once for so long, and when.
-pub(crate) fn most_at_once(stretches: &[Vec<Span>], least: Nanos) -> (usize, Span) {
-    let of_all = stretches.iter().flatten();
+/// How many of these stretches at most lie over each other for so long, and when.
+pub(crate) fn most_at_once(stretches: impl Iterator<Item = Span>, least: Nanos) -> (usize, Span) {
     let mut edges: Vec<(Timestamp, bool)> =
-        of_all.flat_map(|stretch| [(stretch.start, true), (stretch.end, false)]).collect();
+        stretches.flat_map(|stretch| [(stretch.start, true), (stretch.end, false)]).collect();
     edges.sort_unstable();
     let (mut count, mut most) = (0_usize, (0, Span::new(Timestamp(0), Timestamp(0))));
     for (index, &(time, begins)) in edges.iter().enumerate() {

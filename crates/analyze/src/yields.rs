@@ -35,11 +35,9 @@ pub(crate) fn hint(model: &Model<'_>, options: &Options) -> Option<CannotTell> {
     let (process, count, span) = processes
         .filter_map(|(id, process)| {
             let of_threads = process.threads.iter();
-            let stretches: Vec<Vec<Span>> = of_threads
-                .filter_map(|&thread| only_stretch(model, options, thread, &mut is_yield))
-                .map(|stretch| vec![stretch])
-                .collect();
-            let (count, span) = most_at_once(&stretches, options.min_freeze);
+            let stretches = of_threads
+                .filter_map(|&thread| only_stretch(model, options, thread, &mut is_yield));
+            let (count, span) = most_at_once(stretches, options.min_freeze);
             (count >= SEVERAL).then_some((id, count, span))
         })
         .max_by_key(|&(id, count, span)| (count, span.duration(), std::cmp::Reverse(id)))?;
