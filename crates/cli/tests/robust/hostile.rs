@@ -288,7 +288,7 @@ fn a_line_of_a_gigabyte() {
     let size = sized(1 << 30);
     for piece in [&b"a;"[..], b"x", b"1 ", b"\t"] {
         let chunk = piece.repeat((1 << 20) / piece.len());
-        let run = run_with(folder.path(), &["report", "-", "--json", "-"], |stdin| {
+        let run = run_with(folder.path(), &["report", "-", "--json", "-"], |stdin, _| {
             (0..size >> 20).try_for_each(|_| stdin.write_all(&chunk))
         });
         run.ended_well("a long line").within(size as u64, 3);

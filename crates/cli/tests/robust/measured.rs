@@ -55,14 +55,14 @@ const PROGRAM: u64 = 48 << 20;
 
 /// Runs the program in a folder.
 pub fn run(folder: &Path, arguments: &[&str]) -> Run {
-    run_with(folder, arguments, |_| Ok(()))
+    run_with(folder, arguments, |_, _| Ok(()))
 }
 
-/// Runs the program and writes to its standard input.
+/// Runs the program, and beside it what is given its standard input and its process id.
 pub fn run_with(
     folder: &Path,
     arguments: &[&str],
-    input: impl FnOnce(&mut dyn Write) -> std::io::Result<()> + Send,
+    beside: impl FnOnce(&mut dyn Write, u32) -> std::io::Result<()> + Send,
 ) -> Run {
     let mut child = Command::new(env!("CARGO_BIN_EXE_coldcase"))
         .current_dir(folder)
@@ -74,11 +74,12 @@ pub fn run_with(
         .spawn()
         .unwrap();
     let started = Instant::now();
+    let id = child.id();
     let (mut stdin, mut out, mut err) =
         (child.stdin.take().unwrap(), child.stdout.take().unwrap(), child.stderr.take().unwrap());
     thread::scope(|scope| {
         // A program that refuses its input early closes the pipe.
-        scope.spawn(move || drop(input(&mut stdin)));
+        scope.spawn(move || drop(beside(&mut stdin, id)));
         let stdout = scope.spawn(move || text(&mut out));
         let stderr = scope.spawn(move || text(&mut err));
         let peak = watch(&mut child, started);
