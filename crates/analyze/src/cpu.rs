@@ -3,6 +3,7 @@
 use coldcase_ingest::capture::{Nanos, ProcessId, Sentence, Span, StackId, ThreadId};
 
 use crate::findings::Cause;
+use crate::load::Load;
 use crate::model::Model;
 use crate::names;
 use crate::rules;
@@ -75,8 +76,10 @@ pub(crate) fn who_ran_most(model: &Model<'_>, raw: &RawWindow) -> Option<(Proces
     /// Who had less was one of many.
     const WORTH_NAMING: f64 = 0.2;
     let threads = &model.capture.threads;
-    let others = threads.iter().filter(|(id, row)| !row.is_idle_task() && !raw.crew.contains(id));
+    let crew: FxHashSet<ThreadId> = raw.crew.iter().copied().collect();
+    let others = threads.iter().filter(|(id, row)| !row.is_idle_task() && !crew.contains(id));
     let times = others.map(|(id, row)| (row.process, model.states.ran(id, raw.span)));
+    let times = times.filter(|&(_, time)| time > Nanos::ZERO);
     let (process, time) = times.collect::<Tally<_>>().largest()?;
     let all = model.load().whole(raw.span);
     let share = time.share_of(all);
