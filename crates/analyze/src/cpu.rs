@@ -1,9 +1,9 @@
 //! Whether threads that wanted to run found no CPU, or were not allowed to use one.
 
 use coldcase_ingest::capture::{Nanos, ProcessId, Sentence, Span, StackId, ThreadId};
+use rustc_hash::FxHashSet;
 
 use crate::findings::Cause;
-use crate::load::Load;
 use crate::model::Model;
 use crate::names;
 use crate::rules;
