@@ -76,8 +76,10 @@ fn of_events(model: &Model<'_>, options: &Options) -> (Findings, Vec<RawWindow>)
         (is_the_alarms(capture, &raws[index]), windows[index].freeze.blocked, Reverse(index))
     });
     let raw = worst.map(|index| &raws[index]);
+    let judged = worst.is_none() && can_deny(capture, options);
+    let (possible, family) = family::hint(model).filter(|_| judged).unzip();
     let unseen = match worst {
-        None if can_deny(capture, options) => family::hint(model)
+        None if judged => family
             .or_else(|| unseen::hint(model, options))
             .or_else(|| kept::hint(model, options))
             .or_else(|| yields::hint(model, options)),
@@ -112,6 +114,7 @@ fn of_events(model: &Model<'_>, options: &Options) -> (Findings, Vec<RawWindow>)
             fingerprint: worst
                 .map(|index| fingerprint::of(&windows[index], container.as_ref(), &wait_sites)),
             container,
+            possible,
             line: worst.and_then(|index| {
                 own_line::find(capture, &windows[index].culprit.as_ref()?.user_stack)
             }),
@@ -305,6 +308,7 @@ fn of_profile(capture: &Capture, options: &Options) -> Findings {
                 .first()
                 .map(|window| fingerprint::of(window, None, &profile.sites)),
             container: None,
+            possible: None,
             line: None,
             ruled_out: Vec::new(),
             cannot_tell: cannot_tell.filter(|other| Some(other.cause) != known).collect(),

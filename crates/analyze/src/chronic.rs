@@ -1,15 +1,17 @@
 //! Many short waits for one lock that add up: chronic contention, which is no freeze.
 
-use coldcase_ingest::capture::{Context, Nanos, ProcessId, ThreadId};
+use coldcase_ingest::capture::{Context, Mode, Nanos, ProcessId, StackId, ThreadId};
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::findings::{Cause, Contention};
+use crate::findings::{Cause, Contention, FrameView};
 use crate::model::Model;
 use crate::options::Options;
 use crate::rules::WaitKind;
 use crate::sites::Site;
+use crate::tally::Tally;
 use crate::thread_state::WaitId;
 use crate::windows::RawWindow;
+use crate::{fingerprint, own_line, view};
 
 /// So many waits are chronic, if they come to so much of the capture's length, of so many threads.
 const WAITS: usize = 100;
@@ -95,7 +97,18 @@ fn contention(
         waits: waits.len() as u64,
         threads: threads.len() as u64,
         longest: lengths().max()?,
+        place: place(model, waits),
     })
+}
+
+/// Where in the program most of the waiting was.
+fn place(model: &Model<'_>, waits: &[WaitId]) -> Option<FrameView> {
+    let waits = waits.iter().map(|&id| model.states.wait(id));
+    let stacks = waits.filter_map(|wait| Some((wait.stack?, wait.span.duration())));
+    let (stack, _) = stacks.collect::<Tally<StackId>>().largest()?;
+    let frames = view::frames(model.capture, stack, Mode::User);
+    let line = own_line::find(model.capture, &frames).and_then(|at| frames.get(at));
+    line.or_else(|| fingerprint::own_frame(&frames)).cloned()
 }
 
 /// A queue is filled by others than those who wait at it; a lock is let go by those who wait for it at other times.

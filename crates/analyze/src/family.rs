@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use coldcase_ingest::capture::{Context, Nanos, ProcessId, Sentence, ThreadId};
 
-use crate::findings::{CannotTell, Cause};
+use crate::findings::{CannotTell, Cause, Possible};
 use crate::model::Model;
 use crate::names;
 use crate::rules::WaitKind;
@@ -112,14 +112,15 @@ pub(crate) fn is_part_of(window: &RawWindow, family: &RawWindow) -> bool {
 
 /// Several children of one master that rested for long until one of them signalled all of them: what PostgreSQL's
 /// backends look like at a lock, where their functions have no names. A notification looks the same.
-pub(crate) fn hint(model: &Model<'_>) -> Option<CannotTell> {
+pub(crate) fn hint(model: &Model<'_>) -> Option<(Possible, CannotTell)> {
     let rests = long_rests(model);
     let (family, waker, waiters) =
         all(model).into_iter().find_map(|family| signalled(model, &rests, family))?;
     let threads = &model.capture.threads;
     let comm = threads.process_comm(family.master);
     let longest = waiters.iter().map(|&id| model.states.wait(id).span.duration()).max()?;
-    Some(CannotTell {
+    let possible = Possible { comm: comm.to_owned(), processes: waiters.len() as u64, longest };
+    let missing = CannotTell {
         cause: Cause::Futex,
         missing: Sentence::from("names for the functions of ").task(comm).words(&format!(
             " (--symfs), which tell a wait for a lock (ProcSleep, LWLockAcquire) from rest: {} of its processes rested for \
@@ -128,7 +129,8 @@ pub(crate) fn hint(model: &Model<'_>) -> Option<CannotTell> {
             longest.as_millis_f64(),
             threads.get(waker).tid,
         )),
-    })
+    };
+    Some((possible, missing))
 }
 
 /// Rests of a length that would be a freeze if they were none, in order.
@@ -200,7 +202,7 @@ mod tests {
         script.extend(('a'..='c').map(|child| format!("401ms {waker}!{child} {how}")));
         script.extend(('a'..='c').map(|child| format!("402ms ->{child}")));
         let capture = script::record(capture, &script.join(","));
-        hint(&script::model(&capture)).map(|hint| hint.missing.to_string())
+        hint(&script::model(&capture)).map(|(_, hint)| hint.missing.to_string())
     }
 
     #[test]

@@ -98,10 +98,23 @@ pub struct Verdict {
     pub container: Option<Container>,
     /// The frame of the culprit's [`user_stack`](Culprit::user_stack) whose line is the program's own.
     pub line: Option<usize>,
+    /// Where it cannot be told whether anything froze: what may have.
+    pub possible: Option<Possible>,
     /// Other causes, each with the figure that rules it out.
     pub ruled_out: Vec<RuledOut>,
     /// Causes that this capture cannot judge, each with what to record next time.
     pub cannot_tell: Vec<CannotTell>,
+}
+
+/// Processes of one master that may have waited for a lock, or rested.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Possible {
+    /// Their name.
+    pub comm: String,
+    /// How many.
+    pub processes: u64,
+    /// For how long, at most.
+    pub longest: Nanos,
 }
 
 /// Whether there was a freeze and whether its cause is known.
@@ -361,6 +374,8 @@ pub struct Contention {
     pub threads: u64,
     /// The longest single wait.
     pub longest: Nanos,
+    /// The innermost function of the program in which most of it was waited.
+    pub place: Option<FrameView>,
 }
 
 /// The memory system calls of all threads of one name.

@@ -48,10 +48,17 @@ fn victims(sites: &[SiteTotal]) -> Vec<String> {
 
 /// The innermost function that is the program's own: neither of a library, nor of a language's runtime.
 fn function(stack: &[FrameView]) -> String {
-    let named = || stack.iter().rev().filter_map(|frame| Some((frame, frame.function.as_deref()?)));
-    let own = named().find(|(frame, name)| !is_library(frame) && !is_runtime(name));
-    let found = own.or_else(|| named().next());
-    found.map_or(String::new(), |(_, name)| plain(name))
+    let named = || stack.iter().rev().find(|frame| frame.function.is_some());
+    let found = own_frame(stack).or_else(named).and_then(|frame| frame.function.as_deref());
+    found.map_or(String::new(), plain)
+}
+
+/// The innermost frame with a name, of a stack outermost first, that is the program's own.
+pub(crate) fn own_frame(stack: &[FrameView]) -> Option<&FrameView> {
+    let is_own = |frame: &&FrameView| {
+        frame.function.as_deref().is_some_and(|name| !is_library(frame) && !is_runtime(name))
+    };
+    stack.iter().rev().find(is_own)
 }
 
 fn is_library(frame: &FrameView) -> bool {

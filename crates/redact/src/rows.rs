@@ -30,6 +30,9 @@ impl Redaction {
             details,
         } = findings;
         self.summary(capture);
+        if let Some(possible) = &mut verdict.possible {
+            possible.comm = self.task(&possible.comm);
+        }
         for CannotTell { missing, cause: _ } in &mut verdict.cannot_tell {
             *missing = self.sentence(missing);
         }
@@ -37,6 +40,9 @@ impl Redaction {
         processes.iter_mut().for_each(|process| process.comm = self.task(&process.comm));
         if let Some(contention) = contention {
             contention.comm = self.task(&contention.comm);
+            if let Some(place) = &mut contention.place {
+                self.frames(Mode::User, std::slice::from_mut(place));
+            }
         }
         memory_events.iter_mut().for_each(|event| self.thread(&mut event.thread));
         memory_totals.iter_mut().for_each(|total| total.comm = self.task(&total.comm));

@@ -20,7 +20,7 @@ pub fn markdown(findings: &Findings) -> String {
     remedies(&mut page, &document.remedies);
     chain(&mut page, &document);
     blame(&mut page, &document);
-    folded(&mut page, sites_title(&document), |page| sites(page, &document));
+    folded(&mut page, &sites_title(&document), |page| sites(page, &document));
     folded(&mut page, memory_title(&document), |page| memory(page, &document));
     folded(&mut page, "Ruled out", |page| pairs(page, &document.ruled_out));
     folded(&mut page, "What this capture cannot tell", |page| pairs(page, &document.cannot_tell));
@@ -53,6 +53,10 @@ fn verdict(page: &mut String, document: &Document) {
     if let Some(when) = &document.when {
         push(page, "");
         push(page, when);
+    }
+    for other in &document.others {
+        push(page, "");
+        push(page, &escape(other));
     }
     if let Some(alarm) = &document.alarm {
         push(page, "");
@@ -128,12 +132,8 @@ fn remedies(page: &mut String, remedies: &[Pair]) {
     }
 }
 
-fn sites_title(document: &Document) -> &'static str {
-    if document.of_the_freeze {
-        "Where threads waited, in the freeze"
-    } else {
-        "Where threads waited, in the whole capture"
-    }
+fn sites_title(document: &Document) -> String {
+    format!("Where threads waited, {}", document.sites_scope.to_lowercase())
 }
 
 fn sites(page: &mut String, document: &Document) {

@@ -54,6 +54,9 @@ impl Page {
         if let Some(when) = &document.when {
             self.wrapped(when, "  ", "  ");
         }
+        for other in &document.others {
+            self.wrapped(other, "  ", "  ");
+        }
         if let Some(alarm) = &document.alarm {
             self.wrapped(alarm, "  ", "  ");
         }
@@ -106,7 +109,7 @@ impl Page {
         if document.sites.is_empty() {
             return;
         }
-        let scope = if document.of_the_freeze { "in the freeze" } else { "in the whole capture" };
+        let scope = document.sites_scope.to_lowercase();
         self.heading(&format!("Where threads waited, {scope}"));
         for site in document.sites.iter().take(SITES) {
             self.site(site);

@@ -29,6 +29,8 @@ pub(crate) struct Document {
     pub summary: String,
     /// From when to when it froze, on the wall's clock where that is known.
     pub when: Option<String>,
+    /// The other freezes of the capture, a line each.
+    pub others: Vec<String>,
     /// What the alarm saw that the capture was recorded for.
     pub alarm: Option<String>,
     /// Why it came to be, beyond who did it.
@@ -47,6 +49,8 @@ pub(crate) struct Document {
     pub waits_left: usize,
     pub sites: Vec<SiteLine>,
     pub sites_left: usize,
+    /// `In the freeze`: what sites and stacks are of.
+    pub sites_scope: &'static str,
     /// Whether sites and stacks are those of the freeze, or of the whole capture.
     pub of_the_freeze: bool,
     /// What was looked at, where nothing froze.
@@ -81,6 +85,7 @@ impl Document {
             headline: words::headline(findings),
             summary: words::findings_summary(findings),
             when: words::when(findings),
+            others: words::others(findings),
             alarm: words::alarm(findings),
             because: words::because(findings),
             fingerprint: verdict.fingerprint.as_deref().map(names::name),
@@ -96,6 +101,7 @@ impl Document {
             waits_left,
             sites,
             sites_left,
+            sites_scope: words::sites_scope(findings),
             of_the_freeze: worst.is_some(),
             programs: if worst.is_none() { tables::programs(findings) } else { Vec::new() },
             memory: memory::memory(findings),

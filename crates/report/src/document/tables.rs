@@ -1,7 +1,7 @@
 //! Rows of the tables, each with what a bar beside it shows.
 
 use coldcase_analyze::findings::{Findings, ProcessTotal, SiteTotal, Window};
-use coldcase_ingest::capture::{Nanos, Timestamp};
+use coldcase_ingest::capture::{Nanos, Span, Timestamp};
 
 use crate::words::Kind;
 use crate::{names, units, words};
@@ -21,7 +21,12 @@ pub(crate) struct WindowLine {
     pub threads: String,
     pub blocked: String,
     pub cause: &'static str,
+    pub culprit: String,
+    pub call: String,
+    pub size: String,
     pub grade: &'static str,
+    /// What the timeline has to show of it: from and until, in microseconds from the begin of the capture.
+    pub moment: Option<(u64, u64)>,
 }
 
 /// Who caused how much waiting.
@@ -38,6 +43,9 @@ pub(crate) struct BlameLine {
 pub(crate) struct SiteLine {
     pub site: String,
     pub cause: &'static str,
+    /// What is alike stands together, and the first of each group says what that is.
+    pub group: &'static str,
+    pub opens_group: bool,
     pub kind: Kind,
     pub blocked: String,
     pub percent: f64,
@@ -72,12 +80,25 @@ pub(super) fn windows(findings: &Findings) -> Vec<WindowLine> {
         .windows
         .iter()
         .enumerate()
-        .map(|(index, window)| window_line(window, findings.verdict.window == Some(index)))
+        .map(|(index, window)| WindowLine {
+            moment: moment(findings, window),
+            ..window_line(window, findings.verdict.window == Some(index))
+        })
         .collect()
+}
+
+/// A freeze with as much again around it.
+fn moment(findings: &Findings, window: &Window) -> Option<(u64, u64)> {
+    let (span, whole) = (window.freeze.span?, findings.timeline.as_ref()?.whole);
+    let margin = Nanos(span.duration().0 / 2);
+    let shown = Span::new(span.start.minus(margin), span.end.plus(margin)).intersect(whole)?;
+    let micros = |time: Timestamp| time.since(whole.start).0 / 1_000;
+    Some((micros(shown.start), micros(shown.end)))
 }
 
 fn window_line(window: &Window, worst: bool) -> WindowLine {
     let freeze = &window.freeze;
+    let culprit = window.culprit.as_ref();
     let process = names::name(&freeze.comm);
     WindowLine {
         worst,
@@ -90,7 +111,15 @@ fn window_line(window: &Window, worst: bool) -> WindowLine {
         threads: units::count(u64::from(freeze.threads_blocked)),
         blocked: units::duration(freeze.blocked),
         cause: words::cause_of(window),
+        culprit: culprit.map_or_else(unknown, |culprit| {
+            words::thread_in_table(&culprit.thread, window.freeze.pid)
+        }),
+        call: culprit
+            .and_then(|culprit| Some((culprit, culprit.operation?)))
+            .map_or_else(unknown, |(culprit, call)| words::deed_short(call, &culprit.flags)),
+        size: culprit.and_then(|culprit| culprit.bytes).map_or_else(unknown, units::size),
         grade: words::grade_label(window.grade),
+        moment: None,
     }
 }
 
@@ -133,16 +162,20 @@ pub(super) fn sites(findings: &Findings) -> (Vec<SiteLine>, usize) {
     let (rest, harm): (Vec<_>, Vec<_>) = findings.wait_sites.iter().partition(|site| site.idle);
     let longest = harm.iter().map(|site| site.blocked).max().unwrap_or_default();
     let (known, unknown): (Vec<_>, Vec<_>) =
-        harm.into_iter().partition(|site| site.cause.is_some());
+        harm.into_iter().partition(|site| words::is_harm(findings, site));
     let all = known.into_iter().chain(unknown).chain(rest);
-    let lines: Vec<SiteLine> = all.take(SITES).map(|site| site_line(site, longest)).collect();
+    let mut lines: Vec<SiteLine> =
+        all.take(SITES).map(|site| site_line(findings, site, longest)).collect();
+    for index in 0..lines.len() {
+        lines[index].opens_group = index == 0 || lines[index - 1].group != lines[index].group;
+    }
     let left = findings.wait_sites.len() - lines.len();
     (lines, left)
 }
 
 /// The programs that waited most at what a freeze is made of; those that only rested come last.
 pub(super) fn programs(findings: &Findings) -> Vec<ProgramLine> {
-    let harm = |site: &&SiteTotal| !site.idle && site.cause.is_some();
+    let harm = |site: &&SiteTotal| words::is_harm(findings, site);
     let blocked = |row: &ProcessTotal| -> Nanos {
         row.sites.iter().filter(harm).map(|site| site.blocked).sum()
     };
@@ -157,21 +190,19 @@ pub(super) fn programs(findings: &Findings) -> Vec<ProgramLine> {
             blocked: units::duration(blocked(row)),
             longest: first.and_then(|site| site.longest).map_or_else(unknown, units::duration),
             rest: units::duration(
-                row.sites.iter().filter(|site| site.idle).map(|site| site.blocked).sum(),
+                row.sites.iter().filter(|site| !harm(site)).map(|site| site.blocked).sum(),
             ),
         }
     };
     rows.into_iter().take(PROGRAMS).map(line).collect()
 }
 
-fn site_line(site: &SiteTotal, longest: Nanos) -> SiteLine {
+fn site_line(findings: &Findings, site: &SiteTotal, longest: Nanos) -> SiteLine {
     SiteLine {
         site: names::function(&site.site),
-        cause: match site.cause {
-            _ if site.idle => "rest",
-            Some(cause) => words::cause_label(cause),
-            None => "unknown",
-        },
+        cause: words::site_cause(findings, site),
+        group: words::site_group(findings, site),
+        opens_group: false,
         kind: words::kind_of_site(site),
         blocked: units::duration(site.blocked),
         percent: percent(site.blocked, longest).min(100.0),

@@ -1,9 +1,10 @@
 //! The key figures on the first screen.
 
 use coldcase_analyze::details::Figure;
-use coldcase_analyze::findings::{Cause, Culprit, Findings, Window};
+use coldcase_analyze::findings::{Cause, Contention, Culprit, Findings, Window};
 use coldcase_ingest::capture::Nanos;
 
+use super::frame_row;
 use crate::html::anchor;
 use crate::{names, units, words};
 
@@ -144,19 +145,34 @@ fn quiet(findings: &Findings) -> Vec<Tile> {
             proof: None,
         },
     );
-    let waits = findings.wait_sites.iter().filter(|site| !site.idle && site.cause.is_some());
+    if let Some(possible) = &findings.verdict.possible {
+        let processes = units::counted(possible.processes, "process", "processes");
+        let name = names::name(&possible.comm);
+        let note = format!("{processes} of {name}; their functions have no names");
+        return vec![tile("Possible lock wait", units::duration(possible.longest), note), covered];
+    }
+    if let Some(contention) = &findings.contention {
+        return chronic(contention).into_iter().chain([covered]).collect();
+    }
+    let waits = findings.wait_sites.iter().filter(|site| words::is_harm(findings, site));
     let sum: Nanos = waits.clone().map(|site| site.blocked).sum();
     let blocked = Tile {
         label: "Blocked in sum",
         value: units::duration(sum),
-        note: "over all threads, without rest and the unknown".to_owned(),
+        note: "over all threads that were certainly held up".to_owned(),
         proof: None,
     };
     let longest = waits
         .filter_map(|site| site.longest.map(|longest| (longest, site)))
         .max_by_key(|(longest, _)| *longest);
     let longest = longest.map_or_else(
-        || unknown("Longest wait", ""),
+        || {
+            tile(
+                "Longest wait",
+                "none".to_owned(),
+                "at anything that a freeze is made of".to_owned(),
+            )
+        },
         |(longest, site)| Tile {
             label: "Longest wait",
             value: units::duration(longest),
@@ -165,6 +181,26 @@ fn quiet(findings: &Findings) -> Vec<Tile> {
         },
     );
     vec![covered, longest, blocked]
+}
+
+/// Many short waits for one lock.
+fn chronic(contention: &Contention) -> Vec<Tile> {
+    let threads = units::counted(contention.threads, "thread", "threads");
+    let waits = units::counted(contention.waits, "wait", "waits");
+    let sum = units::duration(contention.blocked);
+    let site = names::function(&contention.site);
+    let mut tiles = vec![
+        tile("Waited in sum", sum, format!("{threads}, {waits}")),
+        tile("Longest wait", units::duration(contention.longest), site),
+    ];
+    if let (Some(function), Some(place)) = (words::function(contention), &contention.place) {
+        tiles.push(tile("Where", function, frame_row(place).place));
+    }
+    tiles
+}
+
+fn tile(label: &'static str, value: String, note: String) -> Tile {
+    Tile { label, value, note, proof: None }
 }
 
 fn unknown(label: &'static str, note: &str) -> Tile {

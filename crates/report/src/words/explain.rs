@@ -3,6 +3,7 @@
 use coldcase_analyze::findings::{Cause, Findings, Grade, LockMode, Outcome, Window};
 use coldcase_ingest::capture::{Nanos, WhyNoSymbol};
 
+use super::quiet::chronic_headline;
 use super::summary::named_threads;
 use super::{at_least, cause_of};
 use crate::{names, units};
@@ -61,9 +62,16 @@ pub(crate) const CAUSE_UNKNOWN: &str = "Cause unknown";
 /// The report's title line.
 pub(crate) fn headline(findings: &Findings) -> String {
     match findings.worst() {
+        None if let Some(possible) = &findings.verdict.possible => format!(
+            "Possible lock wait of {} in {} {} processes: needs symbols",
+            units::duration(possible.longest),
+            units::count(possible.processes),
+            names::name(&possible.comm)
+        ),
         None if findings.verdict.outcome == Outcome::FreezeUnexplained => {
             "This capture cannot tell".to_owned()
         }
+        None if let Some(contention) = &findings.contention => chronic_headline(contention),
         None => "No freeze found".to_owned(),
         Some(window) => frozen(window),
     }

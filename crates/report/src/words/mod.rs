@@ -11,7 +11,9 @@ mod culprit;
 mod deed;
 mod explain;
 mod memory;
+mod others;
 mod picture;
+mod quiet;
 mod summary;
 
 pub(crate) use alarm::alarm;
@@ -28,10 +30,12 @@ pub(crate) use explain::{
     wait_ended, why_no_symbol,
 };
 pub(crate) use memory::{calls_left_out, why_no_size};
+pub(crate) use others::others;
 pub(crate) use picture::{
     HEAT_NOTE, HEAT_UNIT, KERNEL_FRAMES, MEMORY_ROW, OPERATION_ROW, RESIDENT_ROW, SITES_NOTE,
     THREADS_AXIS, USER_FRAMES, axis_caption, blocked_title, figure, flame_note, flame_title,
     freeze_label, heat_caption, heat_cell, heat_title, lanes_left_out, provenance, resident_part,
-    role_heading, sites_title, timeline_title,
+    role_heading, sites_scope, sites_title, timeline_title,
 };
+pub(crate) use quiet::{function, is_harm, site_cause, site_group};
 pub(crate) use summary::{at_least, findings_summary, paragraph, when, window_summary};

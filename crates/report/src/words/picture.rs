@@ -64,6 +64,15 @@ pub(crate) fn timeline_title(findings: &Findings) -> String {
     format!("{}: threads against time", headline(findings))
 }
 
+/// What wait sites are of.
+pub(crate) fn sites_scope(findings: &Findings) -> &'static str {
+    match findings.worst() {
+        Some(window) if window.freeze.span.is_some() => "In the freeze",
+        Some(_) => "In the whole profile",
+        None => "In the whole capture",
+    }
+}
+
 /// Title of the bars of wait sites.
 pub(crate) fn sites_title(findings: &Findings) -> String {
     let who = findings.worst().map(|window| whose(&window.freeze));

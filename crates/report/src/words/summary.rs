@@ -1,12 +1,13 @@
 //! The two sentences that a manager understands: what froze, and who did it, as sure as the grade is.
 
-use coldcase_analyze::findings::{Cause, Contention, Findings, Freeze, Outcome, Window};
+use coldcase_analyze::findings::{Cause, Findings, Freeze, Window};
 use coldcase_ingest::capture::Nanos;
 
 use super::because::because;
 use super::cause::threads_did;
 use super::deed::{is_pause, lock_before, lock_itself, who_did_it};
 use super::explain::grade_label;
+use super::quiet::no_freeze;
 use crate::{names, units};
 
 /// What the whole analysis says.
@@ -52,55 +53,6 @@ pub(crate) fn when(findings: &Findings) -> Option<String> {
 /// `at least ` where the freeze reaches beyond the recording.
 pub(crate) fn at_least(freeze: &Freeze) -> &'static str {
     if freeze.open_start || freeze.open_end { "at least " } else { "" }
-}
-
-fn no_freeze(findings: &Findings) -> String {
-    if findings.verdict.outcome == Outcome::FreezeUnexplained {
-        let missing = findings.verdict.cannot_tell.first();
-        let missing = missing.map_or_else(String::new, |row| {
-            format!(" It would take {}.", names::text(&row.missing))
-        });
-        return format!("This capture cannot tell whether anything froze.{missing}");
-    }
-    let covered = findings.capture.span.map_or_else(String::new, |span| {
-        format!(" in the {} that this capture covers", units::duration(span.duration()))
-    });
-    let threads: u64 = findings.processes.iter().map(|row| row.threads).sum();
-    let looked_at = match findings.processes.len() {
-        0 => String::new(),
-        programs => format!(
-            ": {} of {} were looked at",
-            units::counted(threads, "thread", "threads"),
-            units::counted(programs as u64, "program", "programs")
-        ),
-    };
-    let longest = findings.wait_sites.iter().find(|site| !site.idle && site.cause.is_some());
-    let waits = longest.map_or_else(
-        || "No thread waited at anything that a freeze is made of.".to_owned(),
-        |site| {
-            let single = site.longest.map_or_else(String::new, |longest| {
-                format!(", at most {} at a time", units::duration(longest))
-            });
-            let sum = units::duration(site.blocked);
-            format!("Threads waited most at {}: {sum} in sum{single}.", names::function(&site.site))
-        },
-    );
-    let chronic = findings.contention.as_ref().map_or_else(String::new, chronic);
-    format!("Nothing froze{covered}{looked_at}. {waits}{chronic}")
-}
-
-/// Many short waits for one lock are worth a word where nothing froze.
-fn chronic(contention: &Contention) -> String {
-    let pid = contention.pid.map_or_else(String::new, |pid| format!(" (pid {pid})"));
-    format!(
-        " {}{pid} has chronic contention at {}: {} waited {} in {}, at most {} at a time.",
-        names::name(&contention.comm),
-        names::name(&contention.site),
-        units::counted(contention.threads, "thread", "threads"),
-        units::duration(contention.blocked),
-        units::counted(contention.waits, "wait", "waits"),
-        units::duration(contention.longest),
-    )
 }
 
 /// `vaultdb (pid 4711)`.

@@ -16,6 +16,8 @@ function compareCells(left, right) {
   return left.localeCompare(right, "en", { numeric: true });
 }
 
+const rowsOf = (body) => [...body.rows].filter((row) => !row.classList.contains("group"));
+
 function sortBy(table, head, column) {
   const numbers = head.classList.contains("n");
   const before = head.getAttribute("aria-sort");
@@ -23,8 +25,10 @@ function sortBy(table, head, column) {
   const down = before ? before === "ascending" : numbers;
   const order = down ? -1 : 1;
   const text = (row) => row.cells[column].innerText;
-  const body = table.tBodies[0];
-  body.append(...[...body.rows].sort((a, b) => order * compareCells(text(a), text(b))));
+  // Groups stay together, each below its heading.
+  for (const body of table.tBodies) {
+    body.append(...rowsOf(body).sort((a, b) => order * compareCells(text(a), text(b))));
+  }
   for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
   head.setAttribute("aria-sort", down ? "descending" : "ascending");
 }
@@ -42,11 +46,12 @@ function filterBox(table, label) {
   input.addEventListener("input", () => {
     const wanted = input.value.trim().toLowerCase();
     let shown = 0;
-    for (const row of table.tBodies[0].rows) {
+    const rows = [...table.tBodies].flatMap(rowsOf);
+    for (const row of rows) {
       row.hidden = !row.textContent.toLowerCase().includes(wanted);
       shown += row.hidden ? 0 : 1;
     }
-    count.textContent = wanted === "" ? "" : `${shown} of ${table.tBodies[0].rows.length} rows`;
+    count.textContent = wanted === "" ? "" : `${shown} of ${rows.length} rows`;
   });
   return box;
 }
@@ -61,6 +66,6 @@ function startTables() {
       head.replaceChildren(button);
     });
     const place = table.closest(".scroll");
-    if (table.tBodies[0].rows.length > 5) place.before(filterBox(table, place.getAttribute("aria-label")));
+    if ([...table.tBodies].flatMap(rowsOf).length > 5) place.before(filterBox(table, place.getAttribute("aria-label")));
   }
 }

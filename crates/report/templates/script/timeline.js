@@ -201,6 +201,9 @@ function startTimeline() {
     button.disabled = false;
     button.addEventListener("click", () => { select(data.waits[button.dataset.wait]); detail.focus(); });
   }
+  for (const link of document.querySelectorAll("[data-moment]")) {
+    link.addEventListener("click", () => setView(...link.dataset.moment.split(" ").map(Number)));
+  }
   section.classList.add("live");
   for (const part of [frame, tools]) part.hidden = false;
   measure();

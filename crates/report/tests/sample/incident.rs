@@ -50,6 +50,7 @@ fn verdict() -> Verdict {
             next: Some(NextStep { insert: Some(117_440_513), bytes: 6_710_890_496 }),
         }),
         line: Some(2),
+        possible: None,
         ruled_out: ruled_out(),
         cannot_tell: vec![CannotTell {
             cause: Cause::Reclaim,

@@ -13,6 +13,7 @@ pub fn findings() -> Findings {
             fingerprint: None,
             container: None,
             line: None,
+            possible: None,
             ruled_out: vec![RuledOut {
                 cause: Cause::MmapLock,
                 finding: "the longest wait for mmap_lock took 8.2 ms, below the 50 ms of a freeze"

@@ -24,6 +24,7 @@ pub fn findings() -> Findings {
             fingerprint: None,
             container: None,
             line: None,
+            possible: None,
             ruled_out: Vec::new(),
             cannot_tell: vec![
                 CannotTell {
