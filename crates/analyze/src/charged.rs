@@ -36,7 +36,7 @@ pub(crate) fn of(
         if let Root::Own(wait) | Root::Blocked(_, wait) = leaf.root
             && let Some(by) = kept_by(wait)
         {
-            row.doing = format!("kept others at: {}", model.sites.name(model.sites.of(wait)));
+            row.doing = format!("kept others waiting: {}", model.sites.name(model.sites.of(wait)));
             row.thread = Some(by);
         }
         if let (Root::NeedsCpu(_), Some((by, doing))) = (leaf.root, &no_cpu) {

@@ -108,7 +108,15 @@ fn place(model: &Model<'_>, waits: &[WaitId]) -> Option<FrameView> {
     let (stack, _) = stacks.collect::<Tally<StackId>>().largest()?;
     let frames = view::frames(model.capture, stack, Mode::User);
     let line = own_line::find(model.capture, &frames).and_then(|at| frames.get(at));
-    line.or_else(|| fingerprint::own_frame(&frames)).cloned()
+    let mut frame = line.or_else(|| fingerprint::own_frame(&frames))?.clone();
+    frame.function = frame.function.as_deref().map(last_part).map(str::to_owned);
+    Some(frame)
+}
+
+/// The last part of a function's path, if it is a plain name.
+fn last_part(path: &str) -> &str {
+    let is_plain = |name: &&str| name.starts_with(|c: char| c.is_alphabetic() || c == '_');
+    path.rsplit("::").next().filter(is_plain).unwrap_or(path)
 }
 
 /// A queue is filled by others than those who wait at it; a lock is let go by those who wait for it at other times.

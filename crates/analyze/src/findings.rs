@@ -184,6 +184,8 @@ pub struct Freeze {
     pub processes: u32,
     /// Blocked time, summed over these threads.
     pub blocked: Nanos,
+    /// Of a profile, which knows threads by their names alone: the first and the last of names that end in numbers in a row.
+    pub range: Option<(String, String)>,
 }
 
 /// A lock.
@@ -374,7 +376,7 @@ pub struct Contention {
     pub threads: u64,
     /// The longest single wait.
     pub longest: Nanos,
-    /// The innermost function of the program in which most of it was waited.
+    /// The innermost function of the program in which most of it was waited, without its path.
     pub place: Option<FrameView>,
 }
 
@@ -489,6 +491,8 @@ pub enum Role {
     Culprit,
     /// It kept others waiting too, for a good part of the time.
     Accomplice,
+    /// It worked for the pause that the culprit made.
+    Helper,
     /// It stood still.
     Victim,
     /// It did none of that.

@@ -10,7 +10,7 @@ use crate::model::Model;
 use crate::rules::WaitKind;
 use crate::thread_state::{Doing, WaitId};
 use crate::windows::RawWindow;
-use crate::{losses, names, rhythm, view};
+use crate::{losses, names, rhythm, runtime, view};
 
 /// How sure it is that `cause`, and the culprit if there is one, made a freeze whose waiting comes down to these leaves;
 /// `answered_late` if somebody at the other end is known to be why.
@@ -137,6 +137,9 @@ pub(crate) fn evidence(
             Evidence::LockEvents => Sentence::from("the lock's own events show when ")
                 .task(comm)
                 .words(" took it and let go"),
+            Evidence::ReleaseStack if runtime::is_collector(model, suspect.thread) => {
+                by().words(" released the threads at the end of the pause")
+            }
             Evidence::ReleaseStack => {
                 by().words(" woke those who waited, from a stack that lets go of the lock")
             }

@@ -134,6 +134,7 @@ mod tests {
                 open_end: false,
                 threads_blocked: 1,
                 processes: 1,
+                range: None,
                 blocked: span.duration(),
             },
             lock: None,

@@ -124,6 +124,7 @@ fn describe(model: &Model<'_>, call: &Bracket) -> (RawWindow, Window) {
             open_end: false,
             threads_blocked: 1,
             processes: 1,
+            range: None,
             blocked: duration,
         },
         lock: None,

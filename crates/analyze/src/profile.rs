@@ -128,7 +128,7 @@ pub(crate) fn classify<'a>(capture: &'a Capture, options: &Options) -> Vec<At<'a
         }
         let rule = matcher.rule(Some(row.stack), TaskState::Unknown);
         let kind = rule.map_or(WaitKind::Other, |rule| rule.kind);
-        let name = rule.map_or("no rule fits", |rule| rule.site.as_str());
+        let name = rule.map_or("unrecognised stack", |rule| rule.site.as_str());
         let site = sites::full_name(name, kind, operation::of_stack(capture, row.stack));
         At { comm, site, kind, time, waker, slice, stack: row.stack }
     });
@@ -232,6 +232,7 @@ fn window(
             threads_blocked: u32::try_from(comms.len()).unwrap_or(u32::MAX),
             processes: 1,
             blocked,
+            range: numbered(comms.keys().copied()),
         },
         lock: cause.is_lock().then_some(Lock { kind: cause, mode: None, address: None }),
         culprit,
@@ -245,6 +246,19 @@ fn window(
         without_culprit: None,
         remedies: Vec::new(),
     }
+}
+
+/// The first and the last of names that end in numbers in a row: `serve-0` and `serve-5`.
+fn numbered<'a>(comms: impl Iterator<Item = &'a str>) -> Option<(String, String)> {
+    let parts = |comm: &'a str| -> Option<(&'a str, u32, &'a str)> {
+        let stem = comm.trim_end_matches(|c: char| c.is_ascii_digit());
+        Some((stem, comm[stem.len()..].parse().ok()?, comm))
+    };
+    let mut all: Vec<_> = comms.map(parts).collect::<Option<_>>()?;
+    all.sort_unstable();
+    let in_a_row = all.windows(2).all(|pair| pair[0].0 == pair[1].0 && pair[0].1 + 1 == pair[1].1);
+    let (first, last) = (all.first()?, all.last()?);
+    (all.len() > 1 && in_a_row).then(|| (first.2.to_owned(), last.2.to_owned()))
 }
 
 /// Who let go of the lock when it mattered most. The last to let go is not the one who held it longest, so this accuses nobody.

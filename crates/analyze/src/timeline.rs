@@ -6,9 +6,12 @@ use std::sync::Arc;
 use coldcase_ingest::capture::{Context, FrameId, Nanos, Span, StackId, ThreadId};
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::findings::{Cause, FoldedStack, Lane, Role, Segment, SegmentState, Timeline, Window};
+use crate::findings::{
+    Cause, FoldedStack, Lane, Operation, Role, Segment, SegmentState, Timeline, Window,
+};
 use crate::model::Model;
 use crate::rules::WaitKind;
+use crate::runtime;
 use crate::thread_state::Doing;
 use crate::view::{frame_label, thread_name};
 use crate::windows::RawWindow;
@@ -23,6 +26,8 @@ const RAN: f64 = 0.1;
 /// The threads concerned, in the order of their lanes, each with its part in the freeze.
 pub(crate) fn lanes(model: &Model<'_>, raw: &RawWindow, window: &Window) -> Vec<(Role, ThreadId)> {
     let culprit = window.culprit.as_ref().and_then(|culprit| culprit.thread.tid);
+    let pause = window.culprit.as_ref().and_then(|culprit| culprit.operation)
+        == Some(Operation::RuntimePause);
     let threads = &model.capture.threads;
     let mut blocked: FxHashMap<ThreadId, Nanos> = FxHashMap::default();
     for harm in &raw.harms {
@@ -31,6 +36,7 @@ pub(crate) fn lanes(model: &Model<'_>, raw: &RawWindow, window: &Window) -> Vec<
     let part = |thread: ThreadId| match threads.get(thread).tid {
         tid if Some(tid) == culprit => Role::Culprit,
         tid if is_accomplice(window, tid) => Role::Accomplice,
+        _ if pause && runtime::is_worker(model, thread) => Role::Helper,
         _ if raw.threads.contains(&thread) => Role::Victim,
         _ if rests(model, thread, raw.span) => Role::Idle,
         _ => Role::Bystander,

@@ -206,6 +206,7 @@ fn freeze(model: &Model<'_>, raw: &RawWindow, blocked: Nanos) -> Freeze {
         open_end: raw.span.end >= model.span.end && opens(|wait| wait.open_end),
         threads_blocked: u32::try_from(raw.threads.len()).unwrap_or(u32::MAX),
         processes: u32::try_from(processes.len()).unwrap_or(u32::MAX),
+        range: None,
         blocked,
     }
 }

@@ -122,6 +122,10 @@ impl Redaction {
             *sentence = self.sentence(sentence);
         }
         freeze.comm = self.task(&freeze.comm);
+        if let Some((first, last)) = &mut freeze.range {
+            *first = self.task(first);
+            *last = self.task(last);
+        }
         if let Some(culprit) = culprit {
             let Culprit {
                 thread,

@@ -124,7 +124,11 @@ struct HeatMap {
     grid: String,
 }
 
+/// Of one freeze it shows what the timeline does.
 fn heat(findings: &Findings) -> Option<HeatMap> {
+    if findings.windows.len() < 2 {
+        return None;
+    }
     let picture = heat::heat(findings, TIMELINE.width, TIMELINE.text)?;
     let known = findings.details.heat.as_ref()?;
     let grid = picture.grid;

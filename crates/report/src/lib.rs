@@ -32,6 +32,14 @@ pub fn summary(findings: &Findings) -> String {
     words::findings_summary(findings)
 }
 
+/// What froze and for how long, with the grade: `db froze for 8.79 s [Strong evidence]`.
+#[must_use]
+pub fn headline(findings: &Findings) -> String {
+    let headline = words::headline(findings);
+    let grade = findings.worst().map(|worst| words::grade_label(worst.grade));
+    grade.map_or(headline.clone(), |grade| format!("{headline} [{grade}]"))
+}
+
 /// All that matters in one paragraph, for a chat: what froze, who did it, what to change, and the fingerprint.
 #[must_use]
 pub fn paragraph(findings: &Findings) -> String {

@@ -15,7 +15,7 @@ pub fn markdown(findings: &Findings) -> String {
     let document = Document::new(findings);
     let mut page = String::new();
     verdict(&mut page, &document);
-    list(&mut page, "Why", &document.evidence);
+    list(&mut page, document.evidence_title(), &document.evidence);
     list(&mut page, "Note", &document.about.warnings);
     remedies(&mut page, &document.remedies);
     chain(&mut page, &document);

@@ -21,7 +21,7 @@ pub fn terminal(findings: &Findings, color: bool) -> String {
     let document = Document::new(findings);
     let mut page = Page { text: String::new(), color };
     page.verdict(&document);
-    page.bullets("Why", &document.evidence, EVIDENCE);
+    page.bullets(document.evidence_title(), &document.evidence, EVIDENCE);
     page.chain(&document);
     page.sites(&document);
     page.pairs("Ruled out", &document.ruled_out);

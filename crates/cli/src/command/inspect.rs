@@ -36,9 +36,9 @@ fn describe(capture: &Capture, symbols: &SymbolReport) -> String {
     let mut text = String::new();
     // Writing to a string cannot fail.
     let _ = head(&mut text, capture)
-        .and_then(|()| events(&mut text, capture))
+        .and_then(|()| reach(&mut text, capture))
         .and_then(|()| inspect_names::write(&mut text, symbols))
-        .and_then(|()| reach(&mut text, capture));
+        .and_then(|()| events(&mut text, capture));
     text
 }
 
@@ -94,7 +94,9 @@ fn time_of_sums(slices: &[Span]) -> String {
 
 fn events(out: &mut String, capture: &Capture) -> std::fmt::Result {
     writeln!(out, "\nevents")?;
-    for event in &capture.events {
+    let (seen, never): (Vec<_>, Vec<_>) =
+        capture.events.iter().partition(|event| event.count > 0 || event.sampled);
+    for event in seen {
         let note = match (event.meaning, event.sampled) {
             (_, true) => "  sampled: some are missing",
             (Some(_), false) => "",
@@ -102,6 +104,10 @@ fn events(out: &mut String, capture: &Capture) -> std::fmt::Result {
             (None, false) => "",
         };
         writeln!(out, "  {:>9}  {}{note}", event.count, output::inert(&event.name))?;
+    }
+    if !never.is_empty() {
+        let names: Vec<String> = never.iter().map(|event| output::inert(&event.name)).collect();
+        writeln!(out, "  {:>9}  {}", 0, names.join(", "))?;
     }
     Ok(())
 }

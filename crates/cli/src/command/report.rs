@@ -33,29 +33,41 @@ pub fn run(arguments: &ReportArguments) -> Result<Exit> {
     for warning in &findings.capture.warnings {
         output::warning(warning);
     }
+    if nothing_asked {
+        let color = output::wants_color();
+        output::print(coldcase_report::terminal(&findings, color).as_bytes())?;
+    } else if !arguments.summary {
+        output::say(&coldcase_report::headline(&findings));
+    }
     if let Some((path, inputs)) = page {
         write_html(path, inputs, &findings, &shown)?;
-        if nothing_asked {
-            let color = output::wants_color();
-            output::print(coldcase_report::terminal(&findings, color).as_bytes())?;
-            output::say(&format!("wrote {}", path.display()));
-        }
+        say_wrote(path);
     }
     if let Some(path) = &arguments.json {
         output::write(path, coldcase_report::json(&findings).as_bytes())?;
+        say_wrote(path);
     }
     if let Some(path) = &arguments.markdown {
         output::write(path, coldcase_report::markdown(&findings).as_bytes())?;
+        say_wrote(path);
     }
     if arguments.summary {
         output::print(format!("{}\n", coldcase_report::paragraph(&findings)).as_bytes())?;
     }
     if let Some(folder) = &arguments.png {
         write_pictures(folder, &findings, arguments.scale)?;
+        say_wrote(folder);
     }
     // The process ends: the system takes its memory back at once, which is sooner than table by table.
     std::mem::forget((capture, findings));
     Ok(Exit::Success)
+}
+
+/// What went to standard output is seen there.
+fn say_wrote(path: &Path) {
+    if path.as_os_str() != "-" {
+        output::say(&format!("wrote {}", path.display()));
+    }
 }
 
 /// The arguments as the report may show them.

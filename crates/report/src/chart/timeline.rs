@@ -90,9 +90,8 @@ fn draw_lanes(canvas: &mut Canvas<'_>, lanes: &[Lane], all: &[Lane]) {
 }
 
 fn heading(canvas: &mut Canvas<'_>, role: Role, lanes: &[Lane]) {
-    let sure = canvas.findings.worst().is_some_and(|window| words::is_sure(window.grade));
     let count = lanes.iter().filter(|lane| lane.role == role).count();
-    let text = words::role_heading(role, sure, count);
+    let text = words::role_heading(canvas.findings, role, count);
     canvas.y += heading_height(canvas.size);
     canvas.label(0.0, canvas.y - canvas.size.text * 0.45, Anchor::Start, Ink::FaintText, text);
 }

@@ -9,12 +9,15 @@ use crate::{names, units, words};
 
 /// Longest tables.
 const ROWS: usize = 40;
+/// What other processes than those that froze did counts from here on: a shell's `sleep` and `ls` are in every recording.
+const LONG: Nanos = Nanos(50_000_000);
+const LARGE: u64 = 10_000_000;
 
 /// What is shown.
 pub(super) struct View {
     pub headline: String,
     pub summary: String,
-    pub grade: &'static str,
+    pub grade: String,
     pub class: &'static str,
     pub reservations: Vec<String>,
     /// Label, before, after.
@@ -38,17 +41,36 @@ pub(super) struct SiteRow {
 
 pub(super) fn view(comparison: &Comparison) -> View {
     let changed = comparison.sites.iter().filter(|row| row.word() != "same");
+    let changed = changed
+        .filter(|row| matters(comparison, &row.process, row.before.blocked.max(row.after.blocked)));
+    let calls = comparison.memory.iter().filter(|row| {
+        let largest = row.before.largest.max(row.after.largest);
+        let longest = row.before.longest.max(row.after.longest);
+        largest >= LARGE || longest >= LONG || is_frozen(comparison, &row.comm)
+    });
     View {
         headline: headline(comparison),
         summary: summary(comparison),
-        grade: words::grade_label(comparison.grade),
+        grade: format!("{} for this comparison", words::grade_label(comparison.grade)),
         class: comparison.grade.word(),
         reservations: comparison.reservations.iter().map(|text| names::text(text)).collect(),
         facts: facts(comparison),
         sites: changed.take(ROWS).map(site_row).collect(),
         culprits: comparison.culprits.iter().map(culprit_row).collect(),
-        memory: comparison.memory.iter().take(ROWS / 2).map(memory_row).collect(),
+        memory: calls.take(ROWS / 2).map(memory_row).collect(),
     }
+}
+
+fn is_frozen(comparison: &Comparison, name: &str) -> bool {
+    let sides = [&comparison.before, &comparison.after];
+    sides
+        .into_iter()
+        .filter_map(|side| side.freeze.as_ref())
+        .any(|freeze| freeze.process == name || freeze.threads.iter().any(|thread| thread == name))
+}
+
+fn matters(comparison: &Comparison, name: &str, blocked: Nanos) -> bool {
+    blocked >= LONG || is_frozen(comparison, name)
 }
 
 fn headline(comparison: &Comparison) -> String {

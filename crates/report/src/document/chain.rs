@@ -78,7 +78,10 @@ fn step(findings: &Findings, window: &Window, link: &ChainLink, axis: Span) -> S
         who: words::thread(&link.waiter, home),
         what: names::function(&link.site),
         time: units::duration(link.span.duration()),
-        ended: words::wait_ended(waker.as_deref(), &names::text(&link.how)),
+        ended: words::wait_ended(
+            waker.as_deref(),
+            &words::how(findings, link.waker.as_ref(), &link.how),
+        ),
         culprit: false,
         kind: site.map_or(Kind::Other, words::kind_of_site),
         bar: Some(bar(link.span, axis)),

@@ -12,6 +12,8 @@ pub(crate) struct CulpritView {
     pub facts: Vec<Pair>,
     pub kernel_stack: Vec<FrameRow>,
     pub user_stack: Vec<FrameRow>,
+    /// Whether the stacks are those in which it woke the others.
+    pub lets_go: bool,
 }
 
 /// A frame, ready to be shown.
@@ -30,6 +32,7 @@ pub(super) fn culprit(window: &Window) -> Option<CulpritView> {
         facts: facts(window, culprit),
         kernel_stack: culprit.kernel_stack.iter().map(frame_row).collect(),
         user_stack: culprit.user_stack.iter().map(frame_row).collect(),
+        lets_go: window.lock.is_some() && lets_go(culprit),
     })
 }
 
@@ -59,7 +62,7 @@ fn facts(window: &Window, culprit: &Culprit) -> Vec<Pair> {
             }),
         ),
         ("Flags", (!flags.is_empty()).then(|| flags.join(" "))),
-        ("Began", culprit.start.map(|start| format!("{start} s on the capture's clock"))),
+        ("Began", culprit.start.map(|start| words::began(window, start))),
         ("Took", culprit.duration.map(units::duration)),
         ("Lock", lock),
         ("Held it for", culprit.held.map(units::duration)),
@@ -70,6 +73,13 @@ fn facts(window: &Window, culprit: &Culprit) -> Vec<Pair> {
         .into_iter()
         .filter_map(|(left, right)| Some(Pair { left: left.to_owned(), right: right? }))
         .collect()
+}
+
+/// A waking is recorded in the function that wakes (`kernel/sched/core.c`), or in the tracepoint's own.
+fn lets_go(culprit: &Culprit) -> bool {
+    let mut innermost =
+        culprit.kernel_stack.iter().rev().filter_map(|frame| frame.function.as_deref());
+    innermost.any(|name| name.starts_with("try_to_wake_up") || name.starts_with("wake_up_q"))
 }
 
 /// A frame with its place, or with the reason why it has no name.

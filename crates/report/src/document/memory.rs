@@ -49,7 +49,8 @@ pub(crate) fn is_everyday(event: &MemoryEvent) -> bool {
 /// The culprit's calls first, then those inside a freeze, by their time in it; then the frozen process's own, then all others, by size.
 pub(super) fn memory(findings: &Findings) -> MemoryTable {
     let worst = findings.worst();
-    let origin = worst.and_then(|window| window.freeze.span).map(|span| span.start);
+    let frozen = worst.and_then(|window| window.freeze.span);
+    let origin = frozen.or(findings.capture.span).map(|span| span.start);
     let home = worst.and_then(|window| window.freeze.pid);
     let (everyday, mut events): (Vec<&MemoryEvent>, Vec<_>) =
         findings.memory_events.iter().partition(|event| is_everyday(event));

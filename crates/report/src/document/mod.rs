@@ -40,6 +40,8 @@ pub(crate) struct Document {
     pub badge: Option<Badge>,
     pub tiles: Vec<Tile>,
     pub evidence: Vec<String>,
+    /// Of a profile in which nobody is known, `evidence` is what it cannot show.
+    pub only_limits: bool,
     pub culprit: Option<CulpritView>,
     pub chain: Option<Chain>,
     pub blame: Vec<BlameLine>,
@@ -92,6 +94,8 @@ impl Document {
             badge: badge(findings),
             tiles: tiles::tiles(findings),
             evidence: worst.map_or_else(Vec::new, |window| texts(&window.evidence)),
+            only_limits: worst
+                .is_some_and(|worst| worst.freeze.span.is_none() && worst.culprit.is_none()),
             culprit: worst.and_then(culprit::culprit),
             chain: worst.and_then(|window| chain::chain(findings, window)),
             blame: worst.map_or_else(Vec::new, tables::blame),
@@ -117,6 +121,13 @@ impl Document {
     }
 }
 
+impl Document {
+    /// Above [`evidence`](Self::evidence) where that stands alone.
+    pub(crate) fn evidence_title(&self) -> &'static str {
+        if self.only_limits { "Limits" } else { "Why" }
+    }
+}
+
 fn badge(findings: &Findings) -> Option<Badge> {
     let window = findings.worst()?;
     let (label, grade) = match findings.verdict.outcome {
@@ -135,7 +146,8 @@ fn remedies(findings: &Findings) -> Vec<Pair> {
         let Some(first) = window.remedies.first() else { continue };
         if !told.iter().any(|remedy| remedy.action == first.action) {
             told.push(first);
-            let left = format!("{}: {}", words::other_freeze(window), names::text(&first.action));
+            let left =
+                format!("{}: {}", words::other_freeze(worst, window), names::text(&first.action));
             pairs.push(Pair { left, right: names::text(&first.cost) });
         }
     }

@@ -82,9 +82,16 @@ pub(super) fn windows(findings: &Findings) -> Vec<WindowLine> {
         .enumerate()
         .map(|(index, window)| WindowLine {
             moment: moment(findings, window),
+            when: when(findings, window),
             ..window_line(window, findings.verdict.window == Some(index))
         })
         .collect()
+}
+
+/// When a freeze began, from the begin of the recording where that is known.
+fn when(findings: &Findings, window: &Window) -> String {
+    let begin = findings.capture.span.map(|whole| whole.start);
+    window.freeze.span.map_or_else(unknown, |span| relative(span.start, begin))
 }
 
 /// A freeze with as much again around it.
@@ -102,7 +109,7 @@ fn window_line(window: &Window, worst: bool) -> WindowLine {
     let process = names::name(&freeze.comm);
     WindowLine {
         worst,
-        when: freeze.span.map_or_else(unknown, |span| format!("{} s", span.start)),
+        when: String::new(),
         length: freeze.span.map_or_else(unknown, |span| {
             let open = if words::at_least(freeze).is_empty() { "" } else { "≥ " };
             format!("{open}{}", units::duration(span.duration()))
@@ -128,6 +135,10 @@ pub(super) fn blame_total(window: &Window) -> String {
 }
 
 pub(super) fn blame(window: &Window) -> Vec<BlameLine> {
+    // A profile knows of nobody, and says so.
+    if window.freeze.span.is_none() && window.blame.iter().all(|row| row.unknown) {
+        return Vec::new();
+    }
     let total = window.blame.iter().map(|row| row.time).sum();
     let shown = window.blame.iter().take(BLAME).map(|row| BlameLine {
         who: row.thread.as_ref().map_or_else(
@@ -234,7 +245,7 @@ pub(super) fn waits(findings: &Findings) -> (Vec<WaitLine>, usize) {
             length: units::duration(wait.span.duration()),
             ended: words::wait_ended(
                 wait.waker.as_ref().map(|waker| words::thread_in_table(waker, home)).as_deref(),
-                &names::text(&wait.how),
+                &words::how(findings, wait.waker.as_ref(), &wait.how),
             ),
         })
         .collect();

@@ -159,7 +159,7 @@ fn quiet(findings: &Findings) -> Vec<Tile> {
     let blocked = Tile {
         label: "Blocked in sum",
         value: units::duration(sum),
-        note: "over all threads that were certainly held up".to_owned(),
+        note: "over all threads; excl. idle and unclassified".to_owned(),
         proof: None,
     };
     let longest = waits

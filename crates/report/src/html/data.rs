@@ -119,7 +119,11 @@ pub(super) fn timeline(findings: &Findings) -> Option<String> {
             .map(|((lane, blocks), group)| (words::thread_short(&lane.thread), group, blocks))
             .collect(),
         stacks: stacks(details, &mut frames),
-        waits: details.waits.iter().map(|wait| view(wait, pair(wait.span), &mut texts)).collect(),
+        waits: details
+            .waits
+            .iter()
+            .map(|wait| view(findings, wait, pair(wait.span), &mut texts))
+            .collect(),
         texts: texts.order,
         frames: frames.order,
     };
@@ -168,14 +172,13 @@ fn resident_sizes(findings: &Findings, micros: impl Fn(Timestamp) -> u64) -> Opt
 /// The headings of the lanes, one for each process (named if it is not the frozen one) and part in the freeze, and to
 /// which each lane belongs.
 fn groups(findings: &Findings, timeline: &Timeline) -> (Vec<String>, Vec<usize>) {
-    let sure = findings.worst().is_some_and(|window| words::is_sure(window.grade));
     let home = findings.worst().and_then(|window| window.freeze.pid);
     let foreign = |lane: &Lane| (lane.thread.pid != home).then_some(lane.thread.pid);
     let key = |lane: &Lane| (lane.role as u8, foreign(lane));
     let mut headings = Vec::new();
     let mut group_of = Vec::new();
     for run in timeline.lanes.chunk_by(|left, right| key(left) == key(right)) {
-        let role = words::role_heading(run[0].role, sure, run.len());
+        let role = words::role_heading(findings, run[0].role, run.len());
         group_of.extend(run.iter().map(|_| headings.len()));
         headings.push(match foreign(&run[0]) {
             Some(Some(pid)) => format!("{role} · pid {pid}"),
@@ -186,11 +189,16 @@ fn groups(findings: &Findings, timeline: &Timeline) -> (Vec<String>, Vec<usize>)
     (headings, group_of)
 }
 
-fn view(wait: &WaitView, (start, end): (u64, u64), texts: &mut Numbered<String>) -> Wait {
+fn view(
+    findings: &Findings,
+    wait: &WaitView,
+    (start, end): (u64, u64),
+    texts: &mut Numbered<String>,
+) -> Wait {
     let waker = wait.waker.as_ref().map(|waker| texts.number(words::thread_short(waker)));
     let how = words::wait_ended(
         wait.waker.as_ref().map(words::thread_short).as_deref(),
-        &names::text(&wait.how),
+        &words::how(findings, wait.waker.as_ref(), &wait.how),
     );
     let site = texts.number(names::function(&wait.site));
     let how = texts.number(how);

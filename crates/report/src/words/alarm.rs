@@ -30,7 +30,7 @@ fn came(at: Timestamp, span: Option<Span>) -> String {
     match span {
         Some(span) if at >= span.start => {
             let since = units::duration(Span::new(span.start, at).duration());
-            format!("came at {at} s, {since} after the freeze began")
+            format!("came {since} after the freeze began ({at} s)")
         }
         _ => format!("came at {at} s"),
     }

@@ -63,7 +63,7 @@ fn stood_at(findings: &Findings, window: &Window) -> Option<String> {
     let told = window.culprit.is_some() || window.cause.is_some_and(|cause| said.contains(&cause));
     (!told).then(|| {
         format!(
-            "The threads stood at: {} ({} of {}).",
+            "The threads waited for: {} ({} of {}).",
             names::function(&site.site),
             units::duration(site.blocked),
             units::duration(window.freeze.blocked)

@@ -46,9 +46,8 @@ impl Deed {
 }
 
 fn deed(window: &Window, culprit: &Culprit, cause: Cause) -> Deed {
-    // `Thread VM Thread` says it twice.
-    let says_so = culprit.thread.comm.to_lowercase().contains("thread");
-    let kind = if says_so { "" } else { "thread " };
+    // `Thread VM Thread` would say it twice.
+    let kind = if is_pause(window) { "" } else { "thread " };
     let who = format!("{kind}{}", thread(&culprit.thread, window.freeze.pid));
     let call = in_call(culprit);
     let did = call.as_ref().map_or_else(String::new, |call| format!(" {call}"));
@@ -60,8 +59,8 @@ fn deed(window: &Window, culprit: &Culprit, cause: Cause) -> Deed {
         Deed::certain(format!("{who} stopped the one who had it{did}"))
     } else if is_pause(window) {
         Deed {
-            known: format!("{who} made the pause"),
-            likely: format!("{who} may have made the pause"),
+            known: format!("the pause was made by {who}"),
+            likely: format!("the pause may have been made by {who}"),
         }
     } else if cause == Cause::Network {
         let meanwhile = meanwhile(window, culprit);

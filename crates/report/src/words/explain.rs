@@ -1,8 +1,10 @@
 //! Headlines, grades and reasons.
 
-use coldcase_analyze::findings::{Cause, Findings, Grade, LockMode, Outcome, Window};
-use coldcase_ingest::capture::{Nanos, WhyNoSymbol};
+use coldcase_analyze::findings::{Cause, Findings, Grade, LockMode, Outcome, ThreadName, Window};
+use coldcase_ingest::capture::{Nanos, Timestamp, WhyNoSymbol};
 
+use super::cause::threads_did;
+use super::deed::is_pause;
 use super::quiet::chronic_headline;
 use super::summary::named_threads;
 use super::{at_least, cause_of};
@@ -38,7 +40,7 @@ pub(crate) fn grade_meaning(window: &Window, grade: Grade) -> String {
         }
         Grade::Strong if window.lock.is_some() => "Who woke whom shows it.",
         Grade::Strong if culprit.is_some() => "What this thread did meanwhile shows it.",
-        Grade::Strong => "Where the threads stood shows it.",
+        Grade::Strong => "The threads' own stacks show it.",
         Grade::Circumstantial if window.freeze.span.is_none() => {
             "Sums without times speak for it: check before you act."
         }
@@ -94,15 +96,40 @@ fn frozen(window: &Window) -> String {
         }
         None => {
             let sum = units::duration(freeze.blocked);
-            format!("{} were blocked for at least {sum} in sum", named_threads(freeze))
+            let did = window.cause.map_or("were blocked", threads_did);
+            let unknown = window.lock.is_some() && window.culprit.is_none();
+            let holder = if unknown { "; holder not recorded" } else { "" };
+            format!("{} {did} for at least {sum} together{holder}", named_threads(freeze))
         }
     }
 }
 
-/// Before what another freeze than the worst needs: `Against the freeze at 12.345 s (mmap_lock)`.
-pub(crate) fn other_freeze(window: &Window) -> String {
-    let at = window.freeze.span.map_or(String::new(), |span| format!(" at {} s", span.start));
-    format!("Against the freeze{at} ({})", cause_of(window))
+/// Before what another freeze than the worst needs: `Against the freeze 1.23 s earlier (mmap_lock)`.
+pub(crate) fn other_freeze(worst: &Window, window: &Window) -> String {
+    let spans = worst.freeze.span.zip(window.freeze.span);
+    let when =
+        spans.map_or(String::new(), |(worst, span)| format!(" {}", apart(worst.start, span.start)));
+    format!("Against the freeze{when} ({})", cause_of(window))
+}
+
+/// `1.23 s earlier`: a moment as seen from another.
+pub(super) fn apart(from: Timestamp, to: Timestamp) -> String {
+    match (from.since(to), to.since(from)) {
+        (Nanos::ZERO, Nanos::ZERO) => "at the same time".to_owned(),
+        (Nanos::ZERO, later) => format!("{} later", units::duration(later)),
+        (earlier, _) => format!("{} earlier", units::duration(earlier)),
+    }
+}
+
+/// `1.49 ms before the freeze (14156.720683 s on the capture's clock)`.
+pub(crate) fn began(window: &Window, at: Timestamp) -> String {
+    let Some(freeze) = window.freeze.span else { return format!("{at} s on the capture's clock") };
+    let when = match (freeze.start.since(at), at.since(freeze.start)) {
+        (Nanos::ZERO, Nanos::ZERO) => "as the freeze began".to_owned(),
+        (Nanos::ZERO, after) => format!("{} after the freeze began", units::duration(after)),
+        (before, _) => format!("{} before the freeze began", units::duration(before)),
+    };
+    format!("{when} ({at} s on the capture's clock)")
 }
 
 /// Why a frame has no name.
@@ -122,6 +149,16 @@ pub(crate) fn why_no_symbol(why: WhyNoSymbol) -> &'static str {
 /// Whether a grade allows to call somebody the culprit.
 pub(crate) fn is_sure(grade: Grade) -> bool {
     matches!(grade, Grade::Proven | Grade::Strong)
+}
+
+/// What a waker did to end a wait, as `how` says; the runtime's own thread ends its pause.
+pub(crate) fn how(findings: &Findings, waker: Option<&ThreadName>, how: &str) -> String {
+    let pause = findings.worst().filter(|worst| is_pause(worst));
+    let made_it = pause.and_then(|worst| worst.culprit.as_ref()).map(|culprit| &culprit.thread);
+    match waker {
+        Some(waker) if made_it == Some(waker) => "ended the pause".to_owned(),
+        _ => names::text(how),
+    }
 }
 
 /// How a wait ended.

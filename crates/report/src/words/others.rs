@@ -5,6 +5,7 @@ use std::cmp::Reverse;
 use coldcase_analyze::findings::{Findings, Window};
 use coldcase_ingest::capture::{Nanos, Span};
 
+use super::explain::apart;
 use super::{at_least, cause_of, operation_sized};
 use crate::{names, units};
 
@@ -41,12 +42,7 @@ pub(crate) fn others(findings: &Findings) -> Vec<String> {
 fn line(worst: &Window, worst_span: Span, window: &Window, span: Span) -> String {
     let freeze = &window.freeze;
     let length = format!("{}{}", at_least(freeze), units::duration(span.duration()));
-    let (earlier, later) = (worst_span.start.since(span.start), span.start.since(worst_span.start));
-    let when = match (earlier, later) {
-        (Nanos::ZERO, Nanos::ZERO) => "at the same time".to_owned(),
-        (Nanos::ZERO, later) => format!("{} later", units::duration(later)),
-        (earlier, _) => format!("{} earlier", units::duration(earlier)),
-    };
+    let when = apart(worst_span.start, span.start);
     let whose = if (freeze.pid, &freeze.comm) == (worst.freeze.pid, &worst.freeze.comm) {
         String::new()
     } else {

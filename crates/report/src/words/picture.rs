@@ -4,7 +4,8 @@ use coldcase_analyze::details::Figure;
 use coldcase_analyze::findings::{Cause, Findings, Freeze, Role};
 use coldcase_ingest::capture::{Nanos, ResidentPart, Timestamp};
 
-use super::{grade_label, headline};
+use super::deed::is_pause;
+use super::{cause_label, grade_label, headline, is_sure};
 use crate::{names, units};
 
 pub(crate) const OPERATION_ROW: &str = "Operation";
@@ -22,15 +23,26 @@ pub(crate) fn resident_part(part: ResidentPart) -> &'static str {
 }
 
 /// Above the lanes of a part in the freeze.
-pub(crate) fn role_heading(role: Role, grade_is_sure: bool, count: usize) -> String {
+pub(crate) fn role_heading(findings: &Findings, role: Role, count: usize) -> String {
     match role {
-        Role::Culprit if grade_is_sure => "Culprit".to_owned(),
-        Role::Culprit => "Suspect".to_owned(),
+        Role::Culprit => culprit_heading(findings),
+        Role::Helper => format!("Worked for the pause ({count})"),
         Role::Victim => format!("Stood still ({count})"),
         Role::Accomplice => format!("In the way too ({count})"),
         Role::Bystander => format!("Others ({count})"),
         Role::Idle => format!("Waited for work ({count})"),
     }
+}
+
+fn culprit_heading(findings: &Findings) -> String {
+    let Some(worst) = findings.worst().filter(|worst| is_sure(worst.grade)) else {
+        return "Suspect".to_owned();
+    };
+    let lock = worst.lock.filter(|_| !is_pause(worst));
+    lock.map_or_else(
+        || "Culprit".to_owned(),
+        |lock| format!("Culprit: had the {}", cause_label(lock.kind)),
+    )
 }
 
 /// Below the lanes, for those that are not drawn.

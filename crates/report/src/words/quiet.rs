@@ -3,6 +3,7 @@
 use coldcase_analyze::findings::{Cause, Contention, Findings, Outcome, SiteTotal};
 
 use super::cause_label;
+use super::deed::is_pause;
 use crate::document::frame_row;
 use crate::{names, units};
 
@@ -76,6 +77,9 @@ pub(crate) fn is_harm(findings: &Findings, site: &SiteTotal) -> bool {
 pub(crate) fn site_cause(findings: &Findings, site: &SiteTotal) -> &'static str {
     match site.cause {
         _ if site.idle => "idle",
+        Some(Cause::Futex) if findings.worst().is_some_and(is_pause) => {
+            "pause of the Java VM, or idle"
+        }
         Some(_) if may_be_idle(findings, site) => "idle worker or lock; cannot tell",
         Some(cause) => cause_label(cause),
         None => "unknown",
@@ -125,10 +129,7 @@ fn chronic(contention: &Contention) -> String {
     )
 }
 
-/// The last part of a function's path: `update_request`.
+/// Where most of it was waited.
 pub(crate) fn function(contention: &Contention) -> Option<String> {
-    let name = names::function(contention.place.as_ref()?.function.as_deref()?);
-    let path = name.split(['<', '(', '{']).next()?.trim_end_matches(':');
-    let last = path.rsplit("::").next().filter(|last| !last.is_empty());
-    Some(last.unwrap_or(&name).to_owned())
+    contention.place.as_ref()?.function.as_deref().map(names::function)
 }

@@ -37,17 +37,21 @@ pub(crate) fn window_summary(window: &Window) -> String {
     format!("{} {}", what_froze(window), who_did_it(window))
 }
 
-/// `From 2026-11-18 14:02:33.123 UTC, 2057.968123 s to 2066.757890 s on the capture's clock.`
+/// `From 2026-11-18 14:02:33.123 UTC, 1.20 s into the recording (2057.968123 s to 2066.757890 s on the capture's clock).`
 pub(crate) fn when(findings: &Findings) -> Option<String> {
     let span = findings.worst()?.freeze.span?;
     let wall = findings.capture.wall_clock.and_then(|wall| wall.wall_ns_at(span.start));
-    let from =
-        wall.map_or_else(|| "From ".to_owned(), |wall| format!("From {}: ", units::utc(wall)));
+    let from = wall.map(|wall| units::utc(wall));
+    let into = findings.capture.span.map(|whole| {
+        format!("{} into the recording", units::duration(span.start.since(whole.start)))
+    });
+    let from: Vec<String> = from.into_iter().chain(into).collect();
+    let from = if from.is_empty() { String::new() } else { format!("From {} ", from.join(", ")) };
     let others = match findings.windows.len() {
         0 | 1 => String::new(),
         count => format!(" The worst of {count} freezes in this capture."),
     };
-    Some(format!("{from}{} s to {} s on the capture's clock.{others}", span.start, span.end))
+    Some(format!("{from}({} s to {} s on the capture's clock).{others}", span.start, span.end))
 }
 
 /// `at least ` where the freeze reaches beyond the recording.
@@ -123,6 +127,9 @@ fn names_the_other_end(site: &str) -> bool {
 /// Who was blocked, where names are all that is known of threads: the one that waited most, and how many others.
 pub(super) fn named_threads(freeze: &Freeze) -> String {
     let name = names::name(&freeze.comm);
+    if let Some((first, last)) = &freeze.range {
+        return format!("Threads {}…{}", names::name(first), names::name(last));
+    }
     match freeze.threads_blocked {
         0 | 1 => format!("Threads of {name}"),
         2 => format!("Threads of {name} and of one other name"),

@@ -53,6 +53,7 @@ fn window() -> Window {
             open_end: false,
             threads_blocked: 6,
             processes: 1,
+            range: None,
             blocked: Nanos(7_021_400_000),
         },
         lock: Some(Lock { kind: Cause::MmapLock, mode: None, address: None }),

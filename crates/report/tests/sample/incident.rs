@@ -107,6 +107,7 @@ fn window() -> Window {
             open_end: false,
             threads_blocked: 6,
             processes: 1,
+            range: None,
             blocked: Nanos(7_021_400_000),
         },
         lock: Some(Lock {
@@ -139,6 +140,7 @@ fn small_window() -> Window {
             open_end: false,
             threads_blocked: 4,
             processes: 1,
+            range: None,
             blocked: Nanos(214_600_000),
         },
         lock: Some(Lock { kind: Cause::MmapLock, mode: None, address: None }),

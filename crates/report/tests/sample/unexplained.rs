@@ -60,6 +60,7 @@ fn window() -> Window {
             open_end: false,
             threads_blocked: 64,
             processes: 1,
+            range: None,
             blocked: Nanos(47_100_000_000),
         },
         lock: None,

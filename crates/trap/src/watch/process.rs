@@ -86,15 +86,23 @@ impl ProcessWatch {
         if over(self.stuck_since) {
             let Threads { count, uninterruptible, stopped, .. } = *threads;
             return Health::Ill(format!(
-                "of {count} threads of process {name}, {uninterruptible} are in state D and {stopped} are stopped, for {:?}",
-                self.limit
+                "of {count} threads of process {name}, {uninterruptible} were in state D and {stopped} were stopped, for {}",
+                in_words(self.limit)
             ));
         }
         if over(self.idle_since) {
-            let limit = self.limit;
-            return Health::Ill(format!("no thread of process {name} has run for {limit:?}"));
+            let limit = in_words(self.limit);
+            return Health::Ill(format!("no thread of process {name} has run for {limit}"));
         }
         Health::Well
+    }
+}
+
+/// `400 ms`, `2 s`.
+fn in_words(time: Duration) -> String {
+    match time.as_millis() {
+        millis if millis >= 1_000 && millis % 1_000 == 0 => format!("{} s", millis / 1_000),
+        millis => format!("{millis} ms"),
     }
 }
 
