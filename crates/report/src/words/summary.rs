@@ -41,7 +41,7 @@ pub(crate) fn window_summary(window: &Window) -> String {
 pub(crate) fn when(findings: &Findings) -> Option<String> {
     let span = findings.worst()?.freeze.span?;
     let wall = findings.capture.wall_clock.and_then(|wall| wall.wall_ns_at(span.start));
-    let from = wall.map(|wall| units::utc(wall));
+    let from = wall.map(units::utc);
     let into = findings.capture.span.map(|whole| {
         format!("{} into the recording", units::duration(span.start.since(whole.start)))
     });
