@@ -91,6 +91,12 @@ impl Life {
         self.from(if goes_on { begun.saturating_sub(1) } else { begun })
     }
 
+    /// What began earlier than a moment, the latest first.
+    pub fn before(&self, time: Timestamp) -> impl Iterator<Item = Slice> {
+        let begun = self.begins.partition_point(|begin| begin >> 2 < time.0);
+        (0..begun).rev().filter_map(|place| self.slice(place))
+    }
+
     /// Slices of some length and more in which the thread did not run.
     pub fn long(&self, least: Nanos) -> impl Iterator<Item = Slice> {
         let all = (least < LONG).then(|| self.iter());
