@@ -1,6 +1,6 @@
 //! Above the lanes: the culprit's operation, and the large memory calls.
 
-use coldcase_analyze::findings::{Culprit, Findings, MemoryEvent, Operation, Window};
+use coldcase_analyze::findings::{ChainLink, Culprit, Findings, MemoryEvent, Operation, Window};
 use coldcase_ingest::capture::{Nanos, Span, Timestamp};
 
 use super::canvas::Canvas;
@@ -43,9 +43,10 @@ pub(crate) fn operations_of(findings: &Findings, shown: Span) -> Vec<Deed> {
     if culprit.operation == Some(Operation::Signal) {
         let moment = |at: Timestamp| Span::new(at, at.plus(Nanos(1_000)));
         let sent = culprit.start.and_then(|at| deed(moment(at), call(culprit), true));
-        let went_on = window.chain.last().filter(|link| link.how.contains(words::CONTINUE));
-        let went_on = went_on
-            .and_then(|link| deed(moment(link.span.end), words::sent(words::CONTINUE), true));
+        let woke = |link: &&ChainLink| link.waker.as_ref() == Some(&culprit.thread);
+        let last = window.chain.last().filter(woke);
+        let went_on =
+            last.and_then(|link| deed(moment(link.span.end), words::WENT_ON.to_owned(), true));
         return sent.into_iter().chain(went_on).collect();
     }
     let span = call_span(window, culprit, shown);

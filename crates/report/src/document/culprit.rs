@@ -62,7 +62,7 @@ fn facts(window: &Window, culprit: &Culprit) -> Vec<Pair> {
             }),
         ),
         ("Flags", (!flags.is_empty()).then(|| flags.join(" "))),
-        ("Began", culprit.start.map(|start| words::began(window, start))),
+        ("Began", words::began(window, culprit)),
         ("Took", culprit.duration.map(units::duration)),
         ("Lock", lock),
         ("Held it for", culprit.held.map(units::duration)),

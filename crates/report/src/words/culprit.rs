@@ -34,6 +34,21 @@ pub(crate) fn thread_in_table(thread: &ThreadName, home: Option<i32>) -> String 
     }
 }
 
+/// When a culprit's call began: `1.49 ms before the freeze began (14156.720683 s on the capture's clock)`.
+pub(crate) fn began(window: &Window, culprit: &Culprit) -> Option<String> {
+    let at = culprit.start?;
+    let latest = if culprit.start_is_latest() { "at the latest " } else { "" };
+    let Some(freeze) = window.freeze.span else {
+        return Some(format!("{latest}{at} s on the capture's clock"));
+    };
+    let when = match (freeze.start.since(at), at.since(freeze.start)) {
+        (Nanos::ZERO, Nanos::ZERO) => "as the freeze began".to_owned(),
+        (Nanos::ZERO, after) => format!("{} after the freeze began", units::duration(after)),
+        (before, _) => format!("{} before the freeze began", units::duration(before)),
+    };
+    Some(format!("{latest}{when} ({at} s on the capture's clock)"))
+}
+
 /// `worker-3 4719`: for labels where space is short.
 pub(crate) fn thread_short(thread: &ThreadName) -> String {
     let name = names::name(&thread.comm);
@@ -69,11 +84,11 @@ pub(crate) fn signal(flags: &[String]) -> String {
     flags.first().map_or_else(|| "a signal".to_owned(), |name| names::name(name))
 }
 
-/// The signal that ends a stop.
-pub(crate) const CONTINUE: &str = "SIGCONT";
+/// On the moment in which a stop was ended; by SIGCONT as a rule, and by SIGKILL too.
+pub(crate) const WENT_ON: &str = "woke them by a signal";
 
 /// On the moment in which a signal was sent.
-pub(crate) fn sent(signal: &str) -> String {
+fn sent(signal: &str) -> String {
     format!("{signal} sent")
 }
 

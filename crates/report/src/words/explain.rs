@@ -121,24 +121,13 @@ pub(super) fn apart(from: Timestamp, to: Timestamp) -> String {
     }
 }
 
-/// `1.49 ms before the freeze (14156.720683 s on the capture's clock)`.
-pub(crate) fn began(window: &Window, at: Timestamp) -> String {
-    let Some(freeze) = window.freeze.span else { return format!("{at} s on the capture's clock") };
-    let when = match (freeze.start.since(at), at.since(freeze.start)) {
-        (Nanos::ZERO, Nanos::ZERO) => "as the freeze began".to_owned(),
-        (Nanos::ZERO, after) => format!("{} after the freeze began", units::duration(after)),
-        (before, _) => format!("{} before the freeze began", units::duration(before)),
-    };
-    format!("{when} ({at} s on the capture's clock)")
-}
-
 /// Why a frame has no name.
 pub(crate) fn why_no_symbol(why: WhyNoSymbol) -> &'static str {
     match why {
         WhyNoSymbol::NotResolved => "not resolved",
         WhyNoSymbol::NoMapping => "no mapping covers this address",
         WhyNoSymbol::FileNotFound => "the module's file was not found",
-        WhyNoSymbol::BuildIdMismatch => "the file found has another build id",
+        WhyNoSymbol::BuildIdMismatch => "the file found is of another build",
         WhyNoSymbol::NoSymbol => "no symbol there",
         WhyNoSymbol::Unreadable => "the module's file could not be read",
         WhyNoSymbol::NoFile => "memory without a file: JIT code, a heap or a stack",

@@ -22,12 +22,12 @@ pub(crate) use cause::{
     Kind, cause_label, cause_of, kind_label, kind_of, kind_of_cause, kind_of_site, nobody_charged,
 };
 pub(crate) use culprit::{
-    CONTINUE, deed_short, operation, operation_sized, sent, thread, thread_in_table, thread_short,
+    WENT_ON, began, deed_short, operation, operation_sized, thread, thread_in_table, thread_short,
     without_culprit,
 };
 pub(crate) use explain::{
-    CAUSE_UNKNOWN, began, grade_label, grade_meaning, headline, held_as, how, is_sure,
-    other_freeze, wait_ended, why_no_symbol,
+    CAUSE_UNKNOWN, grade_label, grade_meaning, headline, held_as, how, is_sure, other_freeze,
+    wait_ended, why_no_symbol,
 };
 pub(crate) use memory::{calls_left_out, why_no_size};
 pub(crate) use others::others;

@@ -42,8 +42,9 @@ pub(crate) fn when(findings: &Findings) -> Option<String> {
     let span = findings.worst()?.freeze.span?;
     let wall = findings.capture.wall_clock.and_then(|wall| wall.wall_ns_at(span.start));
     let from = wall.map(units::utc);
-    let into = findings.capture.span.map(|whole| {
-        format!("{} into the recording", units::duration(span.start.since(whole.start)))
+    let into = findings.capture.span.map(|whole| match span.start.since(whole.start) {
+        Nanos::ZERO => "the recording's begin".to_owned(),
+        into => format!("{} into the recording", units::duration(into)),
     });
     let from: Vec<String> = from.into_iter().chain(into).collect();
     let from = if from.is_empty() { String::new() } else { format!("From {} ", from.join(", ")) };
