@@ -101,6 +101,7 @@ fn last_step(window: &Window, culprit: &Culprit, axis: Span) -> Step {
                 format!("held the lock, {}", names::name(&share.what))
             }
             (Some(Operation::UserLock), None) => "held the lock".to_owned(),
+            (Some(call @ Operation::Signal), _) => words::deed_short(call, &culprit.flags),
             (Some(call), _) => {
                 format!("in {}", words::operation_sized(call, culprit.bytes, &culprit.flags))
             }
