@@ -3,13 +3,12 @@
 use std::cmp::Reverse;
 
 use crate::blame::{Leaf, Root, root_thread};
-use crate::findings::{BlameRow, Cause, Operation, ThreadName};
+use crate::findings::{BlameRow, Operation, ThreadName};
 use crate::holds::Hold;
 use crate::model::Model;
 use crate::network::{self, OtherEnd};
-use crate::rules::WaitKind;
 use crate::thread_state::WaitId;
-use crate::{view, work};
+use crate::{stopped, view, work};
 
 /// One row for each activity, the largest first. What was waited for an answer, or under a stop, is charged to the one who
 /// answered late or stopped the others, where that is known.
@@ -20,11 +19,10 @@ pub(crate) fn of(
     stopper: Option<&ThreadName>,
 ) -> Vec<BlameRow> {
     let kept_by = |wait: WaitId| {
-        let stops = matches!(model.sites.of(wait).kind, WaitKind::Harm(Cause::Stopped, _));
         answers
             .filter(|other| network::answered(model, wait, other.thread))
             .map(|other| view::thread_name(model.capture, other.thread))
-            .or_else(|| stopper.filter(|_| stops).cloned())
+            .or_else(|| stopper.filter(|_| stopped::is_stop(model, wait)).cloned())
     };
     let mut rows: Vec<BlameRow> = Vec::new();
     for leaf in leaves {

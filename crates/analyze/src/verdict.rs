@@ -11,6 +11,7 @@ use crate::model::Model;
 use crate::operation::is_memory;
 use crate::rules::WaitKind;
 use crate::tally::Tally;
+use crate::thread_state::WaitId;
 use crate::windows::{self, RawWindow};
 use crate::{
     chain, charged, counterfactual, culprit, grade, kept, network, reasons, rhythm, stopped,
@@ -105,8 +106,8 @@ fn describe(
         reasons.extend(network::reasons(model, &raw, other.as_ref()));
     }
     let mut evidence = grade::evidence(model, &raw, culprit.as_ref(), &leaves, total);
-    let stopped = cause == Cause::Stopped;
-    let sender = stopped.then(|| stopped::sender(model, &raw.crew, raw.span)).flatten();
+    let stopped = (cause == Cause::Stopped).then(|| longest_stop(model, &leaves)).flatten();
+    let sender = stopped.and_then(|stop| stopped::sender(model, stop));
     evidence.extend(sender.as_ref().map(|sender| sender.evidence.clone()));
     let answers = other_end.flatten().filter(|other| other.is_to_blame);
     let stopper = sender.as_ref().map(|sender| sender.culprit.thread.clone());
@@ -128,6 +129,16 @@ fn describe(
         remedies: Vec::new(),
     };
     (raw, window)
+}
+
+/// The stop to which most of the waiting comes down.
+fn longest_stop(model: &Model<'_>, leaves: &[Leaf]) -> Option<WaitId> {
+    let stops = leaves.iter().filter_map(|leaf| match leaf.root {
+        Root::Blocked(_, wait) | Root::Own(wait) => Some((wait, leaf.time)),
+        _ => None,
+    });
+    let stops: Tally<WaitId> = stops.filter(|&(wait, _)| stopped::is_stop(model, wait)).collect();
+    stops.largest().map(|(wait, _)| wait)
 }
 
 /// Time that ends at threads which themselves wait for work from outside, or which bring work now and then: who
