@@ -1,6 +1,7 @@
 //! Whether threads that wanted to run found no CPU, or were not allowed to use one.
 
 use coldcase_ingest::capture::{Nanos, Sentence, Span, StackId, ThreadId};
+use rustc_hash::FxHashSet;
 
 use crate::findings::Cause;
 use crate::model::Model;
@@ -75,8 +76,10 @@ fn who_had_them(model: &Model<'_>, raw: &RawWindow) -> Option<Sentence> {
     /// Who had less was one of many.
     const WORTH_NAMING: f64 = 0.2;
     let threads = &model.capture.threads;
-    let others = threads.iter().filter(|(id, row)| !row.is_idle_task() && !raw.crew.contains(id));
+    let crew: FxHashSet<ThreadId> = raw.crew.iter().copied().collect();
+    let others = threads.iter().filter(|(id, row)| !row.is_idle_task() && !crew.contains(id));
     let times = others.map(|(id, row)| (row.process, model.states.ran(id, raw.span)));
+    let times = times.filter(|&(_, time)| time > Nanos::ZERO);
     let (process, time) = times.collect::<Tally<_>>().largest()?;
     let all = model.load().whole(raw.span);
     let share = time.share_of(all);
