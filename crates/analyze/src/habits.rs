@@ -145,9 +145,7 @@ impl<'m, 'a> Habits<'m, 'a> {
             Cause::DiskIo | Cause::PageFaultIo | Cause::FsJournal => {
                 !self.born_here && self.stands_out(length, Some(cause)) != Some(false)
             }
-            Cause::Network => {
-                self.stands_out(length, Some(cause)).unwrap_or_else(|| !self.born_here)
-            }
+            Cause::Network => self.stands_out(length, Some(cause)).unwrap_or(!self.born_here),
             Cause::Futex if known_lock => self.stands_out(length, Some(cause)) != Some(false),
             Cause::Futex => {
                 let behind_a_call = || {
