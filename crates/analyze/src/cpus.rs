@@ -69,10 +69,10 @@ impl Cpus {
         highest.unwrap_or(self.low.len() as u64)
     }
 
-    /// Whether some CPU went idle time and again, and never came back. In some virtual machines perf records nothing on
+    /// How many CPUs went idle time and again, and never came back. In some virtual machines perf records nothing on
     /// the idle task of a CPU.
-    pub fn some_never_wakes(&self) -> bool {
+    pub fn that_never_wake(&self) -> usize {
         const TIMES: u64 = 2;
-        self.all().any(|cpu| cpu.idled >= TIMES && cpu.woke == 0)
+        self.all().filter(|cpu| cpu.idled >= TIMES && cpu.woke == 0).count()
     }
 }

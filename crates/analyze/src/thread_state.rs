@@ -459,6 +459,10 @@ impl<'a> Machine<'a> {
 
     /// A thread did something of its own, so it runs, whatever it was thought to do.
     fn prove_running(&mut self, thread: ThreadId, time: Timestamp, cpu: Option<u32>) {
+        // A CPU's idle task is sampled and interrupted too, and never waits.
+        if self.is_idle_task(thread) {
+            return;
+        }
         self.seen[thread.index()] = time;
         let on_cpu = self.last_switch_on(cpu);
         let since = match self.now[thread.index()] {
