@@ -184,8 +184,7 @@ fn around<'a>(
 fn judged(model: &Model<'_>, options: &Options, raw: RawWindow) -> Vec<(RawWindow, Window)> {
     let freezes = match verdict::judge(model, &raw) {
         Judgement::Freeze(freeze) => vec![*freeze],
-        Judgement::Rest => Vec::new(),
-        Judgement::RestBehindOne => {
+        Judgement::Rest => {
             let rest = windows::without_those_at_futexes(model, &raw, options).into_iter();
             rest.filter_map(|raw| verdict::judge(model, &raw).freeze()).collect()
         }

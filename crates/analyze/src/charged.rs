@@ -7,10 +7,9 @@ use crate::findings::{BlameRow, Cause, Operation, ThreadName};
 use crate::holds::Hold;
 use crate::model::Model;
 use crate::network::{self, OtherEnd};
-use crate::rules::WaitKind;
 use crate::thread_state::WaitId;
 use crate::windows::RawWindow;
-use crate::{cpu, view, work};
+use crate::{cpu, stopped, view, work};
 
 /// One row for each activity, the largest first. What was waited for an answer, or under a stop, is charged to the one who
 /// answered late or stopped the others, where that is known; and what was waited for a CPU, where that is the cause, to what
@@ -24,11 +23,10 @@ pub(crate) fn of(
 ) -> Vec<BlameRow> {
     let no_cpu = kept_from_cpus(model, raw, cause);
     let kept_by = |wait: WaitId| {
-        let stops = matches!(model.sites.of(wait).kind, WaitKind::Harm(Cause::Stopped, _));
         answers
             .filter(|other| network::answered(model, wait, other.thread))
             .map(|other| view::thread_name(model.capture, other.thread))
-            .or_else(|| stopper.filter(|_| stops).cloned())
+            .or_else(|| stopper.filter(|_| stopped::is_stop(model, wait)).cloned())
     };
     let mut rows: Vec<BlameRow> = Vec::new();
     for leaf in leaves {

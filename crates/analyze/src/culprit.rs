@@ -1,5 +1,7 @@
 //! Who did it: the thread at which most of the waiting ends, with its call, its hold and what it did meanwhile.
 
+use std::collections::BTreeMap;
+
 use coldcase_ingest::capture::{Meaning, Mode, Nanos, Span, ThreadId};
 
 use crate::blame::{Leaf, root_thread};
@@ -36,19 +38,11 @@ impl Suspect {
 /// The culprit among the roots of a freeze that waited for `total` in all; `None` if the waiting ends here and there.
 pub(crate) fn find(leaves: &[Leaf], total: Nanos) -> Option<Suspect> {
     let mut suspects: Vec<Suspect> = Vec::new();
-    let mut best_hold: Vec<(Hold, Nanos)> = Vec::new();
     for leaf in leaves {
         let (Some(thread), Some(hold)) = (root_thread(leaf.root), leaf.hold) else { continue };
         match suspects.iter_mut().find(|known| known.thread == thread) {
             Some(known) => known.time += leaf.time,
             None => suspects.push(Suspect { thread, hold, time: leaf.time }),
-        }
-        match best_hold
-            .iter_mut()
-            .find(|known| known.0.thread == thread && known.0.span == hold.span)
-        {
-            Some(known) => known.1 += leaf.time,
-            None => best_hold.push((hold, leaf.time)),
         }
     }
     suspects.sort_by_key(|suspect| (std::cmp::Reverse(suspect.time), suspect.thread));
@@ -58,11 +52,26 @@ pub(crate) fn find(leaves: &[Leaf], total: Nanos) -> Option<Suspect> {
     if !first.has_most(total) && (share < LARGEST_SHARE || share < second * CLEARLY_MORE) {
         return None;
     }
-    let own = best_hold.into_iter().filter(|(hold, _)| hold.thread == first.thread);
-    if let Some((hold, _)) = own.max_by_key(|(_, time)| *time) {
+    if let Some(hold) = largest_hold(leaves, first.thread) {
         first.hold = hold;
     }
     Some(first)
+}
+
+/// The hold of a thread behind which most was waited.
+fn largest_hold(leaves: &[Leaf], thread: ThreadId) -> Option<Hold> {
+    let mut holds: Vec<(Hold, Nanos)> = Vec::new();
+    // A busy lock is held many thousand times.
+    let mut known: BTreeMap<Span, usize> = BTreeMap::new();
+    for leaf in leaves.iter().filter(|leaf| root_thread(leaf.root).is_some()) {
+        let Some(hold) = leaf.hold.filter(|hold| hold.thread == thread) else { continue };
+        let at = *known.entry(hold.span).or_insert_with(|| {
+            holds.push((hold, Nanos::ZERO));
+            holds.len() - 1
+        });
+        holds[at].1 += leaf.time;
+    }
+    holds.into_iter().max_by_key(|(_, time)| *time).map(|(hold, _)| hold)
 }
 
 /// Whether more than the lack of events speaks for a suspect: the lock's own events, or samples that met it on a CPU.

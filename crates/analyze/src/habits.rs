@@ -142,9 +142,10 @@ impl<'m, 'a> Habits<'m, 'a> {
                     && self.stands_out(length, None) == Some(true)
             }
             // Reading its files is what a new process does.
-            Cause::DiskIo | Cause::PageFaultIo | Cause::FsJournal | Cause::Network => {
+            Cause::DiskIo | Cause::PageFaultIo | Cause::FsJournal => {
                 !self.born_here && self.stands_out(length, Some(cause)) != Some(false)
             }
+            Cause::Network => self.stands_out(length, Some(cause)).unwrap_or(!self.born_here),
             Cause::Futex if known_lock => self.stands_out(length, Some(cause)) != Some(false),
             Cause::Futex => {
                 let behind_a_call = || {

@@ -1,14 +1,17 @@
 //! Function names, made comparable.
 //!
 //! Compilers mark the pieces that they split off a function: `rwsem_wake.isra.0`, `do_exit.cold`,
-//! `__schedule.constprop.0`, `futex_wait.llvm.1234`, `clear_page.part.0`. What was waited for is the same.
+//! `__schedule.constprop.0`, `futex_wait.llvm.1234`, `clear_page.part.0`. What was waited for is the same. So does glibc: its
+//! functions call each other by names of their own, `__GI___lll_lock_wait` (`include/libc-symbols.h`), and where the file's
+//! symbols are known, those are of the same address.
 
 use coldcase_ingest::capture::{Capture, Mode, StackId};
 
-/// A name without what the compiler added.
+/// A name without what the compiler or the library added.
 #[must_use]
 pub fn normalise(name: &str) -> &str {
     const MARKS: &[&str] = &[".isra.", ".constprop.", ".part.", ".cold", ".llvm.", ".lto_priv."];
+    let name = name.strip_prefix("__GI_").unwrap_or(name);
     // Hardly any name has a dot.
     if !name.contains('.') {
         return name;
@@ -43,6 +46,7 @@ mod tests {
             ("a.part.0.constprop.1", "a"),
             ("futex_wait.llvm.881234", "futex_wait"),
             ("schedule", "schedule"),
+            ("__GI___lll_lock_wait", "__lll_lock_wait"),
         ] {
             assert_eq!(normalise(name), plain);
         }

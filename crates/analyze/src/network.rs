@@ -161,7 +161,6 @@ pub(crate) fn reasons(
     let Some(other) = other else {
         return vec!["The answers came from outside of what was recorded".into()];
     };
-    let process = model.capture.threads.get(other.thread).process;
     let name = view::thread_name(model.capture, other.thread);
     let of = name.pid.map_or(String::new(), |pid| format!(" of process {pid}"));
     let ran = model.states.ran(other.thread, raw.span);
@@ -169,12 +168,11 @@ pub(crate) fn reasons(
         "{of} answered late: it was on a CPU for {:.0} % of the window",
         100.0 * ran.share_of(raw.span.duration())
     ));
-    let threads = &model.capture.threads.process(process).threads;
-    let stopped = model.states.within(other.thread, raw.span).find(|slice| {
-        matches!(slice.doing, Doing::Blocked(id)
-            if matches!(model.sites.of(id).kind, WaitKind::Harm(Cause::Stopped, _)))
+    let stopped = model.states.within(other.thread, raw.span).find_map(|slice| match slice.doing {
+        Doing::Blocked(id) => Some(id).filter(|&id| stopped::is_stop(model, id)),
+        Doing::Running | Doing::Runnable(_) => None,
     });
-    let sender = stopped.and_then(|slice| stopped::sender(model, threads, slice.span));
+    let sender = stopped.and_then(|stop| stopped::sender(model, stop));
     let by = sender.map(|sender| {
         let who = &sender.culprit.thread;
         let pid = who.pid.map_or(String::new(), |pid| format!(" (pid {pid})"));

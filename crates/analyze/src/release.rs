@@ -88,6 +88,27 @@ pub(crate) fn wakes_futex(capture: &Capture, stack: StackId) -> bool {
     names::kernel(capture, stack).any(|name| FUNCTIONS.contains(&name))
 }
 
+/// Whether a waker's stack lets go of a futex, and says by a function of the program that it is a lock's, and hands out no
+/// work: glibc (`nptl/`, 2.2 and later), Rust's standard library (`library/std/src/sys/sync/`) and parking_lot. An interrupt
+/// has the stack of whom it interrupts.
+pub(crate) fn unlocks(capture: &Capture, stack: StackId) -> bool {
+    const FUNCTIONS: [&str; 11] = [
+        "__lll_lock_wake",
+        "__lll_lock_wake_private",
+        "___pthread_mutex_unlock",
+        "__pthread_mutex_unlock",
+        "__pthread_mutex_unlock_usercnt",
+        "___pthread_rwlock_unlock",
+        "__pthread_rwlock_unlock",
+        "std::sys::sync::mutex::futex::Mutex::wake",
+        "std::sys::sync::rwlock::futex::RwLock::wake_writer_or_readers",
+        "parking_lot::raw_mutex::RawMutex::unlock_slow",
+        "parking_lot::raw_rwlock::RawRwLock::unlock_shared_slow",
+    ];
+    wakes_futex(capture, stack)
+        && names::user(capture, stack).any(|name| FUNCTIONS.contains(&names::normalise(name)))
+}
+
 /// Whether a waker's stack tells somebody in a poll or at a socket that something has come: `fs/select.c`, `fs/eventpoll.c`,
 /// `net/core/sock.c`.
 pub(crate) fn tells_a_poller(capture: &Capture, stack: StackId) -> bool {

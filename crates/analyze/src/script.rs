@@ -14,7 +14,7 @@ use crate::rules::Rules;
 ///
 /// | event | what |
 /// |---|---|
-/// | `5 a>b D schedule<futex_wait` | switch from a to b; state (`S` without), and stack of a, innermost first |
+/// | `5 a>b D schedule<futex_wait<user:main` | switch from a to b; state (`S` without), and stack of a, innermost first |
 /// | `7 w:a` | waking of a, nobody knows by whom |
 /// | `7 b!a tcp_sendmsg` | b wakes a, with b's stack |
 /// | `9 .a` | a runs, by an event of its own |
@@ -107,8 +107,12 @@ fn time(text: &str) -> Timestamp {
 
 fn stack(capture: &mut Capture, names: Option<&str>) -> Option<StackId> {
     let names = names?.split('<');
-    let frames: Vec<FrameId> =
-        names.map(|name| capture.frames.intern_name(Mode::Kernel, name)).collect();
+    let frames: Vec<FrameId> = names
+        .map(|name| match name.strip_prefix("user:") {
+            Some(name) => capture.frames.intern_name(Mode::User, name),
+            None => capture.frames.intern_name(Mode::Kernel, name),
+        })
+        .collect();
     Some(capture.stacks.intern(&frames))
 }
 

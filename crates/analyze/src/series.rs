@@ -10,6 +10,7 @@ use coldcase_ingest::capture::{Capture, Context, Span, ThreadId};
 
 use crate::findings::Cause;
 use crate::interpreter;
+use crate::release;
 use crate::rules::WaitKind;
 use crate::sites::{Site, Sites};
 use crate::sums::Sums;
@@ -41,8 +42,8 @@ impl Series {
             for slice in states.of(thread).iter() {
                 let Doing::Blocked(id) = slice.doing else { continue };
                 let follows = open.last().is_some_and(|&before| {
-                    goes_on(capture, states, sites, before)
-                        && states.taken_up_again(before) == Some(id)
+                    states.taken_up_again(before) == Some(id)
+                        && goes_on(capture, states, sites, (before, id))
                 });
                 if !follows {
                     series.add(thread, &open, states, sites);
@@ -90,16 +91,37 @@ fn is_for_futex(site: &Site) -> bool {
     matches!(site.kind, WaitKind::Harm(Cause::Futex, _))
 }
 
-/// Whether a wait can be continued by the next. Who was let on by another thread has got what it waited for, unless a
-/// known lock says otherwise.
-fn goes_on(capture: &Capture, states: &ThreadStates, sites: &Sites, id: WaitId) -> bool {
+/// Whether a wait is continued by the next that the thread begins at once. Who was let on by another thread has got what it
+/// waited for, unless a known lock says otherwise: whoever is woken for one may find it taken, but who has it lets
+/// others on before it waits again.
+fn goes_on(
+    capture: &Capture,
+    states: &ThreadStates,
+    sites: &Sites,
+    (id, next): (WaitId, WaitId),
+) -> bool {
     let site = sites.of(id);
     // The wakings of a whole CPU can be missing: what matters is that no thread is seen to have let it on.
     let timed_out = || {
         let wakeup = states.wait(id).wakeup.map(|wakeup| wakeup.of(capture));
         wakeup.is_none_or(|wakeup| wakeup.context != Context::Task)
     };
-    is_for_futex(site) && (site.known_lock || timed_out())
+    is_for_futex(site)
+        && (timed_out() || site.known_lock && !lets_others_on(capture, states, (id, next)))
+}
+
+/// Whether a thread ended a futex wait of another between two of its own.
+fn lets_others_on(capture: &Capture, states: &ThreadStates, (id, next): (WaitId, WaitId)) -> bool {
+    let (before, after) = (states.wait(id), states.wait(next));
+    let between = Span::new(before.span.end, after.span.start);
+    let mut runs = states.within(before.thread, between).filter(|it| it.doing == Doing::Running);
+    runs.any(|run| {
+        let from = capture.wakeups.partition_point(|row| row.time < run.span.start);
+        let within = capture.wakeups[from..].iter().take_while(|row| row.time <= run.span.end);
+        within
+            .filter(|row| row.waker == Some(before.thread))
+            .any(|row| row.stack.is_some_and(|stack| release::wakes_futex(capture, stack)))
+    })
 }
 
 #[cfg(test)]
@@ -127,6 +149,18 @@ mod tests {
     fn whom_another_thread_let_on_has_what_it_waited_for() {
         let script = "1ms a>- S FUTEX,6ms b!a,6ms ->a,7ms a>- S FUTEX,12ms b!a,12ms ->a";
         assert_eq!(series("server", script), []);
+    }
+
+    #[test]
+    fn who_found_a_known_lock_taken_waits_on_and_who_had_it_begins_anew() {
+        let waits = |between: &str| {
+            let script = "1ms a>- S FUTEX<user:__GI___lll_lock_wait,3ms b!a WAKES,3ms ->a,BETWEEN3500000 a>- S \
+                          FUTEX<user:__GI___lll_lock_wait,6ms b!a WAKES,6ms ->a,7ms .a";
+            let wakes = "try_to_wake_up<wake_up_q<futex_wake<do_futex";
+            series("server", &script.replace("BETWEEN", between).replace("WAKES", wakes))
+        };
+        assert_eq!(waits(""), [(2, true)]);
+        assert_eq!(waits("3400000 a!c WAKES,"), []);
     }
 
     #[test]

@@ -98,7 +98,27 @@ impl Sites {
         let of_wait = of_wait.collect();
         let mut sites = Self { of_wait, unique, names: known.names.names, retold: false };
         sites.unite_by_address(states, capture);
+        sites.know_by_wakers(states, capture);
         sites
+    }
+
+    /// A futex of which the waiting stack does not tell whether it is a lock is one if who ended the wait let go of a
+    /// lock: without frame pointers the waiter's stack often ends before the function that would tell.
+    fn know_by_wakers(&mut self, states: &ThreadStates, capture: &Capture) {
+        let mut unlocks = OfStacks::new(capture);
+        let waits = states.waits().filter(|(id, wait)| {
+            let site = self.of(*id);
+            let wakeup = wait.wakeup.map(|wakeup| wakeup.of(capture));
+            let wakeup = wakeup.filter(|wakeup| wakeup.context == Context::Task);
+            let stack = wakeup.and_then(|wakeup| wakeup.stack);
+            matches!(site.kind, WaitKind::Harm(Cause::Futex, _))
+                && !site.known_lock
+                && stack.is_some_and(|it| unlocks.get(it, || release::unlocks(capture, it)))
+        });
+        let waits: Vec<WaitId> = waits.map(|(id, _)| id).collect();
+        if !waits.is_empty() {
+            self.know(&waits, "mutex of the program");
+        }
     }
 
     pub fn of(&self, wait: WaitId) -> &Site {
@@ -388,4 +408,31 @@ pub(crate) fn full_name(name: &str, kind: WaitKind, operation: Option<Operation>
         full.push_str(operation.word());
     }
     full
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::script;
+
+    #[test]
+    fn who_lets_go_of_a_lock_tells_what_the_waiter_does_not() {
+        let known = |wakes: &str| {
+            let script = format!(
+                "0 .b,1ms a>b S schedule<futex_wait_queue<__futex_wait<futex_wait<user:__futex_abstimed_wait_common,\
+                 9ms b!a try_to_wake_up<{wakes},9ms b>a,10ms .a"
+            );
+            let capture = script::record(Capture::default(), &script);
+            let model = script::model(&capture);
+            let (id, _) = model.states.waits().next().unwrap();
+            (model.sites.name(model.sites.of(id)).to_owned(), model.sites.of(id).known_lock)
+        };
+        let (lock, queue) =
+            (("mutex of the program".to_owned(), true), ("futex".to_owned(), false));
+        assert_eq!(known("wake_up_q<futex_wake<do_futex<user:___pthread_rwlock_unlock"), lock);
+        assert_eq!(known("wake_up_q<futex_wake<do_futex<user:__GI___lll_lock_wake"), lock);
+        assert_eq!(known("wake_up_q<futex_wake<do_futex<user:___pthread_cond_signal"), queue);
+        // A timer has the stack of whom it interrupts.
+        assert_eq!(known("hrtimer_wakeup<asm_sysvec_apic<user:___pthread_rwlock_unlock"), queue);
+    }
 }

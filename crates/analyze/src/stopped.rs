@@ -5,11 +5,12 @@ use coldcase_ingest::capture::{
     Timestamp,
 };
 
-use crate::findings::{Culprit, Operation};
+use crate::findings::{Cause, Culprit, Operation};
 use crate::model::Model;
 use crate::names;
 use crate::of_stacks::OfStacks;
-use crate::thread_state::{ThreadStates, WaitId};
+use crate::rules::WaitKind;
+use crate::thread_state::{Doing, ThreadStates, WaitId};
 use crate::view;
 
 /// The sender of a stop signal, with the evidence.
@@ -25,10 +26,13 @@ const STOP_SIGNALS: [(u64, &str); 4] =
 /// A stop takes effect within so much of its sending, unless its threads are kept from running.
 const SOON: Nanos = Nanos(100_000_000);
 
-/// Who sent the signal that stopped these threads from the beginning of `span`: by the signal's own event, else by a
-/// waking that came out of sending a signal.
-pub(crate) fn sender(model: &Model<'_>, threads: &[ThreadId], span: Span) -> Option<Sender> {
-    let around = Span::new(span.start.minus(SOON), span.start.plus(Nanos(1_000_000)));
+/// Who sent the signal by which this stop began: by the signal's own event, else by a waking that came out of sending a
+/// signal.
+pub(crate) fn sender(model: &Model<'_>, stop: WaitId) -> Option<Sender> {
+    let stop = model.states.wait(stop);
+    let threads = &model.capture.threads.process_of(stop.thread).threads;
+    let begin = stop.span.start;
+    let around = Span::new(begin.minus(SOON), begin.plus(Nanos(1_000_000)));
     let sent = by_event(model, threads, around).or_else(|| by_waking(model, threads, around));
     let Sent { time, thread, stack, operation, signal, evidence } = sent?;
     let frames =
@@ -89,10 +93,35 @@ fn by_waking(model: &Model<'_>, threads: &[ThreadId], around: Span) -> Option<Se
     wakeups.rev().find_map(|row| {
         let (time, thread, stack) = (row.time, row.waker?, row.stack?);
         let (operation, what) = names::kernel(capture, stack).find_map(stopping)?;
+        if !stops_at_once(model, row.wakee, time) {
+            return None;
+        }
         let evidence =
             format!("the stopped threads were woken to {what}, by who wanted that").into();
         Some(Sent { time, thread, stack: Some(stack), operation, signal: None, evidence })
     })
+}
+
+/// Whether what a thread does after a waking is to stop: a signal for which it runs on was another.
+fn stops_at_once(model: &Model<'_>, thread: ThreadId, woken: Timestamp) -> bool {
+    /// The way from a wait to the stop, in the kernel.
+    const AT_ONCE: Nanos = Nanos(1_000_000);
+    let mut ran = Nanos::ZERO;
+    for slice in model.states.of(thread).after(woken) {
+        match slice.doing {
+            Doing::Running => ran += slice.span.duration(),
+            Doing::Blocked(id) if slice.span.start >= woken => {
+                return ran <= AT_ONCE && is_stop(model, id);
+            }
+            Doing::Blocked(_) | Doing::Runnable(_) => {}
+        }
+    }
+    false
+}
+
+/// Whether a wait is one under a stop signal, a debugger or a freezer.
+pub(crate) fn is_stop(model: &Model<'_>, id: WaitId) -> bool {
+    matches!(model.sites.of(id).kind, WaitKind::Harm(Cause::Stopped, _))
 }
 
 /// What a kernel function makes a thread stop by (`kernel/signal.c`, `kernel/ptrace.c`).
@@ -194,5 +223,30 @@ mod tests {
         assert_eq!(told(froze, ".b"), by("froze the cgroup"));
         assert_eq!(told(".b", thawed), by("thawed the cgroup; who froze it is not recorded"));
         assert_eq!(told("b!a try_to_wake_up", "b!a try_to_wake_up"), None);
+    }
+
+    #[test]
+    fn a_signal_for_which_a_thread_ran_on_did_not_stop_it() {
+        // c sends a signal that is handled; b's stops a. Without the events of signals their stacks are the same.
+        let sends = "try_to_wake_up<signal_wake_up_state<__send_signal_locked<do_send_sig_info<__x64_sys_kill";
+        let (poll, stop) = ("schedule<do_poll<do_sys_poll", "schedule<do_signal_stop<get_signal");
+        let capture = script::process(Capture::default(), &[('a', "server")]);
+        let events = |handles: &str, stops: &str| {
+            format!(
+                "0 .c,1ms a>c S {poll},5ms c!a {sends},5ms c>a S {poll},{handles},60ms {stops},61ms ->a,\
+                 61ms a>- S {stop},500ms b!a {sends},500ms ->a,501ms .a"
+            )
+        };
+        let who = |events: &str| {
+            let capture = script::record(capture.clone(), events);
+            let model = script::model(&capture);
+            let stop = model.states.waits().map(|(id, _)| id).find(|&id| is_stop(&model, id));
+            sender(&model, stop.unwrap()).map(|sender| sender.culprit.thread.tid)
+        };
+        // a waits again until b's signal; a still runs at b's signal.
+        let waits = format!("6ms a>- S {poll}");
+        assert_eq!(who(&events(&waits, &format!("b!a {sends}"))), Some(Some(script::tid('b'))));
+        let runs = events("20ms .a", ".a").replace("61ms ->a,", "");
+        assert_eq!(who(&runs), None);
     }
 }

@@ -11,6 +11,7 @@ use crate::model::Model;
 use crate::operation::is_memory;
 use crate::rules::WaitKind;
 use crate::tally::Tally;
+use crate::thread_state::WaitId;
 use crate::windows::{self, RawWindow};
 use crate::{
     chain, charged, counterfactual, culprit, grade, kept, network, reasons, rhythm, stopped,
@@ -20,9 +21,8 @@ use crate::{
 pub(crate) enum Judgement {
     /// The freeze of those who stood still in it, without the one who had the lock.
     Freeze(Box<(RawWindow, Window)>),
+    /// Those who waited for a futex wait there for work: if others stood still meanwhile, that freeze is not theirs.
     Rest,
-    /// Those who waited for a futex wait there for work, of one that was held up: its freeze is not theirs.
-    RestBehindOne,
 }
 
 impl Judgement {
@@ -30,7 +30,7 @@ impl Judgement {
     pub fn freeze(self) -> Option<(RawWindow, Window)> {
         match self {
             Self::Freeze(freeze) => Some(*freeze),
-            Self::Rest | Self::RestBehindOne => None,
+            Self::Rest => None,
         }
     }
 }
@@ -59,7 +59,7 @@ pub(crate) fn judge(model: &Model<'_>, raw: &RawWindow) -> Judgement {
     if let Some(holder) = holder.as_ref().filter(|_| queue && !cause.is_lock())
         && rhythm::feeds(model, raw, holder.thread)
     {
-        return Judgement::RestBehindOne;
+        return Judgement::Rest;
     }
     let (culprit, held_up) = if held { (holder, None) } else { (None, holder) };
     let culprit = culprit.filter(|suspect| culprit::is_vouched_for(model, suspect, raw.span));
@@ -105,8 +105,8 @@ fn describe(
         reasons.extend(network::reasons(model, &raw, other.as_ref()));
     }
     let mut evidence = grade::evidence(model, &raw, culprit.as_ref(), &leaves, total);
-    let stopped = cause == Cause::Stopped;
-    let sender = stopped.then(|| stopped::sender(model, &raw.crew, raw.span)).flatten();
+    let stopped = (cause == Cause::Stopped).then(|| longest_stop(model, &leaves)).flatten();
+    let sender = stopped.and_then(|stop| stopped::sender(model, stop));
     evidence.extend(sender.as_ref().map(|sender| sender.evidence.clone()));
     let answers = other_end.flatten().filter(|other| other.is_to_blame);
     let stopper = sender.as_ref().map(|sender| sender.culprit.thread.clone());
@@ -129,6 +129,16 @@ fn describe(
         remedies: Vec::new(),
     };
     (raw, window)
+}
+
+/// The stop to which most of the waiting comes down.
+fn longest_stop(model: &Model<'_>, leaves: &[Leaf]) -> Option<WaitId> {
+    let stops = leaves.iter().filter_map(|leaf| match leaf.root {
+        Root::Blocked(_, wait) | Root::Own(wait) => Some((wait, leaf.time)),
+        _ => None,
+    });
+    let stops: Tally<WaitId> = stops.filter(|&(wait, _)| stopped::is_stop(model, wait)).collect();
+    stops.largest().map(|(wait, _)| wait)
 }
 
 /// Time that ends at threads which themselves wait for work from outside, or which bring work now and then: who
@@ -319,6 +329,20 @@ mod tests {
         };
         assert_eq!(grade(10), Grade::Strong);
         assert_eq!(grade(100), Grade::Circumstantial);
+    }
+
+    #[test]
+    fn a_pool_at_rest_does_not_hide_who_stood_still_at_the_disk() {
+        let disk = "schedule<io_schedule<submit_bio_wait<vfs_fsync_range<do_fsync";
+        let poll = "schedule<ep_poll<do_epoll_wait";
+        // a and b rest until m, which polls, hands them work; c and d wait for the disk.
+        let findings = after_habits(&format!(
+            "99500000 ->m,100ms m>- S {poll},101ms a>b S FUTEX,101ms b>c S FUTEX,150ms c>d D {disk},150ms d>- D {disk},\
+             261ms w:m,261ms ->m,262ms m!a WAKES,262ms m!b WAKES,262ms w:c,262ms w:d,263ms m>a S SLEEPS,264ms a>b S SLEEPS,\
+             265ms b>c S SLEEPS,266ms c>d S SLEEPS,267ms d>- S SLEEPS"
+        ));
+        let window = findings.worst().unwrap();
+        assert_eq!((window.cause, window.freeze.threads_blocked), (Some(Cause::DiskIo), 2));
     }
 
     #[test]

@@ -232,10 +232,11 @@ pub(crate) fn without_those_at_futexes(
 }
 
 /// Stretches in which somebody was kept from running. A futex wait that had not ended when the recording did
-/// may be rest, so it makes no freeze longer than those that ended do.
+/// may be rest, unless it is for a lock, so it makes no freeze longer than those that ended do.
 fn join(model: &Model<'_>, harms: &[Harm]) -> Vec<Span> {
     let is_open = |harm: &&Harm| {
-        harm.cause == Cause::Futex && harm.wait.is_some_and(|id| model.states.wait(id).open_end)
+        let may_rest = |id| model.states.wait(id).open_end && !model.sites.of(id).known_lock;
+        harm.cause == Cause::Futex && harm.wait.is_some_and(may_rest)
     };
     let making: Vec<&Harm> = harms.iter().filter(|harm| harm.makes_window).collect();
     let mut windows: Vec<Span> = Vec::new();
@@ -574,6 +575,30 @@ mod tests {
             1
         );
         assert_eq!(requests_that_wait_each("schedule<__mutex_lock<ext4_sync_file"), 3);
+    }
+
+    #[test]
+    fn who_waits_for_a_lock_when_the_recording_ends_stands_still_and_who_waits_for_work_may_not() {
+        // a waits for its disk for a while, and at last all wait at a futex until the end.
+        let freezes = |futex: &str| {
+            let (sleeps, disk) =
+                ("schedule<do_nanosleep<hrtimer_nanosleep", "schedule<io_schedule<submit_bio_wait");
+            let threads = [('a', "serve"), ('b', "serve"), ('c', "serve"), ('d', "serve")];
+            let mut events = vec!["0 .m".to_owned()];
+            for at in (0..100).step_by(10) {
+                events.extend(('a'..='d').map(|t| format!("{}ms {t}>- S {sleeps}", at + 1)));
+                events.extend(('a'..='d').map(|t| format!("{}ms ->{t}", at + 6)));
+            }
+            events.push(format!("101ms a>- D {disk},181ms ->a"));
+            events.extend(('a'..='d').map(|t| format!("210ms {t}>m S {futex}")));
+            events.push("500ms .m".to_owned());
+            let capture = script::process(Capture::default(), &threads);
+            let capture = script::record(capture, &events.join(","));
+            let found = find(&script::model(&capture), &script::options());
+            found.iter().filter(|window| window.cause == Cause::Futex).count()
+        };
+        assert_eq!(freezes("schedule<rt_mutex_wait_proxy_lock<futex_lock_pi<do_futex"), 1);
+        assert_eq!(freezes("schedule<futex_wait_queue<__futex_wait<futex_wait<do_futex"), 0);
     }
 
     #[test]
