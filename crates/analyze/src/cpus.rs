@@ -18,9 +18,8 @@ pub(crate) struct Cpu {
     pub first: Timestamp,
     /// When it last changed hands, and to whom; `None` before the end of the first switch.
     pub last: Option<(Timestamp, Option<ThreadId>)>,
-    /// How often it went idle, and how often it came back.
-    idled: u64,
-    woke: u64,
+    /// Whether it ever came back from idling.
+    woke: bool,
 }
 
 impl Cpus {
@@ -35,11 +34,10 @@ impl Cpus {
         }
     }
 
-    /// A switch begins, by which the CPU goes idle, or wakes.
-    pub fn begin(&mut self, number: u32, time: Timestamp, idles: bool, wakes: bool) {
+    /// A switch begins, by which the CPU comes back from idling, or not.
+    pub fn begin(&mut self, number: u32, time: Timestamp, wakes: bool) {
         let cpu = self.entry(number, time);
-        cpu.idled += u64::from(idles);
-        cpu.woke += u64::from(wakes);
+        cpu.woke |= wakes;
     }
 
     /// A switch has ended.
@@ -48,7 +46,7 @@ impl Cpus {
     }
 
     fn entry(&mut self, number: u32, first: Timestamp) -> &mut Cpu {
-        let new = Cpu { first, last: None, idled: 0, woke: 0 };
+        let new = Cpu { first, last: None, woke: false };
         if number >= Self::LOW {
             return self.high.entry(number).or_insert(new);
         }
@@ -69,10 +67,9 @@ impl Cpus {
         highest.unwrap_or(self.low.len() as u64)
     }
 
-    /// Whether some CPU went idle time and again, and never came back. In some virtual machines perf records nothing on
-    /// the idle task of a CPU.
-    pub fn some_never_wakes(&self) -> bool {
-        const TIMES: u64 = 2;
-        self.all().any(|cpu| cpu.idled >= TIMES && cpu.woke == 0)
+    /// How many CPUs, of those that changed hands, are never seen to come back from idling. In some virtual machines perf
+    /// records nothing on the idle task of a CPU, and threads run there unseen.
+    pub fn never_seen_to_wake(&self) -> u64 {
+        self.all().filter(|cpu| !cpu.woke).count() as u64
     }
 }

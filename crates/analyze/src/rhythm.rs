@@ -84,6 +84,25 @@ pub(crate) fn usual_share(model: &Model<'_>, raw: &RawWindow, thread: ThreadId) 
     (by_task.len() >= HABIT).then(|| by_it as f64 / by_task.len() as f64)
 }
 
+/// Whether most of those who waited in a window for a futex are never seen to rest elsewhere: where all that a thread ever waits
+/// for is that others let it on, that is how it rests.
+pub(crate) fn rest_there(model: &Model<'_>, raw: &RawWindow) -> bool {
+    let elsewhere = raw.threads.iter().filter(|&&thread| {
+        model.states.of(thread).iter().any(|slice| match slice.doing {
+            Doing::Blocked(id) => match model.sites.of(id).kind {
+                WaitKind::Idle => true,
+                // A sleep of a program's own making.
+                WaitKind::Harm(Cause::Futex, _) => {
+                    model.wakeup(id).is_some_and(|wakeup| wakeup.context != Context::Task)
+                }
+                WaitKind::Harm(..) | WaitKind::Other => false,
+            },
+            Doing::Running | Doing::Runnable(_) => false,
+        })
+    });
+    elsewhere.count() * 2 < raw.threads.len()
+}
+
 /// Whether a thread slept by its own wish through most of a window.
 pub(crate) fn slept(model: &Model<'_>, raw: &RawWindow, thread: ThreadId) -> bool {
     let time = model.states.time(thread, raw.span, |doing| match doing {

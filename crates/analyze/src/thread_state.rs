@@ -319,9 +319,8 @@ impl<'a> Machine<'a> {
 
     fn switch(&mut self, switch: &Switch) {
         if let Some(cpu) = switch.cpu {
-            let is_idle = |thread: Option<ThreadId>| thread.is_some_and(|id| self.is_idle_task(id));
-            let (idles, wakes) = (is_idle(switch.into), is_idle(switch.out));
-            self.cpus.begin(cpu, switch.time, idles, wakes);
+            let wakes = switch.out.is_some_and(|out| self.is_idle_task(out));
+            self.cpus.begin(cpu, switch.time, wakes);
         }
         self.note_lost_leave(switch);
         if let Some(out) = switch.out.filter(|&out| !self.is_idle_task(out)) {
