@@ -10,10 +10,10 @@ use crate::brackets::Brackets;
 use crate::container;
 use crate::details::{Before, Details};
 use crate::findings::{
-    CaptureSummary, Cause, Container, Findings, Freeze, Grade, Operation, Outcome, SymbolCounts,
-    Verdict, Window,
+    CaptureSummary, Cause, Container, Findings, Freeze, Grade, MemoryEvent, Operation, Outcome,
+    SymbolCounts, Verdict, Window,
 };
-use crate::memory;
+use crate::memory::{self, Frozen};
 use crate::model::Model;
 use crate::options::Options;
 use crate::profile;
@@ -76,7 +76,6 @@ fn of_events(model: &Model<'_>, options: &Options) -> (Findings, Vec<RawWindow>)
         (is_the_alarms(capture, &raws[index]), windows[index].freeze.blocked, Reverse(index))
     });
     let raw = worst.map(|index| &raws[index]);
-    let spans: Vec<Span> = raws.iter().map(|raw| raw.span).collect();
     let unseen = match worst {
         None if can_deny(capture, options) => family::hint(model)
             .or_else(|| unseen::hint(model, options))
@@ -130,12 +129,19 @@ fn of_events(model: &Model<'_>, options: &Options) -> (Findings, Vec<RawWindow>)
         wait_sites,
         processes: totals::by_process(model),
         contention: chronic::find(model, options, &raws),
-        memory_events: memory::events(capture, &model.brackets, &model.resident, &spans),
+        memory_events: memory_events(model, &raws, &windows),
         memory_totals: memory::totals(capture, &model.brackets),
         off_cpu: timeline::off_cpu(model, raw),
         windows,
     };
     (findings, raws)
+}
+
+fn memory_events(model: &Model<'_>, raws: &[RawWindow], windows: &[Window]) -> Vec<MemoryEvent> {
+    let freezes = raws.iter().zip(windows);
+    let freezes: Vec<Frozen> =
+        freezes.map(|(raw, window)| Frozen::new(model.capture, raw, window)).collect();
+    memory::events(model.capture, &model.brackets, &model.resident, &freezes)
 }
 
 /// Whether a freeze is one for which the alarm came: one of a process that was watched, before it was seen to be well again.

@@ -9,16 +9,20 @@ use crate::model::Model;
 use crate::network::{self, OtherEnd};
 use crate::rules::WaitKind;
 use crate::thread_state::WaitId;
-use crate::{view, work};
+use crate::windows::RawWindow;
+use crate::{cpu, view, work};
 
 /// One row for each activity, the largest first. What was waited for an answer, or under a stop, is charged to the one who
-/// answered late or stopped the others, where that is known.
+/// answered late or stopped the others, where that is known; and what was waited for a CPU, where that is the cause, to what
+/// kept it from those who were ready.
 pub(crate) fn of(
     model: &Model<'_>,
+    raw: &RawWindow,
+    cause: Cause,
     leaves: &[Leaf],
-    answers: Option<&OtherEnd>,
-    stopper: Option<&ThreadName>,
+    (answers, stopper): (Option<&OtherEnd>, Option<&ThreadName>),
 ) -> Vec<BlameRow> {
+    let no_cpu = kept_from_cpus(model, raw, cause);
     let kept_by = |wait: WaitId| {
         let stops = matches!(model.sites.of(wait).kind, WaitKind::Harm(Cause::Stopped, _));
         answers
@@ -35,6 +39,10 @@ pub(crate) fn of(
             row.doing = format!("kept others at: {}", model.sites.name(model.sites.of(wait)));
             row.thread = Some(by);
         }
+        if let (Root::NeedsCpu(_), Some((by, doing))) = (leaf.root, &no_cpu) {
+            row.thread.clone_from(by);
+            row.doing.clone_from(doing);
+        }
         match rows.iter_mut().find(|known| known.thread == row.thread && known.doing == row.doing) {
             Some(known) => known.time += row.time,
             None => rows.push(row),
@@ -42,6 +50,30 @@ pub(crate) fn of(
     }
     rows.sort_by_key(|row| Reverse(row.time));
     rows
+}
+
+/// What kept threads that were ready from running, if that is the cause of a freeze, and who.
+fn kept_from_cpus(
+    model: &Model<'_>,
+    raw: &RawWindow,
+    cause: Cause,
+) -> Option<(Option<ThreadName>, String)> {
+    match cause {
+        Cause::CpuThrottle => {
+            Some((None, "used up: threads were ready, and not allowed to run".to_owned()))
+        }
+        Cause::CpuStarvation => Some(cpu::who_ran_most(model, raw).map_or_else(
+            || (None, "no CPU was free".to_owned()),
+            |(process, share)| {
+                let threads = &model.capture.threads;
+                let comm = threads.process_comm(process).to_owned();
+                let by = ThreadName { pid: threads.process(process).pid, tid: None, comm };
+                let share = 100.0 * share;
+                (Some(by), format!("had {share:.0} % of all CPUs' time while they were ready"))
+            },
+        )),
+        _ => None,
+    }
 }
 
 fn row(model: &Model<'_>, leaf: &Leaf) -> BlameRow {

@@ -1,6 +1,7 @@
 //! Whether threads that wanted to run found no CPU, or were not allowed to use one.
 
-use coldcase_ingest::capture::{Nanos, Sentence, Span, StackId, ThreadId};
+use coldcase_ingest::capture::{Nanos, ProcessId, Sentence, Span, StackId, ThreadId};
+use rustc_hash::FxHashSet;
 
 use crate::findings::Cause;
 use crate::model::Model;
@@ -70,22 +71,27 @@ pub(crate) fn reasons(model: &Model<'_>, raw: &RawWindow) -> Vec<Sentence> {
     }
 }
 
-/// The process, other than the starved one, that ran most.
-fn who_had_them(model: &Model<'_>, raw: &RawWindow) -> Option<Sentence> {
+/// The process, other than the starved one, that ran most, and its share of all CPUs' time.
+pub(crate) fn who_ran_most(model: &Model<'_>, raw: &RawWindow) -> Option<(ProcessId, f64)> {
     /// Who had less was one of many.
     const WORTH_NAMING: f64 = 0.2;
     let threads = &model.capture.threads;
-    let others = threads.iter().filter(|(id, row)| !row.is_idle_task() && !raw.crew.contains(id));
+    let crew: FxHashSet<ThreadId> = raw.crew.iter().copied().collect();
+    let others = threads.iter().filter(|(id, row)| !row.is_idle_task() && !crew.contains(id));
     let times = others.map(|(id, row)| (row.process, model.states.ran(id, raw.span)));
+    let times = times.filter(|&(_, time)| time > Nanos::ZERO);
     let (process, time) = times.collect::<Tally<_>>().largest()?;
     let all = model.load().whole(raw.span);
     let share = time.share_of(all);
-    (share >= WORTH_NAMING).then(|| {
-        let comm = threads.process_comm(process);
-        let pid = threads.process(process).pid.map_or(String::new(), |pid| format!(" (pid {pid})"));
-        let had = format!("{pid} had {:.0} % of all CPUs' time", 100.0 * share);
-        Sentence::default().task(comm).words(&had)
-    })
+    (share >= WORTH_NAMING).then_some((process, share))
+}
+
+fn who_had_them(model: &Model<'_>, raw: &RawWindow) -> Option<Sentence> {
+    let (process, share) = who_ran_most(model, raw)?;
+    let threads = &model.capture.threads;
+    let pid = threads.process(process).pid.map_or(String::new(), |pid| format!(" (pid {pid})"));
+    let had = format!("{pid} had {:.0} % of all CPUs' time", 100.0 * share);
+    Some(Sentence::default().task(threads.process_comm(process)).words(&had))
 }
 
 #[cfg(test)]

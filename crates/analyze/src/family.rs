@@ -11,6 +11,7 @@ use crate::findings::{CannotTell, Cause};
 use crate::model::Model;
 use crate::names;
 use crate::rules::WaitKind;
+use crate::sites::Site;
 use crate::sums::Group;
 use crate::thread_state::{Doing, WaitId};
 use crate::windows::{Harm, RawWindow, SEVERAL};
@@ -53,8 +54,12 @@ fn who_share(model: &Model<'_>) -> Vec<(ProcessId, ThreadId)> {
         Some(threads.get(parent).process)
     };
     let mut sharing = Vec::new();
+    let mut has_waited = vec![false; threads.len()];
+    for group in model.sums.iter().filter(|group| is_for_futex(&group.site)) {
+        has_waited[group.thread.index()] = true;
+    }
     for (_, process) in threads.processes().filter(|(_, process)| !process.kernel) {
-        for &thread in &process.threads {
+        for &thread in process.threads.iter().filter(|thread| has_waited[thread.index()]) {
             let Some(master) = parent_of(thread) else { break };
             let mut let_on = model.states.of(thread).iter().filter_map(|slice| match slice.doing {
                 Doing::Blocked(id) => let_on_by_another(model, id),
@@ -74,10 +79,14 @@ fn who_share(model: &Model<'_>) -> Vec<(ProcessId, ThreadId)> {
     sharing
 }
 
+fn is_for_futex(site: &Site) -> bool {
+    matches!(site.kind, WaitKind::Harm(Cause::Futex, _))
+}
+
 /// The thread of another process that ended a wait for a futex or a semaphore.
 fn let_on_by_another(model: &Model<'_>, id: WaitId) -> Option<ThreadId> {
     let threads = &model.capture.threads;
-    if !matches!(model.sites.of(id).kind, WaitKind::Harm(Cause::Futex, _)) {
+    if !is_for_futex(model.sites.of(id)) {
         return None;
     }
     let wakeup = model.wakeup(id).filter(|wakeup| wakeup.context == Context::Task)?;

@@ -397,6 +397,21 @@ pub struct MemoryEvent {
     pub overlap: Nanos,
     /// By how many bytes it changed what is resident of its process; `None` if unknown.
     pub resident_step: Option<i64>,
+    /// What it has to do with the freezes.
+    pub nearness: Nearness,
+}
+
+/// What a memory call has to do with the freezes of a capture, the most first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Nearness {
+    /// A culprit made it, and was in it while others stood still.
+    Culprits,
+    /// A frozen process was in it in its freeze.
+    InFreeze,
+    /// A frozen process made it at another time.
+    Frozen,
+    /// Another process made it, or nothing froze.
+    Other,
 }
 
 /// Waited time that ended at one activity.

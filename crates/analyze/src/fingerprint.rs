@@ -7,6 +7,7 @@
 
 use crate::findings::{Container, FrameView, SiteTotal, Window};
 use crate::names;
+use crate::totals::READY;
 
 /// Sites with less of the blocked time than this come and go from one freeze to the next.
 const SHARE: f64 = 0.2;
@@ -33,7 +34,9 @@ pub fn of(window: &Window, container: Option<&Container>, sites: &[SiteTotal]) -
 
 /// Sites that matter, in the order of their names.
 fn victims(sites: &[SiteTotal]) -> Vec<String> {
-    let harmful = || sites.iter().filter(|site| site.cause.is_some() && !site.idle);
+    // That they found no CPU is the cause itself.
+    let waited = |site: &&SiteTotal| site.cause.is_some() && !site.idle && site.site != READY;
+    let harmful = || sites.iter().filter(waited);
     let most = harmful().map(|site| site.blocked).max().unwrap_or_default();
     let mut names: Vec<String> = harmful()
         .filter(|site| site.blocked.share_of(most) >= SHARE)

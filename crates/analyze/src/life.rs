@@ -91,6 +91,25 @@ impl Life {
         self.from(if goes_on { begun.saturating_sub(1) } else { begun })
     }
 
+    /// How long the thread ran in a span: asked of all threads at once, so without a look at anything but times.
+    pub fn ran(&self, span: Span) -> Nanos {
+        // Most threads of a machine live before a span or after it.
+        if self.end <= span.start
+            || self.begins.first().is_none_or(|begin| begin >> 2 >= span.end.0)
+        {
+            return Nanos::ZERO;
+        }
+        let begun = self.begins.partition_point(|begin| begin >> 2 <= span.start.0);
+        let begins = &self.begins[begun.saturating_sub(1)..];
+        let ends = begins.iter().skip(1).map(|begin| begin >> 2).chain([self.end.0]);
+        let slices = begins.iter().zip(ends).take_while(|(begin, _)| **begin >> 2 < span.end.0);
+        let ran = slices.map(|(&begin, end)| {
+            let length = end.min(span.end.0).saturating_sub((begin >> 2).max(span.start.0));
+            if begin & KIND == RUNNING { length } else { 0 }
+        });
+        Nanos(ran.sum())
+    }
+
     /// Slices of some length and more in which the thread did not run.
     pub fn long(&self, least: Nanos) -> impl Iterator<Item = Slice> {
         let all = (least < LONG).then(|| self.iter());
@@ -158,6 +177,11 @@ mod tests {
         for (time, first) in [(0, 0), (9, 0), (10, 1), (20, 2), (39, 2), (40, 3), (LATEST, 4)] {
             assert_eq!(told(&mut life.after(Timestamp(time))), all[first..], "after {time}");
         }
+        let ran = |from, to| life.ran(span(from, to)).0;
+        assert_eq!(
+            [(0, 5), (0, 6), (6, 9), (9, 50), (10, 30), (50, 60)].map(|(a, b)| ran(a, b)),
+            [0, 1, 3, 1, 0, 0]
+        );
         assert_eq!(told(&mut life.long(Nanos(10))), all[1..]);
         assert_eq!(told(&mut life.long(LONG)), all[3..]);
     }

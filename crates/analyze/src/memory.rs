@@ -1,25 +1,29 @@
 //! Memory system calls: how many bytes, with which flags.
 
+use std::cmp::Reverse;
 use std::collections::BTreeMap;
 
-use coldcase_ingest::capture::{Capture, Nanos, ProcessId, SeededMap, Span, Syscall, ThreadId};
-use rustc_hash::FxHashMap;
+use coldcase_ingest::capture::{
+    Capture, Nanos, ProcessId, SeededMap, Span, Syscall, Thread, ThreadId,
+};
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::brackets::{Bracket, Brackets};
-use crate::findings::{MemoryEvent, MemoryTotal, Operation};
+use crate::findings::{MemoryEvent, MemoryTotal, Nearness, Operation, Window};
 use crate::operation::is_memory;
 use crate::resident::ResidentSizes;
 use crate::view::thread_name;
+use crate::windows::RawWindow;
 
-/// So many are kept, the largest first: the rest is the daily bread of an allocator.
+/// So many are kept, those that have most to do with a freeze: the rest is the daily bread of an allocator.
 const KEPT: usize = 200;
 
-/// The memory calls of a capture, the largest first; `windows` are the freezes that they may overlap.
+/// The memory calls of a capture that matter for its `freezes`, the largest first.
 pub(crate) fn events(
     capture: &Capture,
     brackets: &Brackets,
     resident: &ResidentSizes,
-    windows: &[Span],
+    freezes: &[Frozen],
 ) -> Vec<MemoryEvent> {
     let whole = capture.whole();
     let sizes = BrkSizes::new(capture, brackets);
@@ -27,6 +31,9 @@ pub(crate) fn events(
     let mut events: Vec<MemoryEvent> = memory
         .map(|bracket| {
             let span = bracket.span(whole);
+            let overlaps = freezes.iter().map(|freeze| freeze.span.overlap(span));
+            let thread = capture.threads.get(bracket.thread);
+            let nearness = freezes.iter().map(|freeze| freeze.nearness(thread, span)).min();
             MemoryEvent {
                 start: bracket.enter,
                 duration: bracket.duration(),
@@ -34,17 +41,50 @@ pub(crate) fn events(
                 operation: Operation::Syscall(bracket.syscall),
                 bytes: bytes(bracket, &sizes),
                 flags: flags(bracket),
-                overlap: windows.iter().map(|window| window.overlap(span)).sum::<Nanos>(),
+                overlap: overlaps.sum::<Nanos>(),
                 resident_step: resident.step(capture, bracket),
+                nearness: nearness.unwrap_or(Nearness::Other),
             }
         })
         .collect();
-    events.sort_by(|a, b| {
-        let size = |event: &MemoryEvent| (event.bytes.unwrap_or(0), event.overlap);
-        size(b).cmp(&size(a)).then(a.start.cmp(&b.start))
+    let size = |event: &MemoryEvent| (event.bytes.unwrap_or(0), event.overlap);
+    events.sort_by_key(|event| {
+        let waited = if event.nearness == Nearness::InFreeze { event.overlap } else { Nanos::ZERO };
+        (event.nearness, Reverse((waited, size(event))), event.start)
     });
     events.truncate(KEPT);
+    events.sort_by_key(|event| (Reverse(size(event)), event.start));
     events
+}
+
+/// A freeze, as far as it says which calls matter.
+pub(crate) struct Frozen {
+    span: Span,
+    processes: FxHashSet<ProcessId>,
+    /// The culprit's thread id.
+    culprit: Option<i32>,
+}
+
+impl Frozen {
+    pub fn new(capture: &Capture, raw: &RawWindow, window: &Window) -> Self {
+        Self {
+            span: raw.span,
+            processes: raw.crew.iter().map(|&own| capture.threads.get(own).process).collect(),
+            culprit: window.culprit.as_ref().and_then(|culprit| culprit.thread.tid),
+        }
+    }
+
+    /// A culprit's call may have no size, and that of a lock's holder a small one: neither makes it less of a cause.
+    fn nearness(&self, thread: &Thread, span: Span) -> Nearness {
+        let inside = self.span.overlap(span) > Nanos::ZERO;
+        let own = self.processes.contains(&thread.process);
+        match (inside, own) {
+            (true, _) if self.culprit == Some(thread.tid) => Nearness::Culprits,
+            (true, true) => Nearness::InFreeze,
+            (false, true) => Nearness::Frozen,
+            (_, false) => Nearness::Other,
+        }
+    }
 }
 
 /// What the threads of each name asked for, by name and call.

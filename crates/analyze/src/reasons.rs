@@ -47,7 +47,7 @@ fn of_lock(model: &Model<'_>, raw: &RawWindow, suspect: &Suspect) -> Option<Sent
     if suspect.hold.operation.is_some() {
         return None;
     }
-    let ran = model.states.time(suspect.thread, raw.span, |doing| doing == Doing::Running);
+    let ran = model.states.ran(suspect.thread, raw.span);
     let ran = ran.share_of(raw.span.duration()) > 0.9;
     let one_wait = |id| {
         let whole = chain::whole(model, id).span.overlap(raw.span);

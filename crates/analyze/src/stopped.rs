@@ -18,8 +18,9 @@ pub(crate) struct Sender {
     pub evidence: Sentence,
 }
 
-/// SIGSTOP, SIGTSTP, SIGTTIN, SIGTTOU (`include/uapi/asm-generic/signal.h`; the same on x86-64 and arm64).
-const STOP_SIGNALS: std::ops::RangeInclusive<u64> = 19..=22;
+/// `include/uapi/asm-generic/signal.h`; the same on x86-64 and arm64.
+const STOP_SIGNALS: [(u64, &str); 4] =
+    [(19, "SIGSTOP"), (20, "SIGTSTP"), (21, "SIGTTIN"), (22, "SIGTTOU")];
 /// A stop takes effect within so much of its sending, unless its threads are kept from running.
 const SOON: Nanos = Nanos(100_000_000);
 
@@ -28,14 +29,14 @@ const SOON: Nanos = Nanos(100_000_000);
 pub(crate) fn sender(model: &Model<'_>, threads: &[ThreadId], span: Span) -> Option<Sender> {
     let around = Span::new(span.start.minus(SOON), span.start.plus(Nanos(1_000_000)));
     let sent = by_event(model, threads, around).or_else(|| by_waking(model, threads, around));
-    let Sent { time, thread, stack, operation, evidence } = sent?;
+    let Sent { time, thread, stack, operation, signal, evidence } = sent?;
     let frames =
         |mode| stack.map(|stack| view::frames(model.capture, stack, mode)).unwrap_or_default();
     let culprit = Culprit {
         thread: view::thread_name(model.capture, thread),
         operation: Some(operation),
         bytes: None,
-        flags: Vec::new(),
+        flags: signal.map(str::to_owned).into_iter().collect(),
         start: Some(time),
         duration: None,
         held: None,
@@ -51,25 +52,32 @@ struct Sent {
     thread: ThreadId,
     stack: Option<StackId>,
     operation: Operation,
+    /// Its name, where it is known which one it was.
+    signal: Option<&'static str>,
     evidence: Sentence,
 }
 
 fn by_event(model: &Model<'_>, threads: &[ThreadId], around: Span) -> Option<Sent> {
     let capture = model.capture;
+    let stop_signal = |value: u64| {
+        let sent = STOP_SIGNALS.iter().find(|(number, _)| *number == value & 0xffff_ffff);
+        sent.map(|(_, name)| *name)
+    };
     let mut sent = capture.activities.iter().filter(|row| {
-        let (target, signal) = (row.value >> 32, row.value & 0xffff_ffff);
+        let target = row.value >> 32;
         row.kind == ActivityKind::SignalGenerate
-            && STOP_SIGNALS.contains(&signal)
+            && stop_signal(row.value).is_some()
             && around.contains(row.time)
             && threads
                 .iter()
                 .any(|&thread| i64::from(capture.threads.get(thread).tid) == target.cast_signed())
     });
     let last = sent.next_back()?;
-    let signal = last.value & 0xffff_ffff;
-    let evidence = format!("signal_generate shows who sent signal {signal}").into();
+    let signal = stop_signal(last.value)?;
+    let evidence = format!("signal:signal_generate shows who sent {signal}").into();
     let (time, thread, stack) = (last.time, last.thread, last.stack);
-    Some(Sent { time, thread, stack, operation: Operation::Signal, evidence })
+    let (operation, signal) = (Operation::Signal, Some(signal));
+    Some(Sent { time, thread, stack, operation, signal, evidence })
 }
 
 fn by_waking(model: &Model<'_>, threads: &[ThreadId], around: Span) -> Option<Sent> {
@@ -82,7 +90,7 @@ fn by_waking(model: &Model<'_>, threads: &[ThreadId], around: Span) -> Option<Se
         let (operation, what) = names::kernel(capture, stack).find_map(stopping)?;
         let evidence =
             format!("the stopped threads were woken to {what}, by who wanted that").into();
-        Some(Sent { time, thread, stack: Some(stack), operation, evidence })
+        Some(Sent { time, thread, stack: Some(stack), operation, signal: None, evidence })
     })
 }
 

@@ -144,7 +144,7 @@ impl ThreadStates {
 
     /// How long a thread ran, in a span.
     pub fn ran(&self, thread: ThreadId, span: Span) -> Nanos {
-        self.time(thread, span, |doing| doing == Doing::Running)
+        self.of(thread).ran(span)
     }
 
     /// How long a thread did what counts, in a span.

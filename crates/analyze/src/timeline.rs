@@ -145,7 +145,8 @@ pub(crate) fn off_cpu_in(model: &Model<'_>, raw: &RawWindow, span: Span) -> Vec<
     off_cpu(model, Some(&RawWindow { span, ..raw.clone() }))
 }
 
-/// Blocked time by stack: of the window's process in the window, or of all that does not rest.
+/// Blocked time by stack: of the window's process in the window, or of all that does not rest. Where a window is made of want
+/// of a CPU, that is time off it as well, by the stack in which a thread was taken off.
 pub(crate) fn off_cpu(model: &Model<'_>, window: Option<&RawWindow>) -> Vec<FoldedStack> {
     let mut times: FxHashMap<(ThreadId, StackId), Nanos> = FxHashMap::default();
     let threads = &model.capture.threads;
@@ -158,6 +159,15 @@ pub(crate) fn off_cpu(model: &Model<'_>, window: Option<&RawWindow>) -> Vec<Fold
         for (id, time) in model.waits_in(&window.crew, window.span) {
             let wait = model.states.wait(id);
             add(wait.thread, wait.stack, time);
+        }
+        if matches!(window.cause, Cause::CpuStarvation | Cause::CpuThrottle) {
+            for &thread in &window.crew {
+                for slice in model.states.within(thread, window.span) {
+                    if let Doing::Runnable(stack) = slice.doing {
+                        add(thread, stack, slice.span.duration());
+                    }
+                }
+            }
         }
     } else {
         for group in model.sums.iter() {

@@ -22,8 +22,11 @@ struct Total {
     longest: Nanos,
 }
 
+/// Where threads were that were ready to run, and got no CPU or were not allowed to use one.
+pub(crate) const READY: &str = "ready, no CPU";
+
 /// Where the window's process waited in the window, or all user processes in all of the capture, by blocked
-/// time; where they rested comes last.
+/// time; where they rested comes last. Of a freeze for want of a CPU, that want is the first of them.
 pub(crate) fn by_site(model: &Model<'_>, window: Option<&RawWindow>) -> Vec<SiteTotal> {
     let mut totals = vec![Total::default(); model.sites.names().len()];
     let Some(window) = window else {
@@ -39,7 +42,22 @@ pub(crate) fn by_site(model: &Model<'_>, window: Option<&RawWindow>) -> Vec<Site
         let thread = model.states.wait(id).thread;
         add(&mut totals[site.number() as usize], site.kind, thread, (blocked, 1, blocked));
     }
-    finished(totals, model)
+    ready(window).into_iter().chain(finished(totals, model)).collect()
+}
+
+fn ready(window: &RawWindow) -> Option<SiteTotal> {
+    let for_want = matches!(window.cause, Cause::CpuStarvation | Cause::CpuThrottle);
+    let harms = || window.harms.iter().filter(|harm| for_want && harm.wait.is_none());
+    let lengths = || harms().map(|harm| harm.span.duration());
+    Some(SiteTotal {
+        site: READY.to_owned(),
+        cause: Some(window.cause),
+        blocked: lengths().sum(),
+        waits: Some(harms().count() as u64),
+        threads: harms().map(|harm| harm.thread).collect::<FxHashSet<_>>().len() as u64,
+        longest: Some(lengths().max()?),
+        idle: false,
+    })
 }
 
 /// Where the threads of each user process waited, in all of the capture, by the process's name.

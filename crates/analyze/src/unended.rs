@@ -65,11 +65,8 @@ mod tests {
         let capture = script::record(capture, &events.join(","));
         let findings = crate::analyze(&capture, &script::options());
         let missing = findings.verdict.cannot_tell.iter();
-        let told = missing.map(|row| row.missing.to_string());
-        (
-            findings.windows.len(),
-            told.filter(|row| row.contains("until the recording ended")).last(),
-        )
+        let mut told = missing.map(|row| row.missing.to_string());
+        (findings.windows.len(), told.find(|row| row.contains("until the recording ended")))
     }
 
     #[test]

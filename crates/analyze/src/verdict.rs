@@ -126,7 +126,7 @@ fn describe(
         freeze: freeze(model, &raw, total),
         lock,
         culprit: culprit.or(late).or(sender.map(|sender| sender.culprit)),
-        blame: charged::of(model, &leaves, answers.as_ref(), stopper.as_ref()),
+        blame: charged::of(model, &raw, cause, &leaves, (answers.as_ref(), stopper.as_ref())),
         chain: chain::of_longest(model, &raw, root),
         without_culprit: known_queue
             .and_then(|culprit| counterfactual::without(model, &raw, culprit)),

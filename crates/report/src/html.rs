@@ -37,7 +37,7 @@ pub(crate) const SCRIPT: &str = concat!(
     "})();\n",
 );
 /// Of the script; a test says the right one after a change.
-pub(crate) const SCRIPT_HASH: &str = "sha256-dn+OYWoZqJhrJvpWrXO+WkAvq5NYcm1gwnGznzGHxFY=";
+pub(crate) const SCRIPT_HASH: &str = "sha256-w4l8C+2z+4n2JT3X7LnY8aGLKqEvfvqrjvNbGEqNNnc=";
 
 /// As wide as the page's column, so that a text of 12 is 12 pixels high there.
 const TIMELINE: Size = Size { width: 1_048.0, gutter: 150.0, text: 12.0, lanes: 40 };
@@ -88,7 +88,7 @@ pub fn html(findings: &Findings, context: &HtmlContext) -> Result<String, Report
         heat_note: words::HEAT_NOTE,
         legend: timeline::kinds(findings, usize::MAX, |timeline| timeline.whole)
             .into_iter()
-            .map(|kind| (kind_class(kind), words::kind_label(kind)))
+            .map(|kind| (kind_class(kind), words::kind_label(findings, kind)))
             .collect(),
         flame_graphs: flames::flames(findings),
         style: STYLE,

@@ -163,9 +163,9 @@ fn memory(page: &mut String, document: &Document) {
     let columns = ["Call", "Who", "Size", "Bytes", "Began", "Took", "In a freeze", "Resident"];
     let align = ["---", "---", "---:", "---:", "---:", "---:", "---:", "---:"];
     // What is known of no call is no column.
-    let count = if document.memory_steps { columns.len() } else { columns.len() - 1 };
+    let count = if document.memory.steps { columns.len() } else { columns.len() - 1 };
     let (columns, align) = (&columns[..count], &align[..count]);
-    table(page, None, columns, align, &document.memory, |line: &MemoryLine| {
+    table(page, None, columns, align, &document.memory.lines, |line: &MemoryLine| {
         let mut cells = vec![
             escape(&format!("{} {}", line.operation, line.flags)).trim_end().to_owned(),
             escape(&line.who),
@@ -179,6 +179,10 @@ fn memory(page: &mut String, document: &Document) {
         cells.truncate(count);
         cells
     });
+    if !document.memory.left_out.is_empty() {
+        push(page, "");
+        push(page, &escape(&document.memory.left_out));
+    }
 }
 
 fn pairs(page: &mut String, pairs: &[Pair]) {

@@ -42,7 +42,7 @@ fn timeline_slide(findings: &Findings) -> Option<Scene> {
     let body = timeline::timeline(findings, size)?;
     let legend = timeline::kinds(findings, size.lanes, |timeline| timeline.span)
         .into_iter()
-        .map(|kind| (Ink::State(kind), words::kind_label(kind)))
+        .map(|kind| (Ink::State(kind), words::kind_label(findings, kind)))
         .collect();
     let (title, text) = (words::timeline_title(findings), words::findings_summary(findings));
     Some(framed(findings, title, text, legend, body))
@@ -53,7 +53,7 @@ fn blocked_slide(findings: &Findings) -> Option<Scene> {
     let body = blocked::blocked(findings, size)?;
     let kind = blocked::kind(findings);
     let legend = vec![
-        (Ink::State(kind), words::kind_label(kind)),
+        (Ink::State(kind), words::kind_label(findings, kind)),
         (Ink::Operation, words::OPERATION_ROW),
         (Ink::Memory, words::MEMORY_ROW),
     ];
@@ -77,8 +77,10 @@ fn sites_slide(findings: &Findings) -> Option<Scene> {
     let mut kinds: Vec<words::Kind> = document.sites.iter().map(|line| line.kind).collect();
     kinds.sort_unstable();
     kinds.dedup();
-    let legend =
-        kinds.into_iter().map(|kind| (Ink::State(kind), words::kind_label(kind))).collect();
+    let legend = kinds
+        .into_iter()
+        .map(|kind| (Ink::State(kind), words::kind_label(findings, kind)))
+        .collect();
     let (title, text) = (words::sites_title(findings), words::SITES_NOTE.to_owned());
     Some(framed(findings, title, text, legend, body))
 }
@@ -87,7 +89,7 @@ fn flame_slide(findings: &Findings) -> Option<Scene> {
     let body = flame_picture::flame_picture(findings, body_width(WIDTH))?;
     let legend =
         vec![(Ink::UserFrame, words::USER_FRAMES), (Ink::KernelFrame, words::KERNEL_FRAMES)];
-    let (title, text) = (words::flame_title(findings), words::FLAME_NOTE.to_owned());
+    let (title, text) = (words::flame_title(findings), words::flame_note(findings).to_owned());
     Some(framed(findings, title, text, legend, body))
 }
 

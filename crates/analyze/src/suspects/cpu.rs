@@ -14,7 +14,9 @@ pub(super) const THROTTLE: Suspect = Suspect {
     missing: ready_time_missing,
     against: |case| {
         let (waited, _) = case.negligible(Cause::CpuThrottle)?;
-        Some(format!("its threads waited {waited:.1} ms for a CPU, whoever kept it from them"))
+        Some(format!(
+            "its threads waited at most {waited:.1} ms for it, as long as they waited for a CPU at all"
+        ))
     },
 };
 

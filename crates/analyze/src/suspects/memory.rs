@@ -5,6 +5,7 @@ use coldcase_ingest::capture::{ActivityKind, Meaning};
 use super::{Case, Suspect, recorded, stacks_missing};
 use crate::findings::Cause;
 use crate::model::Model;
+use crate::operation::is_memory;
 
 pub(super) const RECLAIM: Suspect = Suspect {
     cause: Cause::Reclaim,
@@ -72,7 +73,10 @@ fn calls_missing(model: &Model<'_>) -> Option<&'static str> {
         .then_some("syscalls:sys_enter_mmap, sys_exit_mmap and the other memory calls")
 }
 
+/// Where others waited for a lock there is no call that nobody waited for; beside a verdict that names a memory call, that
+/// would only read as if it spoke against it.
 fn under_its_lock(case: &Case<'_, '_>) -> Option<String> {
-    let text = "others waited for the lock of the call, so it is counted under that lock";
-    case.raw.cause.is_lock().then(|| text.to_owned())
+    let call = case.window.culprit.as_ref().and_then(|culprit| culprit.operation);
+    let text = "others waited for a lock: it is no long call that nobody waited for";
+    (case.raw.cause.is_lock() && !call.is_some_and(is_memory)).then(|| text.to_owned())
 }

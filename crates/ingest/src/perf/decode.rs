@@ -15,6 +15,7 @@ use super::records::{Record, walk};
 use super::sample::Sample;
 use super::sides::{Lane, SideTables};
 use super::source::Source;
+use super::spins::Spinning;
 use super::tracepoint::Sink;
 use crate::capture::{
     ActivityKind, BuildId, EventCount, MadeCode, Meaning, NameKind, Phase, SeededMap, Sentence,
@@ -44,6 +45,7 @@ pub(super) struct Decode {
     plans: EventPlans,
     big_endian: bool,
     chains: Interner,
+    spinning: Spinning,
     names: NameTable,
     /// What events refer to that was not handed on yet, and how much of it there has been.
     news: SideTables,
@@ -60,6 +62,7 @@ impl Decode {
             plans,
             big_endian,
             chains: Interner::new(lane),
+            spinning: Spinning::default(),
             names: NameTable::default(),
             news: SideTables::default(),
             counts: Counts::new(lane),
@@ -160,7 +163,12 @@ impl Decode {
             plan.unreadable += 1;
             return None;
         };
-        let stack = self.stack(&sample, matches!(body, Body::Sample));
+        let stack = match body {
+            Body::Contention { lock, phase } if self.spinning.take(tid, lock, phase) => {
+                RawStack::None
+            }
+            _ => self.stack(&sample, matches!(body, Body::Sample)),
+        };
         Some(Event { time, pid: sample.pid, tid, cpu: sample.cpu, stack, body })
     }
 

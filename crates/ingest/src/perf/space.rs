@@ -9,7 +9,8 @@ use super::chains::ChainId;
 use super::event::MmapRecord;
 use super::sides::Sides;
 use crate::capture::{
-    BuildId, Capture, FrameId, Location, Mode, Module, ModuleId, ModuleKind, SeededMap, StackId,
+    BuildId, Capture, FrameId, FrameTable, Location, Mode, Module, ModuleId, ModuleKind, SeededMap,
+    StackId,
 };
 
 /// All address spaces, by process number.
@@ -26,6 +27,7 @@ pub(super) struct Spaces {
     recent: Vec<Option<(i32, u32)>>,
     build_ids: SeededMap<String, BuildId>,
     frames: Vec<FrameId>,
+    kernel: KernelFrames,
     mapped: usize,
     inherited: usize,
     /// Children that were too many to be given their parents' mappings, too.
@@ -194,6 +196,7 @@ impl Spaces {
     /// The stack of a callchain that is seen once.
     pub fn resolve(&mut self, words: &[u64], pid: i32, capture: &mut Capture) -> Option<StackId> {
         let space = self.spaces.get(&pid);
+        let mut place = Places { space, last: None };
         let mut mode = None;
         self.frames.clear();
         for &word in words {
@@ -206,11 +209,10 @@ impl Spaces {
                 continue;
             }
             let mode = mode.unwrap_or_else(|| mode_of_address(word));
-            let location = match mode {
-                Mode::Kernel => Location::Address(word),
-                Mode::User => space.map_or(Location::Address(word), |space| space.locate(word)),
-            };
-            self.frames.push(capture.frames.intern(mode, location));
+            self.frames.push(match mode {
+                Mode::Kernel => self.kernel.frame(word, &mut capture.frames),
+                Mode::User => capture.frames.intern(mode, place.of(word)),
+            });
         }
         (!self.frames.is_empty()).then(|| capture.stacks.intern(&self.frames))
     }
@@ -245,13 +247,51 @@ impl Space {
         !gone.is_empty()
     }
 
-    fn locate(&self, address: u64) -> Location {
-        match self.mappings.range(..=address).next_back().map(|(_, mapping)| mapping) {
-            Some(&Mapping { start, end, file_offset, module: Some(module) }) if address < end => {
+    fn mapping(&self, address: u64) -> Option<Mapping> {
+        let (_, &mapping) = self.mappings.range(..=address).next_back()?;
+        mapping.covers(address).then_some(mapping)
+    }
+}
+
+/// Where the addresses of one callchain lie: mostly in the same file as the one before.
+struct Places<'a> {
+    space: Option<&'a Space>,
+    last: Option<Mapping>,
+}
+
+impl Places<'_> {
+    fn of(&mut self, address: u64) -> Location {
+        if !self.last.is_some_and(|last| last.covers(address)) {
+            self.last = self.space.and_then(|space| space.mapping(address));
+        }
+        match self.last {
+            Some(Mapping { start, file_offset, module: Some(module), .. }) => {
                 let offset = (address - start).saturating_add(file_offset);
                 Location::File { module, offset }
             }
             _ => Location::Address(address),
+        }
+    }
+}
+
+/// The kernel's frames that were seen last, by bits of their addresses: there are some thousand, in every callchain.
+#[derive(Default)]
+struct KernelFrames(Vec<Option<(u64, FrameId)>>);
+
+impl KernelFrames {
+    const BITS: u32 = 13;
+
+    fn frame(&mut self, address: u64, frames: &mut FrameTable) -> FrameId {
+        self.0.resize(1 << Self::BITS, None);
+        let spread = address.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let seen = &mut self.0[(spread >> (u64::BITS - Self::BITS)) as usize];
+        match *seen {
+            Some((known, frame)) if known == address => frame,
+            _ => {
+                let frame = frames.intern(Mode::Kernel, Location::Address(address));
+                *seen = Some((address, frame));
+                frame
+            }
         }
     }
 }

@@ -4,10 +4,12 @@
 //! not of one boot: the kernel may be laid out anew at each boot (KASLR), and then everything in its image
 //! moves by one distance, while loadable modules go elsewhere.
 
-use crate::capture::SeededMap;
 use std::num::NonZeroU32;
+use std::ops::Range;
+use std::string::FromUtf8Error;
 
 use super::address_table::AddressTable;
+use crate::capture::SeededMap;
 
 /// No kernel function is as long as this: a larger distance is a gap in the list.
 const LONGEST_FUNCTION: u64 = 1 << 20;
@@ -87,14 +89,19 @@ impl Name {
 
 impl Kallsyms {
     /// Reads the list; lines that are none are passed over.
-    pub fn parse(bytes: &[u8]) -> Result<Self, KallsymsError> {
-        let mut symbols = Self::default();
-        let text = String::from_utf8_lossy(bytes);
+    pub fn parse(bytes: Vec<u8>) -> Result<Self, KallsymsError> {
+        /// Few are shorter.
+        const LINE: usize = 32;
+        let lossy = |error: FromUtf8Error| String::from_utf8_lossy(error.as_bytes()).into_owned();
+        let text = String::from_utf8(bytes).unwrap_or_else(lossy);
+        let mut symbols = Self { lines: Vec::with_capacity(text.len() / LINE), ..Self::default() };
         let mut start = 0;
         for end in memchr::memchr_iter(b'\n', text.as_bytes()).chain([text.len()]) {
-            symbols.push(&text[start..end]);
+            symbols.push(&text, start..end);
             start = end + 1;
         }
+        // Names stay where they are.
+        symbols.names = text;
         if symbols.text_symbols() == 0 {
             return Err(KallsymsError::NoSymbols);
         }
@@ -166,31 +173,36 @@ impl Kallsyms {
         KernelTable { table, names, modules }
     }
 
-    fn push(&mut self, line: &str) -> Option<()> {
-        let mut rest = line;
+    fn push(&mut self, text: &str, line: Range<usize>) -> Option<()> {
+        let mut at = line.start;
         let mut word = || {
-            let from = rest.bytes().position(|byte| !byte.is_ascii_whitespace())?;
-            let word = &rest[from..];
-            let length = word.bytes().position(|byte| byte.is_ascii_whitespace());
-            let (word, behind) = word.split_at(length.unwrap_or(word.len()));
-            rest = behind;
-            Some(word)
+            let rest = &text.as_bytes()[at..line.end];
+            let from = at + rest.iter().position(|byte| !byte.is_ascii_whitespace())?;
+            let rest = &text.as_bytes()[from..line.end];
+            let length = rest.iter().position(u8::is_ascii_whitespace).unwrap_or(rest.len());
+            at = from + length;
+            Some(from..at)
         };
-        let address = u64::from_str_radix(word()?, 16).ok()?;
-        let &[kind] = word()?.as_bytes() else { return None };
+        let address = u64::from_str_radix(&text[word()?], 16).ok()?;
+        let &[kind] = &text.as_bytes()[word()?] else { return None };
         let name = word()?;
-        self.add(address, kind, name, word());
+        self.add_place(address, kind, name, word().map(|module| &text[module]));
         Some(())
     }
 
     /// Adds a symbol; `kind` is the letter that `nm` shows for it.
-    pub fn add(&mut self, address: u64, kind: u8, name: &str, module: Option<&str>) {
-        let place = |length: usize| u32::try_from(length).ok();
+    pub fn add(&mut self, address: u64, kind: u8, name: &str) {
         let start = self.names.len();
-        // No kernel has names of 4 GiB.
-        let (Some(start), Some(end)) = (place(start), place(start + name.len())) else { return };
-        let module = module.map(|module| self.module(module.trim_matches(['[', ']'])));
         self.names.push_str(name);
+        self.add_place(address, kind, start..self.names.len(), None);
+    }
+
+    fn add_place(&mut self, address: u64, kind: u8, name: Range<usize>, module: Option<&str>) {
+        // No kernel has names of 4 GiB.
+        let (Ok(start), Ok(end)) = (u32::try_from(name.start), u32::try_from(name.end)) else {
+            return;
+        };
+        let module = module.map(|module| self.module(module.trim_matches(['[', ']'])));
         self.lines.push(Line { address, kind, name: Name { start, end, module } });
     }
 

@@ -21,7 +21,7 @@ ffffffffc0202000 t bpf_prog_6deef7357e7b4530_sd_fw_egress\t[bpf]
 ";
 
 fn table(list: &[u8]) -> KernelTable {
-    Kallsyms::parse(list).unwrap().into_table()
+    Kallsyms::parse(list.to_vec()).unwrap().into_table()
 }
 
 fn name(table: &KernelTable, address: u64) -> Option<&str> {
@@ -71,7 +71,7 @@ fn addresses_outside_the_list_have_no_name() {
 
 #[test]
 fn another_boot_moves_the_image_and_loses_the_modules() {
-    let mut symbols = Kallsyms::parse(LIST).unwrap();
+    let mut symbols = Kallsyms::parse(LIST.to_vec()).unwrap();
     let slide = symbols.relocate("_text", 0xffff_ffff_9b00_0000, 2 << 20).unwrap();
     assert_eq!(slide, 0x1a00_0000);
     let table = symbols.into_table();
@@ -82,21 +82,22 @@ fn another_boot_moves_the_image_and_loses_the_modules() {
 
 #[test]
 fn a_slide_downwards_is_one_too() {
-    let mut symbols = Kallsyms::parse(b"ffffffff9b000000 T _text\nffffffff9b000100 T f\n").unwrap();
+    let mut symbols =
+        Kallsyms::parse(b"ffffffff9b000000 T _text\nffffffff9b000100 T f\n".to_vec()).unwrap();
     symbols.relocate("_text", 0xffff_ffff_8100_0000, 2 << 20).unwrap();
     assert_eq!(name(&symbols.into_table(), 0xffff_ffff_8100_0110), Some("f"));
 }
 
 #[test]
 fn an_odd_slide_is_another_kernel() {
-    let mut symbols = Kallsyms::parse(LIST).unwrap();
+    let mut symbols = Kallsyms::parse(LIST.to_vec()).unwrap();
     let error = symbols.relocate("_text", 0xffff_ffff_8100_1234, 4096).unwrap_err();
     assert!(error.to_string().contains("another kernel's"), "{error}");
 }
 
 #[test]
 fn the_same_boot_keeps_everything() {
-    let mut symbols = Kallsyms::parse(LIST).unwrap();
+    let mut symbols = Kallsyms::parse(LIST.to_vec()).unwrap();
     assert_eq!(symbols.relocate("_text", 0xffff_ffff_8100_0000, 4096), Ok(0));
     assert_eq!(name(&symbols.into_table(), 0xffff_ffff_c020_1800), Some("ext4_sync_file"));
 }
@@ -104,9 +105,9 @@ fn the_same_boot_keeps_everything() {
 #[test]
 fn hidden_addresses_are_recognised() {
     let hidden = b"0000000000000000 T _text\n0000000000000000 T schedule\n";
-    assert_eq!(Kallsyms::parse(hidden).err(), Some(KallsymsError::AllZero));
+    assert_eq!(Kallsyms::parse(hidden.to_vec()).err(), Some(KallsymsError::AllZero));
     let mixed = b"0000000000000000 T _text\nffffffffc0000000 t f [m]\n";
-    let mut symbols = Kallsyms::parse(mixed).unwrap();
+    let mut symbols = Kallsyms::parse(mixed.to_vec()).unwrap();
     assert_eq!(symbols.relocate("_text", 0xffff_ffff_8100_0000, 4096), Err(KallsymsError::AllZero));
 }
 
@@ -115,7 +116,7 @@ fn other_files_are_not_taken_for_a_list() {
     for bytes in
         [&b""[..], b"\n\n", b"hello world\n", b"\x7fELF\x02\x01\x01\0", b"0 T\n", b"xyz T name\n"]
     {
-        assert_eq!(Kallsyms::parse(bytes).err(), Some(KallsymsError::NoSymbols));
+        assert_eq!(Kallsyms::parse(bytes.to_vec()).err(), Some(KallsymsError::NoSymbols));
     }
 }
 

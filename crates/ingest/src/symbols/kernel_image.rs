@@ -41,7 +41,7 @@ pub(super) fn symbols(bytes: &[u8]) -> Result<Kallsyms, String> {
         if let Ok(name) = symbol.name()
             && !name.is_empty()
         {
-            list.add(symbol.address(), kind, name, None);
+            list.add(symbol.address(), kind, name);
         }
     }
     match list.text_symbols() {

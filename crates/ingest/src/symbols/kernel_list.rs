@@ -83,7 +83,7 @@ impl List {
         if kernel_image::is_image(&bytes) {
             return Ok(Self::Image(bytes));
         }
-        Kallsyms::parse(&bytes).map(Self::Symbols).map_err(|error| error.to_string())
+        Kallsyms::parse(bytes).map(Self::Symbols).map_err(|error| error.to_string())
     }
 }
 

@@ -93,6 +93,7 @@ pub(crate) fn kind_class(kind: Kind) -> &'static str {
         Kind::OtherLock => "k-lock",
         Kind::Io => "k-io",
         Kind::Memory => "k-mem",
+        Kind::Stopped => "k-stop",
         Kind::Other => "k-other",
         Kind::Runnable => "k-wait",
         Kind::OnCpu => "k-cpu",

@@ -112,7 +112,7 @@ fn draw_lane(canvas: &mut Canvas<'_>, lane: &Lane, blocks: &[Block<'_>], least: 
         let area = block_area(canvas, block, y, height);
         match block.whole {
             Some(segment) if block.span.duration() >= least => {
-                let title = block_title(&name, segment, block);
+                let title = block_title(canvas.findings, &name, segment, block);
                 canvas.scene.titled_rect(area, Ink::State(block.kind), title);
             }
             _ => add_grain(&mut dust, area, Ink::State(block.kind)),
@@ -124,9 +124,9 @@ fn draw_lane(canvas: &mut Canvas<'_>, lane: &Lane, blocks: &[Block<'_>], least: 
     canvas.y += lane_height(canvas.size);
 }
 
-fn block_title(name: &str, segment: &Segment, block: &Block<'_>) -> String {
+fn block_title(findings: &Findings, name: &str, segment: &Segment, block: &Block<'_>) -> String {
     let site = segment.site.as_deref().map(names::function);
-    let what = site.as_deref().unwrap_or(words::kind_label(block.kind));
+    let what = site.as_deref().unwrap_or(words::kind_label(findings, block.kind));
     format!("{name}: {what}, {}", units::duration(block.span.duration()))
 }
 

@@ -1,11 +1,12 @@
 //! Above the lanes: the culprit's operation, and the large memory calls.
 
-use coldcase_analyze::findings::{Culprit, Findings, MemoryEvent, Window};
-use coldcase_ingest::capture::{Span, Timestamp};
+use coldcase_analyze::findings::{Culprit, Findings, MemoryEvent, Operation, Window};
+use coldcase_ingest::capture::{Nanos, Span, Timestamp};
 
 use super::canvas::Canvas;
 use super::font::{fit, width};
 use super::scene::{Anchor, Area, Ink};
+use crate::document::is_everyday;
 use crate::{units, words};
 
 /// Most rows of memory calls; all of them stand in the table.
@@ -18,17 +19,37 @@ pub(super) fn draw(canvas: &mut Canvas<'_>) {
     memory(canvas);
 }
 
-/// The culprit's call with what is written on it: the thread, and the call alone.
-fn operation_label(culprit: &Culprit) -> (String, String) {
-    let call = call(culprit);
-    (format!("{}: {call}", words::thread_short(&culprit.thread)), call)
+/// What the culprit did, and when.
+pub(crate) struct Deed {
+    pub span: Span,
+    /// With the thread, and without.
+    pub label: String,
+    short: String,
+    /// Whether it took no time to speak of.
+    pub moment: bool,
 }
 
-/// The culprit's operation inside `shown`, with its label.
-pub(crate) fn operation_of(findings: &Findings, shown: Span) -> Option<(Span, String)> {
-    let window = findings.worst()?;
-    let culprit = window.culprit.as_ref()?;
-    Some((call_span(window, culprit, shown)?, operation_label(culprit).0))
+/// The culprit's operation inside `shown`; of a stop, the moments in which it was sent and taken back.
+pub(crate) fn operations_of(findings: &Findings, shown: Span) -> Vec<Deed> {
+    let Some((window, culprit)) =
+        findings.worst().and_then(|window| Some((window, window.culprit.as_ref()?)))
+    else {
+        return Vec::new();
+    };
+    let deed = |span: Span, short: String, moment| {
+        let label = format!("{}: {short}", words::thread_short(&culprit.thread));
+        Some(Deed { span: span.intersect(shown)?, label, short, moment })
+    };
+    if culprit.operation == Some(Operation::Signal) {
+        let moment = |at: Timestamp| Span::new(at, at.plus(Nanos(1_000)));
+        let sent = culprit.start.and_then(|at| deed(moment(at), call(culprit), true));
+        let went_on = window.chain.last().filter(|link| link.how.contains(words::CONTINUE));
+        let went_on = went_on
+            .and_then(|link| deed(moment(link.span.end), words::sent(words::CONTINUE), true));
+        return sent.into_iter().chain(went_on).collect();
+    }
+    let span = call_span(window, culprit, shown);
+    span.and_then(|span| deed(span, call(culprit), false)).into_iter().collect()
 }
 
 /// The large memory calls inside `shown` but for the culprit's, those of the frozen process first and then by size,
@@ -49,25 +70,28 @@ pub(crate) fn memory_of(
 }
 
 fn operation(canvas: &mut Canvas<'_>) {
-    let Some(window) = canvas.findings.worst() else { return };
-    let Some(culprit) = &window.culprit else { return };
-    let Some(span) = call_span(window, culprit, canvas.shown) else { return };
+    let deeds = operations_of(canvas.findings, canvas.shown);
+    if deeds.is_empty() {
+        return;
+    }
     let text = canvas.size.text;
     let height = text * 1.9;
-    let (left, right) = (canvas.x(span.start), canvas.x(span.end));
-    let area = Area { x: left, y: canvas.y, width: (right - left).max(2.0), height };
-    let (label, call) = operation_label(culprit);
     row_name(canvas, words::OPERATION_ROW, height);
-    canvas.scene.titled_rect(area, Ink::Operation, label.clone());
     let baseline = canvas.y + height * 0.66;
-    // Whose call it is stands in the lanes too, so the name is what can be spared.
-    let inside = [&label, &call].into_iter().find(|label| width(label, text) + text <= area.width);
-    match inside {
-        Some(label) => {
-            let middle = area.x + area.width / 2.0;
-            canvas.label(middle, baseline, Anchor::Middle, Ink::OnBar, label.clone());
+    for Deed { span, label, short, .. } in deeds {
+        let (left, right) = (canvas.x(span.start), canvas.x(span.end));
+        let area = Area { x: left, y: canvas.y, width: (right - left).max(2.0), height };
+        canvas.scene.titled_rect(area, Ink::Operation, label.clone());
+        // Whose call it is stands in the lanes too, so the name is what can be spared.
+        let inside =
+            [&label, &short].into_iter().find(|label| width(label, text) + text <= area.width);
+        match inside {
+            Some(label) => {
+                let middle = area.x + area.width / 2.0;
+                canvas.label(middle, baseline, Anchor::Middle, Ink::OnBar, label.clone());
+            }
+            None => beside(canvas, area, baseline, &label),
         }
-        None => beside(canvas, area, baseline, &label),
     }
     canvas.y += height + text * 0.6;
 }
@@ -138,7 +162,7 @@ fn is_shown(findings: &Findings, event: &MemoryEvent) -> bool {
     let is_operation = culprit.is_some_and(|culprit| {
         culprit.thread.tid == event.thread.tid && culprit.start == event.start
     });
-    event.bytes.is_some_and(|bytes| bytes >= LARGE) && !is_operation
+    event.bytes.is_some_and(|bytes| bytes >= LARGE) && !is_operation && !is_everyday(event)
 }
 
 /// A label beside its bar.

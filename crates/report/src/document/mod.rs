@@ -6,13 +6,15 @@
 mod about;
 mod chain;
 mod culprit;
+mod memory;
 mod tables;
 mod tiles;
 
 pub(crate) use about::About;
 pub(crate) use chain::{Chain, Step};
 pub(crate) use culprit::{CulpritView, frame_row};
-pub(crate) use tables::{BlameLine, MemoryLine, ProgramLine, SiteLine, WaitLine, WindowLine};
+pub(crate) use memory::{MemoryLine, MemoryTable, is_everyday};
+pub(crate) use tables::{BlameLine, ProgramLine, SiteLine, WaitLine, WindowLine};
 pub(crate) use tiles::Tile;
 
 use coldcase_analyze::findings::{Findings, Grade, Outcome, Remedy};
@@ -49,10 +51,7 @@ pub(crate) struct Document {
     pub of_the_freeze: bool,
     /// What was looked at, where nothing froze.
     pub programs: Vec<ProgramLine>,
-    pub memory: Vec<MemoryLine>,
-    pub memory_left: usize,
-    /// Whether it is known of some memory calls what they changed.
-    pub memory_steps: bool,
+    pub memory: MemoryTable,
     pub ruled_out: Vec<Pair>,
     pub cannot_tell: Vec<Pair>,
     pub remedies: Vec<Pair>,
@@ -62,7 +61,7 @@ pub(crate) struct Document {
 /// How sure the verdict is, in words and as a class for colour.
 pub(crate) struct Badge {
     pub label: &'static str,
-    pub meaning: &'static str,
+    pub meaning: String,
     pub class: &'static str,
 }
 
@@ -77,7 +76,6 @@ impl Document {
         let worst = findings.worst();
         let verdict = &findings.verdict;
         let (sites, sites_left) = tables::sites(findings);
-        let (memory, memory_left) = tables::memory(findings);
         let (waits, waits_left) = tables::waits(findings);
         Self {
             headline: words::headline(findings),
@@ -100,9 +98,7 @@ impl Document {
             sites_left,
             of_the_freeze: worst.is_some(),
             programs: if worst.is_none() { tables::programs(findings) } else { Vec::new() },
-            memory,
-            memory_left,
-            memory_steps: findings.memory_events.iter().any(|event| event.resident_step.is_some()),
+            memory: memory::memory(findings),
             ruled_out: joined(pairs(&verdict.ruled_out, |row| {
                 (words::cause_label(row.cause), &row.finding)
             })),

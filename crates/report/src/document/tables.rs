@@ -1,6 +1,6 @@
 //! Rows of the tables, each with what a bar beside it shows.
 
-use coldcase_analyze::findings::{Findings, MemoryEvent, ProcessTotal, SiteTotal, Window};
+use coldcase_analyze::findings::{Findings, ProcessTotal, SiteTotal, Window};
 use coldcase_ingest::capture::{Nanos, Timestamp};
 
 use crate::words::Kind;
@@ -8,7 +8,6 @@ use crate::{names, units, words};
 
 /// Longest tables; what is left out is said in a line below, and stands in the JSON.
 const SITES: usize = 60;
-const MEMORY: usize = 100;
 const BLAME: usize = 9;
 const WAITS: usize = 12;
 const PROGRAMS: usize = 12;
@@ -68,20 +67,6 @@ pub(crate) struct WaitLine {
     pub ended: String,
 }
 
-/// A memory call.
-pub(crate) struct MemoryLine {
-    pub when: String,
-    pub who: String,
-    pub operation: &'static str,
-    pub size: String,
-    pub exact: String,
-    pub flags: String,
-    pub duration: String,
-    pub overlap: String,
-    pub resident: String,
-    pub percent: f64,
-}
-
 pub(super) fn windows(findings: &Findings) -> Vec<WindowLine> {
     findings
         .windows
@@ -117,7 +102,7 @@ pub(super) fn blame(window: &Window) -> Vec<BlameLine> {
     let total = window.blame.iter().map(|row| row.time).sum();
     let shown = window.blame.iter().take(BLAME).map(|row| BlameLine {
         who: row.thread.as_ref().map_or_else(
-            || if row.unknown { "unknown".to_owned() } else { "nobody".to_owned() },
+            || words::nobody_charged(window, row.unknown).to_owned(),
             |thread| words::thread(thread, window.freeze.pid),
         ),
         doing: names::text(&row.doing),
@@ -226,46 +211,8 @@ pub(super) fn waits(findings: &Findings) -> (Vec<WaitLine>, usize) {
     (lines, left)
 }
 
-/// The largest memory calls, and how many are left out.
-pub(super) fn memory(findings: &Findings) -> (Vec<MemoryLine>, usize) {
-    let worst = findings.worst();
-    let origin = worst.and_then(|window| window.freeze.span).map(|span| span.start);
-    let home = worst.and_then(|window| window.freeze.pid);
-    let largest = findings.memory_events.iter().filter_map(|event| event.bytes).max();
-    let events = findings.memory_events.iter().take(MEMORY);
-    let lines: Vec<MemoryLine> =
-        events.map(|event| memory_line(event, origin, home, largest)).collect();
-    let left = findings.memory_events.len() - lines.len();
-    (lines, left)
-}
-
-fn memory_line(
-    event: &MemoryEvent,
-    origin: Option<Timestamp>,
-    home: Option<i32>,
-    largest: Option<u64>,
-) -> MemoryLine {
-    let flags: Vec<String> = event.flags.iter().map(|flag| names::name(flag)).collect();
-    MemoryLine {
-        when: event.start.map_or_else(unknown, |start| relative(start, origin)),
-        who: words::thread_in_table(&event.thread, home),
-        operation: words::operation(event.operation),
-        size: event.bytes.map_or_else(unknown, units::size),
-        exact: event.bytes.map_or_else(unknown, units::count),
-        flags: flags.join(" "),
-        duration: event.duration.map_or_else(unknown, units::duration),
-        overlap: if event.overlap == Nanos::ZERO {
-            "none".to_owned()
-        } else {
-            units::duration(event.overlap)
-        },
-        resident: event.resident_step.map_or_else(unknown, units::change),
-        percent: percent(Nanos(event.bytes.unwrap_or(0)), Nanos(largest.unwrap_or(0))),
-    }
-}
-
 /// A moment as seen from the begin of the freeze, or on the capture's clock.
-fn relative(time: Timestamp, origin: Option<Timestamp>) -> String {
+pub(super) fn relative(time: Timestamp, origin: Option<Timestamp>) -> String {
     match origin {
         Some(origin) if time == origin => "0".to_owned(),
         Some(origin) if time < origin => format!("−{}", units::duration(origin.since(time))),
@@ -274,10 +221,10 @@ fn relative(time: Timestamp, origin: Option<Timestamp>) -> String {
     }
 }
 
-fn percent(part: Nanos, whole: Nanos) -> f64 {
+pub(super) fn percent(part: Nanos, whole: Nanos) -> f64 {
     part.share_of(whole) * 100.0
 }
 
-fn unknown() -> String {
+pub(super) fn unknown() -> String {
     "–".to_owned()
 }

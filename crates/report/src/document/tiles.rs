@@ -76,7 +76,8 @@ fn freeze(window: &Window) -> Vec<Tile> {
     match &window.culprit {
         Some(culprit) => {
             tiles.push(who(window, culprit));
-            tiles.extend(culprit.bytes.map(size));
+            let why = words::why_no_size(culprit).map(|why| unknown(SIZE, why));
+            tiles.extend(culprit.bytes.map(size).or(why));
             tiles.extend(held(culprit));
         }
         None => tiles.push(nobody(window)),
@@ -86,7 +87,7 @@ fn freeze(window: &Window) -> Vec<Tile> {
 
 fn who(window: &Window, culprit: &Culprit) -> Tile {
     let tid = culprit.thread.tid.map(|tid| format!("tid {tid}"));
-    let call = culprit.operation.map(words::deed_short);
+    let call = culprit.operation.map(|call| words::deed_short(call, &culprit.flags));
     let own = culprit.thread.pid == window.freeze.pid || culprit.thread.pid == culprit.thread.tid;
     let pid = culprit.thread.pid.filter(|_| !own).map(|pid| format!("pid {pid}"));
     Tile {

@@ -8,8 +8,9 @@ use coldcase_ingest::capture::{Span, Timestamp};
 use serde::Serialize;
 
 use super::lanes::{Numbered, lanes, micros};
+use crate::chart::resident;
 use crate::chart::svg::kind_class;
-use crate::chart::{resident, timeline_events};
+use crate::chart::timeline_events::{self, Deed};
 use crate::document::frame_row;
 use crate::words::{self, Kind};
 use crate::{names, units};
@@ -27,7 +28,8 @@ struct Data {
     /// The events that begin and end a wait.
     events: [Option<String>; 2],
     windows: Vec<(u64, u64, String)>,
-    operation: Option<(u64, u64, String)>,
+    /// Each with its label, and whether it is a moment rather than a stretch.
+    operation: Vec<(u64, u64, String, bool)>,
     memory: Vec<(u64, u64, String)>,
     resident: Option<Resident>,
     /// Classes of the kinds, and what a legend calls them.
@@ -97,13 +99,17 @@ pub(super) fn timeline(findings: &Findings) -> Option<String> {
         events: [&["sched_switch", "CONTEXT_SWITCH"][..], &["sched_waking", "sched_wakeup"]]
             .map(|names| event(findings, names)),
         windows: windows(findings, timeline, pair),
-        operation: timeline_events::operation_of(findings, timeline.whole)
-            .map(|(span, label)| (micros(span.start), micros(span.end), label)),
+        operation: timeline_events::operations_of(findings, timeline.whole)
+            .into_iter()
+            .map(|Deed { span, label, moment, .. }| {
+                (micros(span.start), micros(span.end), label, moment)
+            })
+            .collect(),
         memory: timeline_events::memory_of(findings, timeline.whole)
             .map(|(span, label)| (micros(span.start), micros(span.end), label))
             .collect(),
         resident: resident_sizes(findings, micros),
-        kinds: Kind::ALL.map(|kind| (kind_class(kind), words::kind_label(kind))).to_vec(),
+        kinds: Kind::ALL.map(|kind| (kind_class(kind), words::kind_label(findings, kind))).to_vec(),
         groups,
         lanes: timeline
             .lanes

@@ -4,7 +4,7 @@ use coldcase_analyze::findings::Findings;
 use coldcase_ingest::capture::Nanos;
 
 use crate::chart::flame::{Against, BOXES, Flame, flame};
-use crate::units;
+use crate::{units, words};
 
 /// With less before a freeze there is nothing to compare it with.
 const LONG_ENOUGH_BEFORE: Nanos = Nanos(200_000_000);
@@ -40,6 +40,14 @@ pub(crate) fn whole(flame: &Flame, whose: &str) -> String {
     format!("All: {} off the CPU, summed over threads{whose}.", units::duration(flame.total))
 }
 
+fn first_label(findings: &Findings) -> &'static str {
+    match findings.worst() {
+        Some(window) if window.freeze.span.is_some() => "The freeze",
+        Some(_) => "Whole profile",
+        None => "Whole capture",
+    }
+}
+
 /// The flame graph of the freeze and, if there is another, that of the whole capture.
 pub(super) fn flames(findings: &Findings) -> Option<FlameSection> {
     let details = &findings.details;
@@ -53,18 +61,15 @@ pub(super) fn flames(findings: &Findings) -> Option<FlameSection> {
     });
     let first = flame(&findings.off_cpu, BOXES, against.as_ref())?;
     let second = flame(&details.off_cpu_all, BOXES / 2, None);
-    let first = FlameView { label: "The freeze", whole: whole(&first, ""), flame: first };
+    let first = FlameView { label: first_label(findings), whole: whole(&first, ""), flame: first };
     let second = second.map(|flame| FlameView {
         label: "Whole capture",
-        whole: whole(&flame, " of all processes; rest is left out"),
+        whole: whole(&flame, " of all processes; idle time is left out"),
         flame,
     });
-    let during = if findings.worst().is_some() { " during the freeze" } else { "" };
     Some(FlameSection {
         heading: "Off-CPU flame graph",
-        note: format!(
-            "Callers above, callees below; a box is as wide as the time that threads waited below it{during}."
-        ),
+        note: words::flame_note(findings).to_owned(),
         difference: false,
         other: "before the freeze",
         views: std::iter::once(first).chain(second).collect(),

@@ -4,7 +4,7 @@
 //! from `A`, its length and, if it shows one wait only, the number of its site; figures to the base 36.
 //!
 //! ```text
-//! 2sA1e.0;0G5;     gap 100, kind A of 50 at site 0; then at once kind G of 5
+//! 2sA1e.0;0H5;     gap 100, kind A of 50 at site 0; then at once kind H of 5
 //! ```
 
 use std::collections::BTreeMap;
@@ -52,7 +52,7 @@ fn encoded(whole: Span, blocks: &[Block<'_>], texts: &mut Numbered<String>) -> S
     let mut pen = 0;
     for block in blocks {
         let (start, end) = (micros(whole, block.span.start), micros(whole, block.span.end));
-        // Kinds are eight, so the letter is one of A to H.
+        // Kinds are nine, so the letter is one of A to I.
         let letter = char::from(b'A' + block.kind as u8);
         let (gap, length) = (Base36(start.saturating_sub(pen)), Base36(end - start));
         let _ = write!(text, "{gap}{letter}{length}");
@@ -127,7 +127,7 @@ mod tests {
         let whole = Span::new(Timestamp(0), Timestamp(1_000_000));
         let drawn = blocks(&segments, whole, Nanos(1));
         let mut texts = Numbered::default();
-        assert_eq!(encoded(whole, &drawn, &mut texts), "2sA1e.0;0G5;");
+        assert_eq!(encoded(whole, &drawn, &mut texts), "2sA1e.0;0H5;");
         assert_eq!(texts.order, ["mmap_lock"]);
         assert_eq!(Base36(u64::MAX).to_string(), "3w5e11264sgsf");
     }

@@ -59,7 +59,8 @@ fn work_of(culprit: &Culprit) -> Option<String> {
 /// The site of most of the waiting, with its call, where the cause has not said it already.
 fn stood_at(findings: &Findings, window: &Window) -> Option<String> {
     let site = findings.wait_sites.iter().find(|site| !site.idle)?;
-    let told = window.culprit.is_some() || window.cause == Some(Cause::Stopped);
+    let said = [Cause::Stopped, Cause::CpuStarvation, Cause::CpuThrottle];
+    let told = window.culprit.is_some() || window.cause.is_some_and(|cause| said.contains(&cause));
     (!told).then(|| {
         format!(
             "The threads stood at: {} ({} of {}).",

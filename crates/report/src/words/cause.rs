@@ -1,19 +1,23 @@
 //! What each cause is called, what threads do while it lasts, and to which colour it belongs.
 
-use coldcase_analyze::findings::{Cause, SegmentState, SiteTotal, Window};
+use coldcase_analyze::findings::{Cause, Findings, SegmentState, SiteTotal, Window};
+
+use super::deed::is_pause;
 
 /// What a picture tells apart by colour.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub(crate) enum Kind {
-    /// `mmap_lock` and the locks of single mappings.
+    /// `mmap_lock`.
     MmapLock,
-    /// Other locks, of the kernel or the program.
+    /// Other locks: of a mapping, of the kernel, of the program.
     OtherLock,
     /// Disks, file systems, swap, network.
     Io,
     /// The kernel working on memory.
     Memory,
-    /// Stopped, or waiting for something unknown.
+    /// Stopped by a signal, a debugger or a freezer.
+    Stopped,
+    /// Waiting for something unknown.
     Other,
     /// Waiting for a CPU, or for the quota to be filled up.
     Runnable,
@@ -25,11 +29,12 @@ pub(crate) enum Kind {
 
 impl Kind {
     /// All, in the order of a legend.
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::MmapLock,
         Self::OtherLock,
         Self::Io,
         Self::Memory,
+        Self::Stopped,
         Self::Other,
         Self::Runnable,
         Self::OnCpu,
@@ -59,8 +64,8 @@ pub(crate) fn kind_of_site(site: &SiteTotal) -> Kind {
 /// The colour that a cause belongs to.
 pub(crate) fn kind_of_cause(cause: Cause) -> Kind {
     match cause {
-        Cause::MmapLock | Cause::VmaLock => Kind::MmapLock,
-        Cause::Rwsem | Cause::Mutex | Cause::Futex => Kind::OtherLock,
+        Cause::MmapLock => Kind::MmapLock,
+        Cause::VmaLock | Cause::Rwsem | Cause::Mutex | Cause::Futex => Kind::OtherLock,
         Cause::PageFaultIo | Cause::DiskIo | Cause::FsJournal | Cause::Swap | Cause::Network => {
             Kind::Io
         }
@@ -68,18 +73,25 @@ pub(crate) fn kind_of_cause(cause: Cause) -> Kind {
             Kind::Memory
         }
         Cause::CpuStarvation | Cause::CpuThrottle => Kind::Runnable,
-        Cause::Stopped | Cause::Unknown => Kind::Other,
+        Cause::Stopped => Kind::Stopped,
+        Cause::Unknown => Kind::Other,
     }
 }
 
 /// A colour's name in a legend.
-pub(crate) fn kind_label(kind: Kind) -> &'static str {
+pub(crate) fn kind_label(findings: &Findings, kind: Kind) -> &'static str {
+    let worst = findings.worst();
     match kind {
+        Kind::OtherLock if worst.is_some_and(is_pause) => "waiting in the pause, or idle",
+        Kind::OtherLock if worst.and_then(|worst| worst.cause) == Some(Cause::MmapLock) => {
+            "waiting for another lock"
+        }
         Kind::MmapLock => "waiting for mmap_lock",
         Kind::OtherLock => "waiting for a lock",
         Kind::Io => "waiting for I/O",
         Kind::Memory => "waiting for memory",
-        Kind::Other => "stopped or unknown",
+        Kind::Stopped => "stopped",
+        Kind::Other => "unknown",
         Kind::Runnable => "waiting for a CPU",
         Kind::OnCpu => "on CPU",
         Kind::Idle => "idle",
@@ -146,12 +158,21 @@ pub(super) fn threads_did(cause: Cause) -> &'static str {
         Cause::Compaction => "waited while the kernel moved memory together",
         Cause::Swap => "waited for memory to come back from swap",
         Cause::CpuStarvation => "got no CPU, though ready to run",
-        Cause::CpuThrottle => "waited because the CPU quota of the cgroup was used up",
+        Cause::CpuThrottle => "wanted to run and got no CPU",
         Cause::Stopped => "stood under a stop signal, a debugger or a freezer",
         Cause::MemoryLimit => "waited at the memory limit of the cgroup",
         Cause::MemorySyscall => "stood in a long memory call",
         Cause::Network => "waited for the network or a process at its other end",
         Cause::Unknown => "made no progress",
+    }
+}
+
+/// To whom waiting is charged that is charged to no thread.
+pub(crate) fn nobody_charged(window: &Window, unknown: bool) -> &'static str {
+    match window.cause {
+        _ if unknown => "unknown",
+        Some(Cause::CpuThrottle) => "cgroup quota",
+        _ => "nobody",
     }
 }
 

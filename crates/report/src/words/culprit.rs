@@ -13,7 +13,8 @@ pub(crate) fn thread(thread: &ThreadName, home: Option<i32>) -> String {
         (Some(tid), Some(pid)) if tid != pid => {
             format!("{name} (tid {tid}, of another process, pid {pid})")
         }
-        (_, Some(pid)) => format!("{name} (of another process, pid {pid})"),
+        (None, Some(pid)) => format!("{name} (pid {pid})"),
+        (Some(_), Some(pid)) => format!("{name} (of another process, pid {pid})"),
         (Some(tid), None) => format!("{name} (tid {tid})"),
         (None, None) => name,
     }
@@ -54,13 +55,26 @@ pub(crate) fn operation(operation: Operation) -> &'static str {
 }
 
 /// What the culprit did, below its name: `in mmap`.
-pub(crate) fn deed_short(call: Operation) -> String {
+pub(crate) fn deed_short(call: Operation, flags: &[String]) -> String {
     match call {
         Operation::UserLock => "held the lock".to_owned(),
         Operation::RuntimePause => "made the pause".to_owned(),
-        Operation::Signal => "sent a signal".to_owned(),
+        Operation::Signal => format!("sent {}", signal(flags)),
         call => format!("in {}", operation(call)),
     }
+}
+
+/// Which signal was sent: the flag of the call that sends one.
+pub(crate) fn signal(flags: &[String]) -> String {
+    flags.first().map_or_else(|| "a signal".to_owned(), |name| names::name(name))
+}
+
+/// The signal that ends a stop.
+pub(crate) const CONTINUE: &str = "SIGCONT";
+
+/// On the moment in which a signal was sent.
+pub(crate) fn sent(signal: &str) -> String {
+    format!("{signal} sent")
 }
 
 /// What would have been left of a freeze without its culprit's hold.
@@ -83,6 +97,9 @@ pub(crate) fn without_culprit(window: &Window, left: Counterfactual) -> String {
 
 /// `mmap 3.36 GB MAP_POPULATE`: for labels in pictures.
 pub(crate) fn operation_sized(call: Operation, bytes: Option<u64>, flags: &[String]) -> String {
+    if call == Operation::Signal {
+        return sent(&signal(flags));
+    }
     let mut label = operation(call).to_owned();
     if let Some(bytes) = bytes {
         label.push(' ');
@@ -98,7 +115,11 @@ pub(crate) fn operation_sized(call: Operation, bytes: Option<u64>, flags: &[Stri
 /// `in mmap of 3.36 GB (3,355,447,296 bytes) with MAP_POPULATE`, if the call is known.
 pub(super) fn in_call(culprit: &Culprit) -> Option<String> {
     // Whoever holds a lock of the program is inside of it.
-    let mut text = during(culprit.operation.filter(|call| *call != Operation::UserLock)?);
+    let call = culprit.operation.filter(|call| *call != Operation::UserLock)?;
+    if call == Operation::Signal {
+        return Some(format!("by sending {}", signal(&culprit.flags)));
+    }
+    let mut text = during(call);
     if let Some(bytes) = culprit.bytes {
         text.push_str(" of ");
         text.push_str(&units::exact_size(bytes));
@@ -116,10 +137,10 @@ fn during(call: Operation) -> String {
         Operation::Khugepaged => "while making a huge page".to_owned(),
         Operation::NumaBalancing => "during NUMA balancing".to_owned(),
         Operation::RuntimePause => "for the Java VM".to_owned(),
-        Operation::Signal => "by sending a signal".to_owned(),
         Operation::Syscall(_)
         | Operation::PageFault
         | Operation::ProcRead
+        | Operation::Signal
         | Operation::UserLock => {
             format!("in {}", operation(call))
         }

@@ -8,7 +8,7 @@ use super::culprit::in_call;
 use super::thread;
 use crate::{names, units};
 
-/// `Thread main (tid 4711) held it in mmap of 3.36 GB for 8.79 s (strong evidence).`
+/// `Thread main (tid 4711) held it in mmap of 3.36 GB for 8.79 s.`
 pub(super) fn who_did_it(window: &Window) -> String {
     match (&window.culprit, window.cause) {
         (Some(culprit), Some(cause)) => graded(window.grade, &deed(window, culprit, cause)),
@@ -17,7 +17,17 @@ pub(super) fn who_did_it(window: &Window) -> String {
         }
         (None, Some(cause)) if cause != Cause::Unknown => {
             let by = stopper(window).unwrap_or_else(|| nobody_but(cause));
-            graded(window.grade, &Deed::certain(format!("the cause is {by}")))
+            let missing = match cause {
+                Cause::CpuThrottle => ": no event of throttling is in the capture",
+                _ => "",
+            };
+            graded(
+                window.grade,
+                &Deed {
+                    known: format!("the cause is {by}"),
+                    likely: format!("{by} is the likeliest cause{missing}"),
+                },
+            )
         }
         (_, _) => "This capture does not show the cause.".to_owned(),
     }
@@ -36,7 +46,10 @@ impl Deed {
 }
 
 fn deed(window: &Window, culprit: &Culprit, cause: Cause) -> Deed {
-    let who = format!("thread {}", thread(&culprit.thread, window.freeze.pid));
+    // `Thread VM Thread` says it twice.
+    let says_so = culprit.thread.comm.to_lowercase().contains("thread");
+    let kind = if says_so { "" } else { "thread " };
+    let who = format!("{kind}{}", thread(&culprit.thread, window.freeze.pid));
     let call = in_call(culprit);
     let did = call.as_ref().map_or_else(String::new, |call| format!(" {call}"));
     let was = call
@@ -87,7 +100,7 @@ fn meanwhile(window: &Window, culprit: &Culprit) -> String {
     let Some(most) = most.filter(|most| 2 * most.time.0 > frozen.0) else { return String::new() };
     let (what, time) = (names::name(&most.what), units::duration(most.time));
     match what.strip_prefix("blocked: ") {
-        Some(site) => format!(", and was itself blocked for {time} meanwhile ({site})"),
+        Some(site) => format!(", and was itself blocked for {time} meanwhile: {site}"),
         None if what.starts_with("not recorded") => String::new(),
         None if culprit.operation == Some(Operation::UserLock)
             || window.cause == Some(Cause::Network) =>
@@ -108,12 +121,14 @@ fn lasting(time: Nanos) -> String {
     format!(" for {}", units::duration(time))
 }
 
-/// A clause with the grade that it has: stated if proven, and never surer than it is.
+/// A clause as its grade allows: stated if that is sure, and never surer than it is. The grade itself stands beside it.
 fn graded(grade: Grade, deed: &Deed) -> String {
     match grade {
-        Grade::Proven => format!("{} (proven).", capital(&deed.known)),
-        Grade::Strong => format!("{} (strong evidence).", capital(&deed.known)),
-        Grade::Circumstantial => format!("Circumstantial: {}.", deed.likely),
+        Grade::Proven | Grade::Strong => format!("{}.", capital(&deed.known)),
+        Grade::Circumstantial if deed.likely == deed.known => {
+            format!("Circumstantial: {}.", deed.likely)
+        }
+        Grade::Circumstantial => format!("{}.", capital(&deed.likely)),
         Grade::Undetermined => format!("Undetermined: {}, which proves nothing.", deed.likely),
     }
 }

@@ -18,9 +18,15 @@ pub(crate) fn grade_label(grade: Grade) -> &'static str {
 }
 
 /// What the grade of a freeze rests on.
-pub(crate) fn grade_meaning(window: &Window, grade: Grade) -> &'static str {
+pub(crate) fn grade_meaning(window: &Window, grade: Grade) -> String {
     let culprit = window.culprit.as_ref();
-    match grade {
+    // Who stopped others is told by one event, and the evidence says which.
+    if let (Grade::Strong, Some(Cause::Stopped), Some(_), [.., told]) =
+        (grade, window.cause, culprit, window.evidence.as_slice())
+    {
+        return format!("{}.", names::text(told));
+    }
+    let meaning = match grade {
         Grade::Proven if window.lock.is_some() => "The holder's own lock events show it.",
         Grade::Proven => "The kernel's own events show it.",
         Grade::Strong if window.cause == Some(Cause::MemorySyscall) => {
@@ -30,13 +36,23 @@ pub(crate) fn grade_meaning(window: &Window, grade: Grade) -> &'static str {
             "Who woke whom, and the call's arguments, show it."
         }
         Grade::Strong if window.lock.is_some() => "Who woke whom shows it.",
-        Grade::Strong if culprit.is_some() => "What this thread did at that moment shows it.",
+        Grade::Strong if culprit.is_some() => "What this thread did meanwhile shows it.",
         Grade::Strong => "Where the threads stood shows it.",
-        Grade::Circumstantial => {
-            "Only an overlap in time, or sums without times, speak for it: check before you act."
+        Grade::Circumstantial if window.freeze.span.is_none() => {
+            "Sums without times speak for it: check before you act."
         }
+        Grade::Circumstantial if culprit.is_none() && window.cause == Some(Cause::CpuThrottle) => {
+            "How long threads were ready is exact; that a quota kept them from running is inferred."
+        }
+        Grade::Circumstantial
+            if culprit.is_none() && window.cause == Some(Cause::CpuStarvation) =>
+        {
+            "How long threads were ready and who ran meanwhile is exact; why they got no share is not recorded."
+        }
+        Grade::Circumstantial => "It fits, but is not shown: check before you act.",
         Grade::Undetermined => "Nothing in this capture speaks for anybody.",
-    }
+    };
+    meaning.to_owned()
 }
 
 /// On the badge of a freeze without a cause.

@@ -10,24 +10,27 @@ mod container;
 mod culprit;
 mod deed;
 mod explain;
+mod memory;
 mod picture;
 mod summary;
 
 pub(crate) use alarm::alarm;
 pub(crate) use because::because;
 pub(crate) use cause::{
-    Kind, cause_label, cause_of, kind_label, kind_of, kind_of_cause, kind_of_site,
+    Kind, cause_label, cause_of, kind_label, kind_of, kind_of_cause, kind_of_site, nobody_charged,
 };
 pub(crate) use culprit::{
-    deed_short, operation, operation_sized, thread, thread_in_table, thread_short, without_culprit,
+    CONTINUE, deed_short, operation, operation_sized, sent, thread, thread_in_table, thread_short,
+    without_culprit,
 };
 pub(crate) use explain::{
     CAUSE_UNKNOWN, grade_label, grade_meaning, headline, held_as, is_sure, other_freeze,
     wait_ended, why_no_symbol,
 };
+pub(crate) use memory::{calls_left_out, why_no_size};
 pub(crate) use picture::{
-    FLAME_NOTE, HEAT_NOTE, HEAT_UNIT, KERNEL_FRAMES, MEMORY_ROW, OPERATION_ROW, RESIDENT_ROW,
-    SITES_NOTE, THREADS_AXIS, USER_FRAMES, axis_caption, blocked_title, figure, flame_title,
+    HEAT_NOTE, HEAT_UNIT, KERNEL_FRAMES, MEMORY_ROW, OPERATION_ROW, RESIDENT_ROW, SITES_NOTE,
+    THREADS_AXIS, USER_FRAMES, axis_caption, blocked_title, figure, flame_note, flame_title,
     freeze_label, heat_caption, heat_cell, heat_title, lanes_left_out, provenance, resident_part,
     role_heading, sites_title, timeline_title,
 };

@@ -1,10 +1,10 @@
 //! Titles and labels of pictures: each has to stand alone on a slide.
 
 use coldcase_analyze::details::Figure;
-use coldcase_analyze::findings::{Findings, Freeze, Role};
+use coldcase_analyze::findings::{Cause, Findings, Freeze, Role};
 use coldcase_ingest::capture::{Nanos, ResidentPart, Timestamp};
 
-use super::headline;
+use super::{grade_label, headline};
 use crate::{names, units};
 
 pub(crate) const OPERATION_ROW: &str = "Operation";
@@ -82,13 +82,14 @@ pub(crate) fn flame_title(findings: &Findings) -> String {
     }
 }
 
-/// Below a picture: which capture it is of.
+/// Below a picture: which capture it is of, and how sure its verdict is.
 pub(crate) fn provenance(findings: &Findings) -> String {
     let capture = &findings.capture;
     let parts = [
         Some(names::name(&capture.format)),
         capture.hostname.as_deref().map(|host| format!("host {}", names::name(host))),
         capture.kernel.as_deref().map(|kernel| format!("kernel {}", names::name(kernel))),
+        findings.worst().map(|worst| grade_label(worst.grade).to_lowercase()),
     ];
     parts.into_iter().flatten().collect::<Vec<_>>().join(" · ")
 }
@@ -98,8 +99,19 @@ fn whose(freeze: &Freeze) -> String {
 }
 
 pub(crate) const SITES_NOTE: &str = "Blocked time, summed over all threads that waited there.";
-pub(crate) const FLAME_NOTE: &str =
-    "Callers above, callees below; a box is as wide as the time that threads waited below it.";
+/// How a flame graph is read.
+pub(crate) fn flame_note(findings: &Findings) -> &'static str {
+    let worst = findings.worst();
+    match worst.and_then(|window| window.cause) {
+        Some(Cause::CpuStarvation | Cause::CpuThrottle) => {
+            "Callers above, callees below; a box is as wide as the time that threads were off the CPU below it: waiting, \
+             or ready after they were taken off there. After a wait, a thread that is ready has no stack."
+        }
+        _ => {
+            "Callers above, callees below; a box is as wide as the time that threads waited below it."
+        }
+    }
+}
 pub(crate) const USER_FRAMES: &str = "user code";
 pub(crate) const KERNEL_FRAMES: &str = "kernel";
 

@@ -6,6 +6,7 @@ use coldcase_ingest::capture::Nanos;
 use super::because::because;
 use super::cause::threads_did;
 use super::deed::{is_pause, lock_before, lock_itself, who_did_it};
+use super::explain::grade_label;
 use crate::{names, units};
 
 /// What the whole analysis says.
@@ -16,6 +17,8 @@ pub(crate) fn findings_summary(findings: &Findings) -> String {
 /// The whole answer in one paragraph.
 pub(crate) fn paragraph(findings: &Findings) -> String {
     let mut parts = vec![findings_summary(findings)];
+    let grade = findings.worst().map(|worst| grade_label(worst.grade));
+    parts.extend(grade.map(|grade| format!("({grade}.)")));
     parts.extend(when(findings));
     parts.extend(because(findings));
     if let Some(remedy) = findings.worst().and_then(|window| window.remedies.first()) {

@@ -23,7 +23,7 @@ function layOut(data, shown) {
 
 // The head above the lanes: the culprit's call, memory calls, resident sizes, the freezes' names and the axis.
 function headHeight(data) {
-  return (data.operation ? 24 : 0) + (data.memory.length ? MEMORY : 0) + shadedHeight(data);
+  return (data.operation.length ? 24 : 0) + (data.memory.length ? MEMORY : 0) + shadedHeight(data);
 }
 
 // The part of the head that the shade of a freeze covers.
@@ -139,11 +139,15 @@ function drawHead(pen, data, view, { x, colors, width, height, head, gutter }) {
     pen.fillRect(left, y, Math.max(2, right - left), tall);
     return [left, Math.max(left + 2, right)];
   };
-  if (data.operation) {
+  if (data.operation.length) {
     text(pen, "Operation", 0, 10, gutter - 8, colors.faint);
-    const [start, end, label] = data.operation;
-    const at = bar(start, end, 0, 20, colors.op);
-    if (at && at[1] - at[0] > 60) text(pen, label, at[0] + 6, 10, at[1] - at[0] - 8, colors.onop);
+    for (const [start, end, label, moment] of data.operation) {
+      const at = bar(start, end, 0, 20, colors.op);
+      if (at && moment) {
+        const room = pen.measureText(label).width + 6;
+        text(pen, label, at[1] + room < width ? at[1] + 5 : at[0] - room, 10, room, colors.ink);
+      } else if (at && at[1] - at[0] > 60) text(pen, label, at[0] + 6, 10, at[1] - at[0] - 8, colors.onop);
+    }
     top = 24;
   }
   if (data.memory.length) {

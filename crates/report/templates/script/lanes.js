@@ -3,7 +3,7 @@
 function unpackLane(text) {
   const starts = [], ends = [], kinds = [], sites = [];
   let pen = 0;
-  for (const [, gap, kind, length, site] of text.matchAll(/([0-9a-z]*)([A-H])([0-9a-z]+)(?:\.([0-9a-z]+))?;/g)) {
+  for (const [, gap, kind, length, site] of text.matchAll(/([0-9a-z]*)([A-I])([0-9a-z]+)(?:\.([0-9a-z]+))?;/g)) {
     const start = pen + parseInt(gap || "0", 36);
     pen = start + parseInt(length, 36);
     starts.push(start);

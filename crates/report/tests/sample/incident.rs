@@ -309,11 +309,13 @@ fn memory_events() -> Vec<MemoryEvent> {
             flags: Vec::new(),
             overlap: ms(overlap),
             resident_step: None,
+            nearness: Nearness::Frozen,
         };
     let mut first =
         event(culprit_thread(), Syscall::Mmap, BYTES, HOLD.0, HOLD.1 - HOLD.0, HOLD.1 - 1_108);
     first.flags = culprit().flags;
     first.resident_step = i64::try_from(BYTES).ok();
+    first.nearness = Nearness::Culprits;
     let mut last = event(thread(PID, 4711, "vaultdb"), Syscall::Brk, 135_168, 40, 0, 0);
     last.duration = None;
     vec![
