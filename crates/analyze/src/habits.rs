@@ -162,7 +162,7 @@ impl<'m, 'a> Habits<'m, 'a> {
                         && unheard_of
                         && wait.is_some_and(|wait| is_behind_a_call(model, wait))
                 };
-                !is_new && (self.stands_out(length, None) == Some(true) || behind_a_call())
+                !self.born_here && (self.stands_out(length, None) == Some(true) || behind_a_call())
             }
             Cause::CpuStarvation => {
                 !is_new

@@ -11,13 +11,15 @@ use crate::options::Options;
 use crate::unseen::most_at_once;
 use crate::windows::{self, SEVERAL, wanted};
 
-/// The most threads of a process that waited together until the recording ended.
+/// The most threads of a process that waited together until the recording ended, and had not rested so before.
 pub(crate) fn hint(model: &Model<'_>, options: &Options) -> Option<CannotTell> {
     let threads = &model.capture.threads;
+    let rested = windows::find(model, options);
     let processes = threads
         .processes()
         .filter(|(id, process)| !process.kernel && wanted(model, *id, options.process.as_ref()));
     let (process, count, span) = processes
+        .filter(|(id, _)| !rested.iter().any(|raw| raw.process == *id))
         .filter_map(|(id, process)| {
             let waits = windows::may_be_rests(model, &process.threads, options);
             let (count, span) = most_at_once(waits, options.min_freeze);

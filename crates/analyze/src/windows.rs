@@ -13,6 +13,7 @@ use crate::habits::{HABIT, Habits};
 use crate::model::Model;
 use crate::network;
 use crate::options::{Options, ProcessFilter};
+use crate::rhythm;
 use crate::rules::WaitKind;
 use crate::runtime;
 use crate::tally::Tally;
@@ -249,7 +250,8 @@ pub(crate) fn may_be_rests<'m>(
     threads.iter().filter_map(move |&thread| {
         let last = model.states.of(thread).long(long(options)).last()?;
         let harm = Judge::new(model, thread, options).harm(&last)?;
-        (harm.makes_window && may_be_rest(model, &harm)).then_some(harm.span)
+        let in_doubt = harm.makes_window && may_be_rest(model, &harm);
+        (in_doubt && rhythm::rests_elsewhere(model, thread)).then_some(harm.span)
     })
 }
 
@@ -347,11 +349,11 @@ fn window(
     harms: &[Harm],
 ) -> Option<RawWindow> {
     let mut inside: Vec<Harm> = harms.iter().filter_map(|harm| harm.inside(span)).collect();
-    // Who waits on where several others were let on waits for the same.
+    // Who waits on where others were let on waits for the same.
     let let_on = inside.iter().filter(|harm| {
         harm.makes_window && harm.cause == Cause::Futex && !may_be_rest(model, harm)
     });
-    if let_on.count() < SEVERAL {
+    if let_on.count() < 2 {
         inside.retain(|harm| !may_be_rest(model, harm));
     }
     let making = || inside.iter().filter(|harm| harm.makes_window);
