@@ -15,9 +15,11 @@ use crate::windows::RawWindow;
 const MAX_LINKS: usize = 64;
 /// So many of the longest waits are tried for a chain that leads to the culprit.
 const TRIED: usize = 16;
+/// A wait is about as long as the longest from such a part of it on.
+const AS_LONG: f64 = 0.9;
 
 /// The chain of the longest wait of a freeze, up to the culprit if there is one: of the longest that leads to it, if
-/// that is among the first.
+/// that is among the first; else of one about as long of which it is known who ended it.
 pub(crate) fn of_longest(
     model: &Model<'_>,
     raw: &RawWindow,
@@ -29,15 +31,16 @@ pub(crate) fn of_longest(
         (open, std::cmp::Reverse(wait.span.duration()), wait.last)
     });
     waits.dedup_by_key(|wait| wait.last);
-    let mut longest = None;
-    for &wait in waits.iter().take(TRIED) {
-        let (chain, end) = follow(model, wait, culprit);
-        if culprit.is_none_or(|culprit| end == Some(culprit)) {
-            return chain;
-        }
-        longest.get_or_insert(chain);
-    }
-    longest.unwrap_or_default()
+    waits.truncate(TRIED);
+    let mut chains: Vec<_> = waits.iter().map(|&wait| follow(model, wait, culprit)).collect();
+    let leads = |(_, end): &(_, Option<ThreadId>)| culprit.is_some() && *end == culprit;
+    let is_known = |(wait, (chain, _)): (&Whole, &(Vec<ChainLink>, _))| {
+        chain[0].waker.is_some()
+            && wait.span.duration().share_of(waits[0].span.duration()) > AS_LONG
+    };
+    let led = chains.iter().position(leads);
+    let chosen = led.or_else(|| waits.iter().zip(&chains).position(is_known)).unwrap_or(0);
+    if chains.is_empty() { Vec::new() } else { chains.swap_remove(chosen).0 }
 }
 
 /// A wait from its begin to its end, which those that are taken in slices have not in one.
@@ -145,6 +148,25 @@ mod tests {
 
     use super::*;
     use crate::script;
+
+    #[test]
+    fn of_waits_about_as_long_one_is_told_of_which_it_is_known_who_ended_it() {
+        let stop = "schedule<do_signal_stop<get_signal";
+        let told = |end: u64| {
+            let capture = script::process(Capture::default(), &[('a', "main"), ('b', "serve")]);
+            let script = format!(
+                "0 .c,1ms a>b S {stop},2ms b>c S {stop},{end}ms c!a signal_wake_up_state<do_send_sig_info,\
+                 200ms w:b,201ms c>a S,202ms a>b S,203ms .b"
+            );
+            let capture = script::record(capture, &script);
+            let findings = crate::analyze(&capture, &script::options());
+            let window = findings.worst().unwrap();
+            let link = &window.chain[0];
+            (link.waiter.comm.clone(), link.waker.clone().and_then(|waker| waker.tid))
+        };
+        assert_eq!(told(199), ("main".to_owned(), Some(script::tid('c'))));
+        assert_eq!(told(100), ("serve".to_owned(), None));
+    }
 
     #[test]
     fn a_wait_in_slices_is_one_that_its_last_slice_ends() {

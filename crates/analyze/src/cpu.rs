@@ -4,6 +4,7 @@ use coldcase_ingest::capture::{Nanos, ProcessId, Sentence, Span, StackId, Thread
 use rustc_hash::FxHashSet;
 
 use crate::findings::Cause;
+use crate::load::Load;
 use crate::model::Model;
 use crate::names;
 use crate::rules;
@@ -53,19 +54,17 @@ fn recurs(model: &Model<'_>, thread: ThreadId) -> bool {
 /// Who had the CPUs, and the figure that tells a throttled process from a starved one.
 pub(crate) fn reasons(model: &Model<'_>, raw: &RawWindow) -> Vec<Sentence> {
     let Some(idle) = model.load().idle_share(&model.states, raw.span) else { return Vec::new() };
-    let percent = 100.0 * idle;
+    let idled = Load::in_words(&model.states, idle);
     match raw.cause {
-        Cause::CpuThrottle if idle > IDLE_SHARE => vec![format!(
-            "These threads wanted to run and were not allowed to, while the CPUs were idle for {percent:.0} % of \
-             the window"
-        )
-        .into()],
+        Cause::CpuThrottle if idle > IDLE_SHARE => vec![
+            format!("These threads wanted to run and were not allowed to, while the {idled}").into(),
+        ],
         Cause::CpuThrottle => vec![
             "These threads were taken off their CPUs by the kernel's bandwidth control, as their stacks show".into(),
         ],
         Cause::CpuStarvation => {
-            let busy = format!("The CPUs were idle for {percent:.0} % of the window").into();
-            who_had_them(model, raw).into_iter().chain([busy]).collect()
+            let idled = format!("The {idled}").into();
+            who_had_them(model, raw).into_iter().chain([idled]).collect()
         }
         _ => Vec::new(),
     }

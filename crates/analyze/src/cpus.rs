@@ -18,8 +18,9 @@ pub(crate) struct Cpu {
     pub first: Timestamp,
     /// When it last changed hands, and to whom; `None` before the end of the first switch.
     pub last: Option<(Timestamp, Option<ThreadId>)>,
-    /// Whether it ever came back from idling.
-    woke: bool,
+    /// How often it went idle, and how often it came back.
+    idled: u64,
+    woke: u64,
 }
 
 impl Cpus {
@@ -34,10 +35,11 @@ impl Cpus {
         }
     }
 
-    /// A switch begins, by which the CPU comes back from idling, or not.
-    pub fn begin(&mut self, number: u32, time: Timestamp, wakes: bool) {
+    /// A switch begins, by which the CPU goes idle, or wakes.
+    pub fn begin(&mut self, number: u32, time: Timestamp, idles: bool, wakes: bool) {
         let cpu = self.entry(number, time);
-        cpu.woke |= wakes;
+        cpu.idled += u64::from(idles);
+        cpu.woke += u64::from(wakes);
     }
 
     /// A switch has ended.
@@ -46,7 +48,7 @@ impl Cpus {
     }
 
     fn entry(&mut self, number: u32, first: Timestamp) -> &mut Cpu {
-        let new = Cpu { first, last: None, woke: false };
+        let new = Cpu { first, last: None, idled: 0, woke: 0 };
         if number >= Self::LOW {
             return self.high.entry(number).or_insert(new);
         }
@@ -67,9 +69,16 @@ impl Cpus {
         highest.unwrap_or(self.low.len() as u64)
     }
 
-    /// How many CPUs, of those that changed hands, are never seen to come back from idling. In some virtual machines perf
-    /// records nothing on the idle task of a CPU, and threads run there unseen.
-    pub fn never_seen_to_wake(&self) -> u64 {
-        self.all().filter(|cpu| !cpu.woke).count() as u64
+    /// How many CPUs went idle time and again, and never came back. In some virtual machines perf records nothing on
+    /// the idle task of a CPU.
+    pub fn that_never_wake(&self) -> usize {
+        const TIMES: u64 = 2;
+        self.all().filter(|cpu| cpu.idled >= TIMES && cpu.woke == 0).count()
+    }
+
+    /// How many CPUs, of those that changed hands, are not seen to come back from idling: whether one of them idles is not
+    /// known.
+    pub fn not_seen_to_wake(&self) -> u64 {
+        self.all().filter(|cpu| cpu.woke == 0).count() as u64
     }
 }

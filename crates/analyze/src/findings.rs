@@ -204,7 +204,7 @@ pub struct Culprit {
     pub bytes: Option<u64>,
     /// Its flags, by the kernel's names.
     pub flags: Vec<String>,
-    /// When the call began; `None` if before the recording.
+    /// When the call began; `None` if before the recording. Of a lock of the program's own, at the latest.
     pub start: Option<Timestamp>,
     /// How long it took.
     pub duration: Option<Nanos>,
@@ -216,6 +216,21 @@ pub struct Culprit {
     pub kernel_stack: Vec<FrameView>,
     /// User frames, outermost first.
     pub user_stack: Vec<FrameView>,
+}
+
+impl Culprit {
+    /// Whether [`Culprit::start`] says no more than by when it had begun: of a lock of the program's own, and of a pause of its
+    /// runtime, the first that is seen is that somebody waits.
+    #[must_use]
+    pub fn start_is_latest(&self) -> bool {
+        matches!(self.operation, Some(Operation::UserLock | Operation::RuntimePause))
+    }
+
+    /// When the call began, where that is known.
+    #[must_use]
+    pub fn began(&self) -> Option<Timestamp> {
+        self.start.filter(|_| !self.start_is_latest())
+    }
 }
 
 /// A thread's numbers and name.

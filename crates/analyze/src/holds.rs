@@ -16,13 +16,13 @@ use coldcase_ingest::capture::{Capture, Context, SeededMap, Span, StackId, Threa
 use rustc_hash::FxHashMap;
 
 use crate::brackets::{Bracket, Brackets};
-use crate::findings::{LockMode, Operation};
+use crate::findings::{Cause, LockMode, Operation};
 use crate::mm::{AddressSpaces, MmapHold};
 use crate::of_stacks::OfStacks;
 use crate::operation;
 use crate::release::{self, Release};
 use crate::sites::{LockKey, Sites};
-use crate::thread_state::{ThreadStates, WaitId};
+use crate::thread_state::{Doing, ThreadStates, WaitId};
 
 /// One time that a thread held a lock.
 #[derive(Clone, Copy, Debug)]
@@ -81,7 +81,8 @@ impl Holds {
                 continue;
             }
             let waits = waits_by_thread(&releases.waits, states);
-            let list = from_releases(capture, brackets, &releases.releases, &waits);
+            let seen = Seen { capture, states, brackets };
+            let list = seen.holds(key, &releases.releases, &waits);
             holds.releases.insert(key, list);
         }
         holds
@@ -176,52 +177,92 @@ fn waits_by_thread(waits: &[WaitId], states: &ThreadStates) -> FxHashMap<ThreadI
     ends
 }
 
-fn from_releases(
-    capture: &Capture,
-    brackets: &Brackets,
-    releases: &[Released],
-    wait_ends: &FxHashMap<ThreadId, Vec<Timestamp>>,
-) -> Vec<Hold> {
-    let beginning = capture.span.map_or(Timestamp(0), |span| span.start);
-    let mut last_of: FxHashMap<ThreadId, (Timestamp, Option<Release>)> = FxHashMap::default();
-    let mut operations = OfStacks::new(capture);
-    releases
-        .iter()
-        .map(|release| {
-            let call = brackets.at(release.waker, release.time).copied();
-            let known = |time: Option<Timestamp>| time.filter(|&time| time <= release.time);
-            let waited = wait_ends.get(&release.waker).and_then(|ends| {
-                ends[..ends.partition_point(|&end| end <= release.time)].last().copied()
-            });
-            // A downgrade lets readers in, and the hold goes on.
-            let before = last_of.insert(release.waker, (release.time, release.kind));
-            let let_go =
-                before.filter(|before| before.1 != Some(Release::Downgrade)).map(|last| last.0);
-            let entered = call.and_then(|call| call.enter);
-            let outside = brackets.last_outside(release.waker, release.time);
-            let bounds = [known(waited), known(let_go), known(entered), known(outside)];
-            let start = bounds.into_iter().flatten().max();
-            let of_stack = release
-                .stack
-                .and_then(|stack| operations.get(stack, || operation::of_stack(capture, stack)));
-            let operation = of_stack.or(call.map(|call| Operation::Syscall(call.syscall)));
-            Hold {
-                thread: release.waker,
-                span: Span::new(start.unwrap_or(beginning), release.time),
-                open_start: start.is_none(),
-                mode: release
-                    .kind
-                    .and_then(|kind| release::taken_as(capture, kind, operation, release.stack)),
-                evidence: match release.stack {
-                    Some(_) => Evidence::ReleaseStack,
-                    None => Evidence::Waker,
-                },
-                operation,
-                call,
-                stack: release.stack,
-            }
-        })
-        .collect()
+/// What bounds the begin of a hold of which only the end is seen.
+struct Seen<'a> {
+    capture: &'a Capture,
+    states: &'a ThreadStates,
+    brackets: &'a Brackets,
+}
+
+impl Seen<'_> {
+    /// The holds of one lock, whose `releases` are in order of time, and for which threads last waited until `wait_ends`.
+    fn holds(
+        &self,
+        key: LockKey,
+        releases: &[Released],
+        wait_ends: &FxHashMap<ThreadId, Vec<Timestamp>>,
+    ) -> Vec<Hold> {
+        let beginning = self.capture.span.map_or(Timestamp(0), |span| span.start);
+        let mut last_of: FxHashMap<ThreadId, (Timestamp, Option<Release>)> = FxHashMap::default();
+        let mut operations = OfStacks::new(self.capture);
+        releases
+            .iter()
+            .map(|release| {
+                let call = self.brackets.at(release.waker, release.time).copied();
+                let known = |time: Option<Timestamp>| time.filter(|&time| time <= release.time);
+                let waited = wait_ends.get(&release.waker).and_then(|ends| {
+                    ends[..ends.partition_point(|&end| end <= release.time)].last().copied()
+                });
+                // A downgrade lets readers in, and the hold goes on.
+                let before = last_of.insert(release.waker, (release.time, release.kind));
+                let let_go =
+                    before.filter(|before| before.1 != Some(Release::Downgrade)).map(|last| last.0);
+                let entered = call.and_then(|call| call.enter);
+                let outside = self.brackets.last_outside(release.waker, release.time);
+                let bounds = [known(waited), known(let_go), known(entered), known(outside)];
+                let start = bounds.into_iter().flatten().max();
+                let start = self.last_in_another_call(key, release, start).or(start);
+                let of_stack = release.stack.and_then(|stack| {
+                    operations.get(stack, || operation::of_stack(self.capture, stack))
+                });
+                let operation = of_stack.or(call.map(|call| Operation::Syscall(call.syscall)));
+                Hold {
+                    thread: release.waker,
+                    span: Span::new(start.unwrap_or(beginning), release.time),
+                    open_start: start.is_none(),
+                    mode: release.kind.and_then(|kind| {
+                        release::taken_as(self.capture, kind, operation, release.stack)
+                    }),
+                    evidence: match release.stack {
+                        Some(_) => Evidence::ReleaseStack,
+                        None => Evidence::Waker,
+                    },
+                    operation,
+                    call,
+                    stack: release.stack,
+                }
+            })
+            .collect()
+    }
+
+    /// When a thread was last seen to stand in another call than the one in which it let go, later than `since`: no lock of the
+    /// kernel is kept from call to call, but for those of files and of a frozen file system.
+    fn last_in_another_call(
+        &self,
+        key: LockKey,
+        release: &Released,
+        since: Option<Timestamp>,
+    ) -> Option<Timestamp> {
+        if matches!(key, LockKey::Futex(..) | LockKey::Kind(Cause::Futex, _)) {
+            return None;
+        }
+        let entry_of = |stack| operation::entry(self.capture, stack);
+        let own = entry_of(release.stack?)?;
+        if release::is_thaw(self.capture, release.stack?) {
+            return None;
+        }
+        let before = self.states.of(release.waker).before(release.time);
+        let before = before.take_while(|slice| since.is_none_or(|since| slice.span.end > since));
+        let mut elsewhere = before.filter(|slice| {
+            let stack = match slice.doing {
+                Doing::Running => None,
+                Doing::Runnable(stack) => stack,
+                Doing::Blocked(wait) => self.states.wait(wait).stack,
+            };
+            stack.and_then(entry_of).is_some_and(|entry| entry != own)
+        });
+        elsewhere.next().map(|slice| slice.span.end)
+    }
 }
 
 /// Holds of one lock that several threads may have at once, in order of their begin.
@@ -308,6 +349,7 @@ fn cut_by_releases(holds: &[Hold], waiter: ThreadId, span: Span) -> Vec<(Span, O
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::script;
 
     fn hold(thread: usize, start: u64, end: u64, mode: LockMode) -> Hold {
         Hold {
@@ -320,6 +362,26 @@ mod tests {
             call: None,
             stack: None,
         }
+    }
+
+    #[test]
+    fn no_lock_of_the_kernel_is_kept_from_one_call_to_another() {
+        // a lets b go, sleeps in another call, and lets b go again, out of the same call as before.
+        let begin = |between: &str| {
+            let waits = "schedule<rwsem_down_write_slowpath<down_write<ext4_buffered_write_iter<__x64_sys_write";
+            let lets =
+                "try_to_wake_up<wake_up_q<rwsem_wake<up_write<ext4_dio_write_iter<__x64_sys_write";
+            let script = format!(
+                "1 .a,2 b>- D {waits},3 a!b {lets},4 ->b,5 a>- {between},30 ->a,40 b>- D {waits},50 a!b {lets},51 ->b,60 b>-"
+            );
+            let capture = script::process(Capture::default(), &[('a', "a"), ('b', "b")]);
+            let capture = script::record(capture, &script);
+            let model = script::model(&capture);
+            let holds = model.holds.all();
+            holds.iter().find(|(_, hold)| hold.span.end.0 == 50).unwrap().1.span.start.0
+        };
+        assert_eq!(begin("S schedule<hrtimer_nanosleep<__x64_sys_clock_nanosleep"), 30);
+        assert_eq!(begin("D schedule<io_schedule<__x64_sys_write"), 3);
     }
 
     #[test]

@@ -91,6 +91,12 @@ impl Life {
         self.from(if goes_on { begun.saturating_sub(1) } else { begun })
     }
 
+    /// What began earlier than a moment, the latest first.
+    pub fn before(&self, time: Timestamp) -> impl Iterator<Item = Slice> {
+        let begun = self.begins.partition_point(|begin| begin >> 2 < time.0);
+        (0..begun).rev().filter_map(|place| self.slice(place))
+    }
+
     /// How long the thread ran in a span: asked of all threads at once, so without a look at anything but times.
     pub fn ran(&self, span: Span) -> Nanos {
         // Most threads of a machine live before a span or after it.

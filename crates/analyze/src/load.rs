@@ -124,11 +124,23 @@ impl Load {
         Nanos(span.duration().0.saturating_mul(self.cpus))
     }
 
-    /// How much of all CPUs' time in a span was idle; `None` if the capture does not say.
+    /// How much of all CPUs' time in a span was idle, or at most was ([`Load::in_words`]); `None` if the capture does not say.
     pub fn idle_share(&self, states: &ThreadStates, span: Span) -> Option<f64> {
         let whole = self.whole(span);
         (whole > Nanos::ZERO && states.busy.any())
             .then(|| idle(states.busy.exact(span, states), whole))
+    }
+
+    /// An idle share as the end of a sentence that goes `the ...`, with what it does not know.
+    pub fn in_words(states: &ThreadStates, idle: f64) -> String {
+        let percent = format!("{:.0} % of the window", 100.0 * idle);
+        // Who runs there is known from its wakings and samples, and from when it leaves.
+        let of = match states.cpus.that_never_wake() {
+            0 => return format!("CPUs were idle for {percent}"),
+            1 => "one of them".to_owned(),
+            more => format!("{more} of them"),
+        };
+        format!("CPUs were idle for at most {percent} (when {of} woke from idling is not recorded)")
     }
 
     /// Whether more than a part of all CPUs' time in a span is known to have been idle. Mostly the bins tell.
@@ -138,7 +150,7 @@ impl Load {
             return false;
         }
         // Where a CPU is never seen to wake from idling, a thread that seems to wait may run there.
-        let doubtful = span.duration().0.saturating_mul(states.cpus.never_seen_to_wake());
+        let doubtful = span.duration().0.saturating_mul(states.cpus.not_seen_to_wake());
         let is_more = |busy: Nanos| idle(busy + Nanos(doubtful), whole) > part;
         let (least, most) = states.busy.bounds(span);
         is_more(least) && (is_more(most) || is_more(states.busy.exact(span, states)))
@@ -153,6 +165,27 @@ fn idle(busy: Nanos, whole: Nanos) -> f64 {
 mod tests {
     use super::*;
     use crate::script;
+
+    /// What is said of the whole of a script.
+    fn idle_in(script: &str) -> String {
+        let capture = script::record(Capture::default(), script);
+        let states = ThreadStates::new(&capture);
+        let idle = Load::new(&capture, &states).idle_share(&states, capture.whole());
+        Load::in_words(&states, idle.unwrap())
+    }
+
+    #[test]
+    fn an_idle_task_that_is_sampled_or_wakes_somebody_does_not_run() {
+        let said = idle_in("0 .-,20 -!a,20 ->a,30 a>-,60 .-,70 ->a,80 a>-,100 .-");
+        assert_eq!(said, "CPUs were idle for 80 % of the window");
+    }
+
+    #[test]
+    fn what_a_cpu_that_is_never_seen_to_wake_did_is_not_known_for_certain() {
+        let said = idle_in("1 b>-,20 w:a,30 a>-,70 w:a,79 a>-,100 .-");
+        let most = "CPUs were idle for at most 80 % of the window (when one of them woke from idling is not recorded)";
+        assert_eq!(said, most);
+    }
 
     #[test]
     fn what_ran_in_a_span_is_exact_wherever_it_begins_and_ends() {

@@ -75,18 +75,26 @@ fn of_function(name: &str) -> Option<Operation> {
     })
 }
 
+/// What stands before a system call's name in its entry function.
+const PREFIXES: &[&str] = &[
+    "__x64_sys_",
+    "__arm64_sys_",
+    "__do_sys_",
+    "__se_sys_",
+    "__ia32_sys_",
+    "SyS_",
+    "SYSC_",
+    "sys_",
+];
+
+/// The entry function of the system call in which a stack was taken.
+pub(crate) fn entry(capture: &Capture, stack: StackId) -> Option<&str> {
+    let has_prefix = |name: &&str| PREFIXES.iter().any(|prefix| name.starts_with(prefix));
+    names::kernel(capture, stack).filter(has_prefix).last()
+}
+
 /// Entry functions of system calls: `__x64_sys_munmap`, `__arm64_sys_brk`, `__do_sys_mremap`, `SyS_mmap`.
 fn of_entry(name: &str) -> Option<Syscall> {
-    const PREFIXES: &[&str] = &[
-        "__x64_sys_",
-        "__arm64_sys_",
-        "__do_sys_",
-        "__se_sys_",
-        "__ia32_sys_",
-        "SyS_",
-        "SYSC_",
-        "sys_",
-    ];
     PREFIXES.iter().find_map(|prefix| Syscall::from_name(name.strip_prefix(prefix)?))
 }
 

@@ -25,6 +25,11 @@ pub(crate) enum Release {
     Other,
 }
 
+/// Whether a waker thaws a file system, whose locks are kept from the call that froze it to the one that thaws it (`fs/super.c`).
+pub(crate) fn is_thaw(capture: &Capture, stack: StackId) -> bool {
+    names::kernel(capture, stack).any(|name| matches!(name, "thaw_super_locked" | "thaw_super"))
+}
+
 /// The release that a waker's stack shows, if it shows one.
 pub(crate) fn of_stack(capture: &Capture, stack: StackId) -> Option<Release> {
     let mut found = None;

@@ -14,6 +14,7 @@ use crate::view;
 
 /// The sender of a stop signal, with the evidence.
 pub(crate) struct Sender {
+    pub thread: ThreadId,
     pub culprit: Culprit,
     pub evidence: Sentence,
 }
@@ -44,7 +45,7 @@ pub(crate) fn sender(model: &Model<'_>, threads: &[ThreadId], span: Span) -> Opt
         kernel_stack: frames(Mode::Kernel),
         user_stack: frames(Mode::User),
     };
-    Some(Sender { culprit, evidence })
+    Some(Sender { thread, culprit, evidence })
 }
 
 struct Sent {

@@ -319,8 +319,9 @@ impl<'a> Machine<'a> {
 
     fn switch(&mut self, switch: &Switch) {
         if let Some(cpu) = switch.cpu {
-            let wakes = switch.out.is_some_and(|out| self.is_idle_task(out));
-            self.cpus.begin(cpu, switch.time, wakes);
+            let is_idle = |thread: Option<ThreadId>| thread.is_some_and(|id| self.is_idle_task(id));
+            let (idles, wakes) = (is_idle(switch.into), is_idle(switch.out));
+            self.cpus.begin(cpu, switch.time, idles, wakes);
         }
         self.note_lost_leave(switch);
         if let Some(out) = switch.out.filter(|&out| !self.is_idle_task(out)) {
@@ -458,6 +459,10 @@ impl<'a> Machine<'a> {
 
     /// A thread did something of its own, so it runs, whatever it was thought to do.
     fn prove_running(&mut self, thread: ThreadId, time: Timestamp, cpu: Option<u32>) {
+        // A CPU's idle task is sampled and interrupted too, and never waits.
+        if self.is_idle_task(thread) {
+            return;
+        }
         self.seen[thread.index()] = time;
         let on_cpu = self.last_switch_on(cpu);
         let since = match self.now[thread.index()] {

@@ -116,6 +116,7 @@ fn describe(
     let answers = other_end.flatten().filter(|other| other.is_to_blame);
     let stopper = sender.as_ref().map(|sender| sender.culprit.thread.clone());
     let root = culprit.as_ref().map(|suspect| suspect.thread);
+    let chain_to = root.or(sender.as_ref().map(|sender| sender.thread));
     let known_queue = root.filter(|_| grade <= Grade::Strong);
     let culprit = culprit.as_ref().map(|suspect| culprit::describe(model, &raw, suspect));
     let window = Window {
@@ -127,7 +128,7 @@ fn describe(
         lock,
         culprit: culprit.or(late).or(sender.map(|sender| sender.culprit)),
         blame: charged::of(model, &raw, cause, &leaves, (answers.as_ref(), stopper.as_ref())),
-        chain: chain::of_longest(model, &raw, root),
+        chain: chain::of_longest(model, &raw, chain_to),
         without_culprit: known_queue
             .and_then(|culprit| counterfactual::without(model, &raw, culprit)),
         remedies: Vec::new(),

@@ -4,6 +4,7 @@ use coldcase_ingest::capture::Meaning;
 
 use super::{Case, Suspect, recorded};
 use crate::findings::Cause;
+use crate::load::Load;
 use crate::model::Model;
 
 pub(super) const STARVATION: Suspect =
@@ -48,7 +49,7 @@ fn cpus_were_free(case: &Case<'_, '_>) -> Option<String> {
         .load()
         .idle_share(&case.model.states, case.raw.span)
         .map_or(String::new(), |idle| {
-            format!("; the CPUs were idle for {:.0} % of the window", 100.0 * idle)
+            format!("; the {}", Load::in_words(&case.model.states, idle))
         });
     Some(format!(
         "its threads waited {waited:.1} ms for a CPU, {share:.1} % of the time they lost{idle}"

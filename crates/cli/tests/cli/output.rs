@@ -41,6 +41,34 @@ fn json_to_standard_output_is_all_that_stands_there() {
     assert_eq!(files(folder.path()), Vec::<String>::new());
 }
 
+/// The file at the program's path is of another build in one of these captures, neither of which has a build id.
+#[test]
+fn a_file_in_which_no_calls_stand_before_return_addresses_names_nothing() {
+    let read = |capture: &str| {
+        let folder = folder();
+        let mut command = coldcase(folder.path());
+        let command = command.arg("report").arg(fixture(capture)).args(names());
+        findings(&command.args(["--json", "-"]).output().unwrap())
+    };
+    let refused = |findings: &serde_json::Value| {
+        findings["capture"]["warnings"]
+            .to_string()
+            .contains("return addresses do not follow a call")
+    };
+    let of_program = |findings: &serde_json::Value| {
+        let frames = findings["verdict"]["culprit"]["user_stack"].as_array().unwrap();
+        let frames = frames.iter().filter(|frame| {
+            frame["module"].as_str().is_some_and(|module| module.ends_with("/coldcase-lab"))
+        });
+        frames.map(|frame| frame["function"].is_string()).collect::<Vec<bool>>()
+    };
+    let (other, own) = (read("resident-step/capture.data.zst"), read(CAPTURE));
+    assert!(refused(&other) && !refused(&own));
+    let named = of_program(&other);
+    assert!(!named.is_empty() && named.iter().all(|named| !named), "{named:?}");
+    assert!(of_program(&own).iter().any(|named| *named));
+}
+
 #[test]
 fn only_what_was_asked_for_is_written() {
     let folder = folder();

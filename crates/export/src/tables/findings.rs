@@ -62,7 +62,7 @@ pub(super) fn windows(findings: &Findings) -> Table<'_> {
         .text("operation", |row| row.culprit.as_ref()?.operation.map(Operation::word))
         .integer("size_bytes", move |row| culprit(row, |culprit| culprit.bytes))
         .text("flags", |row| Some(row.culprit.as_ref()?.flags.join("|")))
-        .integer("call_begin_ns", move |row| culprit(row, |culprit| culprit.start.map(ns)))
+        .integer("call_begin_ns", move |row| culprit(row, |culprit| culprit.began().map(ns)))
         .integer("call_duration_ns", move |row| {
             culprit(row, |culprit| culprit.duration.map(length))
         })

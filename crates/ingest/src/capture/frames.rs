@@ -69,7 +69,7 @@ pub enum WhyNoSymbol {
     NoMapping,
     /// The module's file was not found in any folder that was named.
     FileNotFound,
-    /// A file was found, but its build id is not the capture's.
+    /// A file was found, but it is of another build: its build id is not the capture's, or return addresses do not fit.
     BuildIdMismatch,
     /// The file was found and has no symbol there.
     NoSymbol,

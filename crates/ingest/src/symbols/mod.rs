@@ -6,7 +6,8 @@
 //!
 //! - No file is opened outside the folders in [`SymbolSources`], whatever path the capture holds.
 //! - A file is used only if its build id is the capture's. Where the capture has none, a file found by its
-//!   path is used, and the report says that it could not be checked.
+//!   path is used, unless return addresses show that it is another build's (`return_addresses.rs`), and the report
+//!   says that it could not be checked.
 //! - Nothing is executed, nothing is downloaded, and no environment variable is read.
 //!
 //! # Return addresses
@@ -39,6 +40,7 @@ mod plausible;
 mod programs;
 mod read;
 mod report;
+mod return_addresses;
 mod search;
 mod split;
 mod user;

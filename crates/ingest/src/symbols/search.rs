@@ -6,7 +6,7 @@ use super::binary::Summary;
 use super::debug_link::DebugLink;
 use super::file_names::also_packed;
 use super::folder::{Entry, Folder};
-use super::{build_id, read};
+use super::{build_id, read, return_addresses};
 use crate::capture::{Module, Sentence, WhyNoSymbol};
 
 /// What the search for one module found.
@@ -36,6 +36,22 @@ pub(super) struct FoundFile {
     pub bytes: Vec<u8>,
     /// What it holds.
     pub summary: Summary,
+}
+
+impl Found {
+    /// Turns the files down where return addresses, as bytes of the program, show that it is another build's.
+    pub fn check(&mut self, returned_to: &[u64]) {
+        let Some(code) = self.files.iter().find(|file| self.unchecked && file.summary.code) else {
+            return;
+        };
+        let offsets = returned_to.iter().copied();
+        let Some(why) = return_addresses::objection(&code.bytes, offsets) else { return };
+        let file = Sentence::from("the file at ").path(code.shown.display());
+        self.refused.push(file.words(&format!(" {why}")));
+        self.files.clear();
+        self.unchecked = false;
+        self.reason = Some(WhyNoSymbol::BuildIdMismatch);
+    }
 }
 
 /// A search under way.

@@ -11,6 +11,7 @@ use super::jit_map::JitMap;
 use super::offsets::name_offsets;
 use super::places::Places;
 use super::report::{Count, ModuleReport};
+use super::return_addresses;
 use super::search::Found;
 use crate::capture::{
     Call, Capture, FrameId, Location, Module, ModuleId, ModuleKind, ModuleTable, Sentence, Symbol,
@@ -27,6 +28,8 @@ struct Job {
     module: ModuleId,
     frames: Vec<FrameId>,
     offsets: Vec<u64>,
+    /// Offsets of those that are returned to, where the module has no build id.
+    returned_to: Vec<u64>,
 }
 
 struct Outcome {
@@ -68,14 +71,24 @@ pub(super) fn resolve(
 
 fn jobs(capture: &Capture) -> Vec<Job> {
     let mut jobs = BTreeMap::<ModuleId, Job>::new();
+    let unchecked = |module| {
+        let module: &Module = capture.modules.get(module);
+        module.kind == ModuleKind::User && module.build_id.is_none()
+    };
+    let any = capture.modules.iter().any(|(id, _)| unchecked(id));
+    let returned_to = if any { return_addresses::of(capture) } else { Default::default() };
     for (id, frame) in capture.frames.iter() {
         if let (Symbol::Unknown(_), Location::File { module, offset }) =
             (&frame.symbol, frame.location)
         {
-            let new = || Job { module, frames: Vec::new(), offsets: Vec::new() };
+            let (frames, offsets, returned) = (Vec::new(), Vec::new(), Vec::new());
+            let new = || Job { module, frames, offsets, returned_to: returned };
             let job = jobs.entry(module).or_insert_with(new);
             job.frames.push(id);
             job.offsets.push(offset);
+            if returned_to.contains(&id) && unchecked(module) {
+                job.returned_to.push(offset);
+            }
         }
     }
     jobs.into_values().collect()
@@ -90,7 +103,7 @@ fn run(capture: &Capture, places: &Places, jobs: &[Job]) -> Vec<Outcome> {
         for _ in 0..THREADS.min(jobs.len()) {
             scope.spawn(|| {
                 while let Some((number, job)) = take(&next, jobs) {
-                    let outcome = name_module(places, job.module, modules, &job.offsets);
+                    let outcome = name_module(places, job, modules);
                     // Nothing panics while the lock is held, so a poisoned one is as good.
                     let mut done = done.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
                     done.insert(number, outcome);
@@ -106,13 +119,8 @@ fn take<'a>(next: &AtomicUsize, jobs: &'a [Job]) -> Option<(usize, &'a Job)> {
     Some((number, jobs.get(number)?))
 }
 
-fn name_module(
-    places: &Places,
-    module: ModuleId,
-    modules: &ModuleTable,
-    offsets: &[u64],
-) -> Outcome {
-    let module = modules.get(module);
+fn name_module(places: &Places, job: &Job, modules: &ModuleTable) -> Outcome {
+    let (module, offsets) = (modules.get(job.module), job.offsets.as_slice());
     let unknown = |why| vec![Symbol::Unknown(why); offsets.len()];
     match module.kind {
         ModuleKind::Anonymous => name_made_code(places, module, modules, offsets),
@@ -121,6 +129,7 @@ fn name_module(
         }
         ModuleKind::User | ModuleKind::Vdso => {
             let mut found = places.locate(module);
+            found.check(&job.returned_to);
             let symbols = match found.reason {
                 Some(reason) => unknown(reason),
                 None => name_offsets(places, module, &mut found, offsets),

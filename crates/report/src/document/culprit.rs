@@ -59,7 +59,7 @@ fn facts(window: &Window, culprit: &Culprit) -> Vec<Pair> {
             }),
         ),
         ("Flags", (!flags.is_empty()).then(|| flags.join(" "))),
-        ("Began", culprit.start.map(|start| format!("{start} s on the capture's clock"))),
+        ("Began", words::began(culprit)),
         ("Took", culprit.duration.map(units::duration)),
         ("Lock", lock),
         ("Held it for", culprit.held.map(units::duration)),

@@ -150,7 +150,7 @@ impl<'a> From<&'a from::Culprit> for dto::Culprit<'a> {
             operation: culprit.operation.map(from::Operation::word),
             bytes: culprit.bytes,
             flags: &culprit.flags,
-            start_s: culprit.start.map(seconds),
+            start_s: culprit.began().map(seconds),
             duration_ms: culprit.duration.map(millis),
             held_ms: culprit.held.map(millis),
             kernel_stack: culprit.kernel_stack.iter().map(dto::Frame::from).collect(),

@@ -34,6 +34,13 @@ pub(crate) fn thread_in_table(thread: &ThreadName, home: Option<i32>) -> String 
     }
 }
 
+/// When a culprit's call began.
+pub(crate) fn began(culprit: &Culprit) -> Option<String> {
+    let start = culprit.start?;
+    let latest = if culprit.start_is_latest() { "at the latest " } else { "" };
+    Some(format!("{latest}{start} s on the capture's clock"))
+}
+
 /// `worker-3 4719`: for labels where space is short.
 pub(crate) fn thread_short(thread: &ThreadName) -> String {
     let name = names::name(&thread.comm);

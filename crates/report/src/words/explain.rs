@@ -103,7 +103,7 @@ pub(crate) fn why_no_symbol(why: WhyNoSymbol) -> &'static str {
         WhyNoSymbol::NotResolved => "not resolved",
         WhyNoSymbol::NoMapping => "no mapping covers this address",
         WhyNoSymbol::FileNotFound => "the module's file was not found",
-        WhyNoSymbol::BuildIdMismatch => "the file found has another build id",
+        WhyNoSymbol::BuildIdMismatch => "the file found is of another build",
         WhyNoSymbol::NoSymbol => "no symbol there",
         WhyNoSymbol::Unreadable => "the module's file could not be read",
         WhyNoSymbol::NoFile => "memory without a file: JIT code, a heap or a stack",

@@ -20,8 +20,8 @@ pub(crate) use cause::{
     Kind, cause_label, cause_of, kind_label, kind_of, kind_of_cause, kind_of_site, nobody_charged,
 };
 pub(crate) use culprit::{
-    CONTINUE, deed_short, operation, operation_sized, sent, thread, thread_in_table, thread_short,
-    without_culprit,
+    CONTINUE, began, deed_short, operation, operation_sized, sent, thread, thread_in_table,
+    thread_short, without_culprit,
 };
 pub(crate) use explain::{
     CAUSE_UNKNOWN, grade_label, grade_meaning, headline, held_as, is_sure, other_freeze,
