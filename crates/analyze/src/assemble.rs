@@ -26,7 +26,7 @@ use crate::verdict::Judgement;
 use crate::windows::{self, Harm, RawWindow};
 use crate::{
     chronic, family, fingerprint, heat, kept, logged, lone, own_calls, own_line, proofs, reasons,
-    rhythm, timeline, totals, unseen, verdict, waits, yields,
+    rhythm, timeline, totals, unended, unseen, verdict, waits, yields,
 };
 
 /// Analyses a capture.
@@ -82,7 +82,8 @@ fn of_events(model: &Model<'_>, options: &Options) -> (Findings, Vec<RawWindow>)
         None if judged => family
             .or_else(|| unseen::hint(model, options))
             .or_else(|| kept::hint(model, options))
-            .or_else(|| yields::hint(model, options)),
+            .or_else(|| yields::hint(model, options))
+            .or_else(|| unended::hint(model, options)),
         _ => None,
     };
     let can_deny = can_deny(capture, options) && unseen.is_none();

@@ -121,6 +121,22 @@ mod tests {
         is_throttled(&model, thread, stack, span)
     }
 
+    /// Whether a is throttled that wants a CPU for 100 ms while the only one has gone idle, and that comes by this.
+    fn throttled_until(it_comes: &str) -> bool {
+        let script = format!("0 .a,1ms a>- R+,101ms {it_comes},200ms a>- S");
+        let capture = script::record(Capture::default(), &script);
+        let model = script::model(&capture);
+        let thread = capture.switches[0].out.unwrap();
+        let off = model.states.of(thread).long(Nanos(50_000_000)).next().unwrap();
+        is_throttled(&model, thread, None, off.span)
+    }
+
+    #[test]
+    fn a_cpu_that_is_never_seen_to_come_back_from_idling_is_not_known_to_idle() {
+        assert!(throttled_until("->a"));
+        assert!(!throttled_until("b>a S"));
+    }
+
     #[test]
     fn a_quota_takes_a_thread_off_again_and_again_and_a_busy_machine_once() {
         assert!(throttled(3));

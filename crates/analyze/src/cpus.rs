@@ -75,4 +75,10 @@ impl Cpus {
         const TIMES: u64 = 2;
         self.all().filter(|cpu| cpu.idled >= TIMES && cpu.woke == 0).count()
     }
+
+    /// How many CPUs, of those that changed hands, are not seen to come back from idling: whether one of them idles is not
+    /// known.
+    pub fn not_seen_to_wake(&self) -> u64 {
+        self.all().filter(|cpu| cpu.woke == 0).count() as u64
+    }
 }

@@ -68,6 +68,7 @@ mod tally;
 mod thread_state;
 mod timeline;
 mod totals;
+mod unended;
 mod unseen;
 mod verdict;
 mod view;

@@ -146,15 +146,14 @@ impl Load {
     /// Whether more than a part of all CPUs' time in a span is known to have been idle. Mostly the bins tell.
     pub fn is_more_idle(&self, states: &ThreadStates, span: Span, part: f64) -> bool {
         let whole = self.whole(span);
-        // Where some CPU is never seen to wake from idling, a thread that seems to wait may run there.
-        if whole == Nanos::ZERO || !states.busy.any() || states.cpus.that_never_wake() > 0 {
+        if whole == Nanos::ZERO || !states.busy.any() {
             return false;
         }
+        // Where a CPU is never seen to wake from idling, a thread that seems to wait may run there.
+        let doubtful = span.duration().0.saturating_mul(states.cpus.not_seen_to_wake());
+        let is_more = |busy: Nanos| idle(busy + Nanos(doubtful), whole) > part;
         let (least, most) = states.busy.bounds(span);
-        if idle(least, whole) <= part {
-            return false;
-        }
-        idle(most, whole) > part || idle(states.busy.exact(span, states), whole) > part
+        is_more(least) && (is_more(most) || is_more(states.busy.exact(span, states)))
     }
 }
 

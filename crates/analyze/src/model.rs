@@ -80,7 +80,7 @@ impl<'a> Model<'a> {
 
     /// Where threads were seen while they ran.
     pub fn sightings(&self) -> &Sightings {
-        self.sightings.get_or_init(|| Sightings::new(self.capture, &self.states))
+        self.sightings.get_or_init(|| Sightings::new(self.capture))
     }
 
     /// The waits of some threads in a span, in the order of their numbers, each with its time in it.

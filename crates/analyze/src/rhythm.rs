@@ -84,6 +84,28 @@ pub(crate) fn usual_share(model: &Model<'_>, raw: &RawWindow, thread: ThreadId) 
     (by_task.len() >= HABIT).then(|| by_it as f64 / by_task.len() as f64)
 }
 
+/// Whether most of those who waited in a window for a futex are never seen to rest elsewhere.
+pub(crate) fn rest_there(model: &Model<'_>, raw: &RawWindow) -> bool {
+    let elsewhere = raw.threads.iter().filter(|&&thread| rests_elsewhere(model, thread));
+    elsewhere.count() * 2 < raw.threads.len()
+}
+
+/// Whether a thread is seen to rest otherwise than until others let it on: where all that it ever waits for is that, it is how it
+/// rests.
+pub(crate) fn rests_elsewhere(model: &Model<'_>, thread: ThreadId) -> bool {
+    model.states.of(thread).iter().any(|slice| match slice.doing {
+        Doing::Blocked(id) => match model.sites.of(id).kind {
+            WaitKind::Idle => true,
+            // A sleep of a program's own making.
+            WaitKind::Harm(Cause::Futex, _) => {
+                model.wakeup(id).is_some_and(|wakeup| wakeup.context != Context::Task)
+            }
+            WaitKind::Harm(..) | WaitKind::Other => false,
+        },
+        Doing::Running | Doing::Runnable(_) => false,
+    })
+}
+
 /// Whether a thread slept by its own wish through most of a window.
 pub(crate) fn slept(model: &Model<'_>, raw: &RawWindow, thread: ThreadId) -> bool {
     let time = model.states.time(thread, raw.span, |doing| match doing {

@@ -8,13 +8,12 @@ use rustc_hash::FxHashMap;
 
 use crate::findings::Operation;
 use crate::operation::{self, is_memory};
-use crate::thread_state::{Doing, ThreadStates};
 
 /// Sightings by thread, in order of time.
 pub(crate) struct Sightings(FxHashMap<ThreadId, Vec<(Timestamp, StackId, Operation)>>);
 
 impl Sightings {
-    pub fn new(capture: &Capture, states: &ThreadStates) -> Self {
+    pub fn new(capture: &Capture) -> Self {
         let mut operations: FxHashMap<StackId, Option<Operation>> = FxHashMap::default();
         let mut sightings = Self(FxHashMap::default());
         let mut add = |thread: ThreadId, time: Timestamp, stack: StackId| {
@@ -30,11 +29,9 @@ impl Sightings {
                 add(sample.thread, sample.time, stack);
             }
         }
-        for (thread, _) in capture.threads.iter() {
-            for slice in states.of(thread).iter() {
-                if let Doing::Runnable(Some(stack)) = slice.doing {
-                    add(thread, slice.span.start, stack);
-                }
+        for switch in capture.switches.iter().filter(|switch| switch.state.is_runnable()) {
+            if let (Some(thread), Some(stack)) = (switch.out, switch.stack) {
+                add(thread, switch.time, stack);
             }
         }
         for list in sightings.0.values_mut() {
@@ -49,5 +46,30 @@ impl Sightings {
         let (time, stack, operation) =
             *list.get(list.partition_point(|sighting| sighting.0 < span.start))?;
         (time < span.end).then_some((stack, operation))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use coldcase_ingest::capture::Syscall;
+
+    use super::*;
+    use crate::script;
+
+    #[test]
+    fn who_is_taken_off_its_cpu_in_a_call_is_seen_there_though_its_coming_back_is_not_recorded() {
+        let threads = [('m', "main"), ('a', "serve"), ('b', "serve"), ('c', "serve")];
+        let capture = script::process(Capture::default(), &threads);
+        let script = "0 .m,1ms a>- D LOCK,1ms b>- D LOCK,1ms c>- D LOCK,100ms m>- R+ UNMAPS,200ms m>- R+ UNMAPS,\
+                      400ms .a,400ms .b,400ms .c,450ms m>- R+ schedule<exit_to_user_mode_loop,500ms .m";
+        let script = script
+            .replace("LOCK", "schedule<rwsem_down_write_slowpath<down_write_killable<vm_mmap_pgoff")
+            .replace("UNMAPS", "schedule<zap_pte_range<unmap_vmas<__vm_munmap<__x64_sys_munmap");
+        let mut capture = script::record(capture, &script);
+        capture.origin.command = ["perf", "record", "-p", "109"].map(str::to_owned).to_vec();
+        let findings = crate::analyze(&capture, &script::options());
+        let culprit = findings.worst().unwrap().culprit.as_ref().unwrap();
+        let operation = Some(Operation::Syscall(Syscall::Munmap));
+        assert_eq!((culprit.thread.tid, culprit.operation), (Some(script::tid('m')), operation));
     }
 }

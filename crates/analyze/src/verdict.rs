@@ -42,7 +42,7 @@ pub(crate) fn judge(model: &Model<'_>, raw: &RawWindow) -> Judgement {
     if queue && let Some((keeper, raw)) = kept::find(model, raw) {
         return Judgement::Freeze(Box::new(describe(model, &raw, raw.cause, Some(keeper), None)));
     }
-    if queue && waits_for_work(model, raw, &leaves).share_of(total) > 0.5 {
+    if queue && waits_for_work(model, raw, &leaves).share_of(within_capture(&leaves)) > 0.5 {
         return Judgement::Rest;
     }
     let cause = cause(model, raw, &leaves, total);
@@ -63,6 +63,11 @@ pub(crate) fn judge(model: &Model<'_>, raw: &RawWindow) -> Judgement {
     }
     let (culprit, held_up) = if held { (holder, None) } else { (None, holder) };
     let culprit = culprit.filter(|suspect| culprit::is_vouched_for(model, suspect, raw.span));
+    let nobody_worked =
+        culprit.as_ref().is_none_or(|suspect| rhythm::slept(model, raw, suspect.thread));
+    if queue && cause == Cause::Futex && nobody_worked && rhythm::rest_there(model, raw) {
+        return Judgement::Rest;
+    }
     let feeder = culprit.as_ref().is_some_and(|suspect| rhythm::feeds(model, raw, suspect.thread));
     if queue && cause == Cause::Futex && feeder {
         return Judgement::Rest;
@@ -157,6 +162,12 @@ fn waits_for_work(model: &Model<'_>, raw: &RawWindow, leaves: &[Leaf]) -> Nanos 
     resting.map(|leaf| leaf.time).sum()
 }
 
+/// Time of which the capture shows the end, and what a holder did.
+fn within_capture(leaves: &[Leaf]) -> Nanos {
+    let beyond = |root| matches!(root, Root::Unknown(Why::NotEnded | Why::HolderUnseen));
+    leaves.iter().filter(|leaf| !beyond(leaf.root)).map(|leaf| leaf.time).sum()
+}
+
 /// Whether most waits of the others in a window were ended by this one thread.
 pub(crate) fn wakes_them_itself(model: &Model<'_>, raw: &RawWindow, thread: ThreadId) -> bool {
     let others = || raw.waits().filter(|&id| model.states.wait(id).thread != thread);
@@ -165,8 +176,8 @@ pub(crate) fn wakes_them_itself(model: &Model<'_>, raw: &RawWindow, thread: Thre
     by_it.count() * 2 > others().count()
 }
 
-/// How much of the waiting has to come down to something to be its cause. A holder shares its CPU with others
-/// as a matter of course, so only one that hardly ran was starved.
+/// How much of the waiting that the capture shows to its end has to come down to something to be its cause, and of all at least
+/// half. A holder shares its CPU with others as a matter of course, so only one that hardly ran was starved.
 fn decisive(cause: Cause) -> f64 {
     if cause == Cause::CpuStarvation { 0.8 } else { 0.5 }
 }
@@ -184,8 +195,15 @@ fn cause(model: &Model<'_>, raw: &RawWindow, leaves: &[Leaf], total: Nanos) -> C
     };
     let causes: Tally<Cause> =
         leaves.iter().filter_map(|leaf| Some((of_leaf(leaf)?, leaf.time))).collect();
+    let known = within_capture(leaves);
     match causes.largest() {
-        Some((cause, time)) if time.share_of(total) > decisive(cause) && !cause.is_lock() => cause,
+        Some((cause, time))
+            if time.share_of(total) > 0.5
+                && time.share_of(known) > decisive(cause)
+                && !cause.is_lock() =>
+        {
+            cause
+        }
         _ if raw.cause == Cause::Futex && behind_mmap_lock(leaves).share_of(total) > 0.5 => {
             Cause::MmapLock
         }
@@ -280,6 +298,40 @@ mod tests {
         let findings = after_habits(&format!("{waits},{ends}"));
         let culprit = findings.worst().unwrap().culprit.as_ref().unwrap();
         assert_eq!(culprit.thread.tid, Some(script::tid('d')));
+    }
+
+    /// What is found of a process whose main thread sleeps and lets a on, which lets b on, and so on, every 10 ms and once after
+    /// 400 ms. Between that the others rest there as well, or in a sleep of their own.
+    fn after_a_long_pause(rest: &str) -> Findings {
+        let threads =
+            [('m', "main"), ('a', "serve"), ('b', "serve"), ('c', "serve"), ('d', "serve")];
+        let capture = script::process(Capture::default(), &threads);
+        let mut events = vec!["0 .m".to_owned()];
+        let mut round = |from: u64, rest: &str, until: u64| {
+            events.push(format!("{from}ms m>- S {SLEEPS}"));
+            events.extend(('a'..='d').map(|thread| format!("{from}ms {thread}>- S {rest}")));
+            events.push(format!("{until}ms ->m"));
+            let chain = "mabcd".chars().zip("abcd".chars());
+            events.extend(chain.flat_map(|(waker, thread)| {
+                let woken = format!("{until}ms {waker}!{thread} {WAKES}");
+                [woken, format!("{until}ms ->{thread}")]
+            }));
+        };
+        for at in (0..200).step_by(10) {
+            round(at + 1, rest, at + 9);
+        }
+        round(201, FUTEX, 601);
+        round(602, rest, 604);
+        let capture = script::record(capture, &events.join(","));
+        analyze(&capture, &script::options())
+    }
+
+    #[test]
+    fn who_waits_for_nothing_but_to_be_let_on_rests_there() {
+        assert!(after_a_long_pause(FUTEX).windows.is_empty());
+        let told = after_a_long_pause(SLEEPS);
+        let culprit = told.worst().unwrap().culprit.as_ref().unwrap();
+        assert_eq!(culprit.thread.tid, Some(script::tid('m')));
     }
 
     #[test]

@@ -13,6 +13,7 @@ use crate::habits::{HABIT, Habits};
 use crate::model::Model;
 use crate::network;
 use crate::options::{Options, ProcessFilter};
+use crate::rhythm;
 use crate::rules::WaitKind;
 use crate::runtime;
 use crate::tally::Tally;
@@ -108,7 +109,7 @@ impl Harm {
 
 /// Two threads that wait for a third are a pipeline at work; a lock that stops a service stops more.
 pub(crate) const SEVERAL: usize = 3;
-/// So many threads whose futex waits had not ended when the recording did are hardly all at rest.
+/// So many threads that waited for a futex until nobody knows who let them on are hardly all at rest.
 const MANY: usize = 4;
 /// Waits of a process closer than this belong to one freeze: what lies between is the hand-over.
 const JOIN: Nanos = Nanos(10_000_000);
@@ -231,26 +232,41 @@ pub(crate) fn without_those_at_futexes(
     of_crew(model, (raw.process, &crew), others().copied().collect(), options)
 }
 
-/// Stretches in which somebody was kept from running. A futex wait that had not ended when the recording did
-/// may be rest, unless it is for a lock, so it makes no freeze longer than those that ended do.
+/// Whether a harm may be rest: a wait for a futex, of which no function says that it is a lock, that had not ended when the
+/// recording did.
+fn may_be_rest(model: &Model<'_>, harm: &Harm) -> bool {
+    harm.cause == Cause::Futex
+        && harm
+            .wait
+            .is_some_and(|id| model.states.wait(id).open_end && !model.sites.of(id).known_lock)
+}
+
+/// The waits of some threads that would make a freeze if they were known to be no rest.
+pub(crate) fn may_be_rests<'m>(
+    model: &'m Model<'_>,
+    threads: &'m [ThreadId],
+    options: &'m Options,
+) -> impl Iterator<Item = Span> + 'm {
+    threads.iter().filter_map(move |&thread| {
+        let last = model.states.of(thread).long(long(options)).last()?;
+        let harm = Judge::new(model, thread, options).harm(&last)?;
+        let in_doubt = harm.makes_window && may_be_rest(model, &harm);
+        (in_doubt && rhythm::rests_elsewhere(model, thread)).then_some(harm.span)
+    })
+}
+
+/// Stretches in which somebody was kept from running. What may be rest makes none, and none longer.
 fn join(model: &Model<'_>, harms: &[Harm]) -> Vec<Span> {
-    let is_open = |harm: &&Harm| {
-        let may_rest = |id| model.states.wait(id).open_end && !model.sites.of(id).known_lock;
-        harm.cause == Cause::Futex && harm.wait.is_some_and(may_rest)
-    };
-    let making: Vec<&Harm> = harms.iter().filter(|harm| harm.makes_window).collect();
+    let making = harms.iter().filter(|harm| harm.makes_window && !may_be_rest(model, harm));
     let mut windows: Vec<Span> = Vec::new();
     let mut before: Option<&Harm> = None;
-    for harm in making.iter().copied().filter(|harm| !is_open(harm)) {
+    for harm in making {
         let join = before.map_or(JOIN, |before| gap(model, before, harm));
         match windows.last_mut() {
             Some(last) if harm.span.start <= last.end.plus(join) => *last = last.hull(harm.span),
             _ => windows.push(harm.span),
         }
         before = Some(harm);
-    }
-    if windows.is_empty() && making.len() >= MANY {
-        windows.extend(making.iter().map(|harm| harm.span).reduce(Span::hull));
     }
     windows
 }
@@ -332,7 +348,14 @@ fn window(
     span: Span,
     harms: &[Harm],
 ) -> Option<RawWindow> {
-    let inside: Vec<Harm> = harms.iter().filter_map(|harm| harm.inside(span)).collect();
+    let mut inside: Vec<Harm> = harms.iter().filter_map(|harm| harm.inside(span)).collect();
+    // Who waits on where others were let on waits for the same.
+    let let_on = inside.iter().filter(|harm| {
+        harm.makes_window && harm.cause == Cause::Futex && !may_be_rest(model, harm)
+    });
+    if let_on.count() < 2 {
+        inside.retain(|harm| !may_be_rest(model, harm));
+    }
     let making = || inside.iter().filter(|harm| harm.makes_window);
     let causes: Tally<Cause> = making().map(|harm| (harm.cause, harm.span.duration())).collect();
     let (cause, _) = causes.largest()?;
@@ -511,8 +534,10 @@ impl<'m, 'a> Judge<'m, 'a> {
             },
         };
         let series = wait.and_then(|id| model.series.of_known_lock(id));
-        let length = series.map_or(slice.span, |series| series.span).duration();
-        let makes_window = length >= self.long && self.habits.is_unusual(length, cause, wait);
+        let whole = series.map_or(slice.span, |series| series.span);
+        let length = whole.duration();
+        let makes_window =
+            length >= self.long && self.habits.is_unusual((whole.start, length), cause, wait);
         if !makes_window && (wait.is_none() || cause == Cause::Futex) {
             return None;
         }
@@ -575,6 +600,26 @@ mod tests {
             1
         );
         assert_eq!(requests_that_wait_each("schedule<__mutex_lock<ext4_sync_file"), 3);
+    }
+
+    /// The freezes of a thread that finds no CPU for so many milliseconds of each second.
+    fn starved_each_second_for(ms: u64) -> usize {
+        let rounds = (0..10).map(|round| {
+            let at = 1000 * round + 1;
+            format!("{at}ms a>b R+ schedule,{}ms b>a R+ schedule", at + ms)
+        });
+        let script: Vec<String> = rounds.collect();
+        let capture =
+            script::record(Capture::default(), &format!("0 .a,{},10001ms .a", script.join(",")));
+        let model = script::model(&capture);
+        let a = capture.switches[0].out.unwrap();
+        let of_a = |window: &RawWindow| window.threads.contains(&a);
+        find(&model, &script::options()).iter().filter(|window| of_a(window)).count()
+    }
+
+    #[test]
+    fn nobody_is_used_to_wait_half_a_second_for_a_cpu() {
+        assert_eq!((starved_each_second_for(900), starved_each_second_for(400)), (10, 0));
     }
 
     #[test]

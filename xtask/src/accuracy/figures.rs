@@ -109,10 +109,29 @@ pub struct HowFarOff {
     pub freezes: usize,
     /// With as many threads as in truth.
     pub same_threads: usize,
-    /// Told with more waiting than there was, or less, in per cent, without the sign: of half of them no more than this.
-    pub median: f64,
+    /// Told with more waiting than there was, or less.
+    pub waiting: Errors,
+    /// More waiting charged to the true culprit than was true, or less, where any is.
+    pub blame: Errors,
+}
+
+/// Errors in per cent, without their signs.
+pub struct Errors {
+    /// Of how many freezes.
+    pub count: usize,
+    /// Of half of them no more than this; `None` if there are none.
+    pub median: Option<f64>,
     /// Of none more than this.
-    pub largest: f64,
+    pub largest: Option<f64>,
+}
+
+impl Errors {
+    fn of(errors: impl Iterator<Item = f64>) -> Self {
+        let mut errors: Vec<f64> = errors.map(f64::abs).collect();
+        errors.sort_by(f64::total_cmp);
+        let (count, median) = (errors.len(), errors.get(errors.len() / 2).copied());
+        Self { count, median, largest: errors.last().copied() }
+    }
 }
 
 /// Of each set of events of which a freeze was told.
@@ -122,14 +141,12 @@ pub fn how_far_off(judged: &[Judged]) -> Vec<(&'static str, HowFarOff)> {
         let rows: Vec<&Row> = rows.filter(|row| row.whole().is_some()).collect();
         let same = rows.iter().filter_map(|row| row.whole());
         let same = same.filter(|(truth, told)| truth.threads_blocked == told.threads_blocked);
-        let errors = rows.iter().filter_map(|row| row.waiting_error());
-        let mut errors: Vec<f64> = errors.map(f64::abs).collect();
-        errors.sort_by(f64::total_cmp);
-        Some(HowFarOff {
+        let blame = rows.iter().filter_map(|row| row.blame_error());
+        (!rows.is_empty()).then(|| HowFarOff {
             freezes: rows.len(),
             same_threads: same.count(),
-            median: *errors.get(errors.len() / 2)?,
-            largest: *errors.last()?,
+            waiting: Errors::of(rows.iter().filter_map(|row| row.waiting_error())),
+            blame: Errors::of(blame.filter(|&error| error > -100.0)),
         })
     };
     EVENT_SETS.iter().filter_map(|&(events, _)| Some((events, of(events)?))).collect()

@@ -31,6 +31,15 @@ impl Row {
         let (truth, told) = self.whole()?;
         Some((told.blocked_ms / truth.blocked_ms - 1.0) * 100.0)
     }
+
+    /// How much more waiting than the true one is charged to the true culprit, in per cent; -100 where nothing is.
+    pub fn blame_error(&self) -> Option<f64> {
+        let (truth, told) = self.whole()?;
+        let culprit = truth.tid?;
+        let own = told.blame.iter().filter(|(thread, _)| *thread == culprit);
+        let blamed: f64 = own.map(|(_, ms)| ms).sum();
+        Some((blamed / truth.blocked_ms - 1.0) * 100.0)
+    }
 }
 
 /// What a verdict is worth.

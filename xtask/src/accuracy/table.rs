@@ -96,11 +96,7 @@ pub fn waiting_error(row: &Row) -> String {
 
 /// How much more waiting than the true one is charged to the true culprit, in per cent.
 pub fn blame_error(row: &Row) -> String {
-    let Some((truth, told)) = row.whole() else { return String::new() };
-    let Some(tid) = truth.tid else { return String::new() };
-    let own = told.blame.iter().filter(|(thread, _)| *thread == tid);
-    let blamed: f64 = own.map(|(_, ms)| ms).sum();
-    signed((blamed / truth.blocked_ms - 1.0) * 100.0, 1)
+    row.blame_error().map_or(String::new(), |error| signed(error, 1))
 }
 
 fn signed(number: f64, decimals: usize) -> String {
