@@ -54,11 +54,12 @@ pub(crate) fn reason(model: &Model<'_>, raw: &RawWindow, cause: Cause) -> Option
     if devices.is_empty() || !devices.values().all(hardly) {
         return None;
     }
+    let length = before.duration().as_millis_f64();
     let told = devices.iter().map(|(number, device)| {
         // include/linux/kdev_t.h: 20 bits of minor number.
         let (major, minor) = (number >> 20, number & 0xf_ffff);
         let Device { meanwhile, before, .. } = device;
-        format!("{before} to device {major}:{minor} and {meanwhile} in the freeze")
+        format!("device {major}:{minor} got {before} in the {length:.0} ms before and {meanwhile} in the freeze")
     });
     let told: Vec<String> = told.collect();
     let mut known = devices.values().filter(|device| device.answers()).peekable();
@@ -67,8 +68,7 @@ pub(crate) fn reason(model: &Model<'_>, raw: &RawWindow, cause: Cause) -> Option
     } else {
         "Hardly any requests reached the disk"
     };
-    let length = before.duration().as_millis_f64();
-    Some(format!("{what}: in the {length:.0} ms before {}", told.join(", ")).into())
+    Some(format!("{what}: {}", told.join(", ")).into())
 }
 
 /// Requests to each device, by its number.
@@ -130,7 +130,7 @@ mod tests {
     fn a_disk_that_gets_no_requests_is_not_slow_and_one_that_keeps_one_is() {
         let reason = told(true).unwrap();
         assert!(
-            reason.contains("itself: in the 100 ms before 20 to device 7:0 and 1 in the freeze"),
+            reason.contains("itself: device 7:0 got 20 in the 100 ms before and 1 in the freeze"),
             "{reason}"
         );
         assert!(told(false).unwrap().starts_with("Hardly any requests"));
