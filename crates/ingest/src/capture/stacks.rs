@@ -1,15 +1,20 @@
 //! Unique stacks, each a run of frames in one arena.
 
 use std::fmt;
+use std::hash::BuildHasher as _;
 
-use super::{FrameId, SeededMap, StackId};
+use hashbrown::HashTable;
+
+use super::{FrameId, Seed, StackId};
 
 /// Unique stacks. Frames are innermost first: kernel frames, then user frames.
 #[derive(Clone, Default)]
 pub struct StackTable {
     frames: Vec<FrameId>,
     ends: Vec<usize>,
-    ids: SeededMap<Box<[FrameId]>, StackId>,
+    /// With the stacks' hashes: a table that grows asks for all of them again.
+    ids: HashTable<(u64, StackId)>,
+    seed: Seed,
 }
 
 impl fmt::Debug for StackTable {
@@ -22,13 +27,14 @@ impl fmt::Debug for StackTable {
 impl StackTable {
     /// The id of a stack, new or known; `frames` innermost first.
     pub fn intern(&mut self, frames: &[FrameId]) -> StackId {
-        if let Some(&id) = self.ids.get(frames) {
+        let hash = self.seed.hash_one(frames);
+        if let Some(&(_, id)) = self.ids.find(hash, |&(_, id)| self.frames(id) == frames) {
             return id;
         }
         let id = StackId::from_index(self.ends.len());
         self.frames.extend_from_slice(frames);
         self.ends.push(self.frames.len());
-        self.ids.insert(frames.into(), id);
+        self.ids.insert_unique(hash, (hash, id), |&(hash, _)| hash);
         id
     }
 

@@ -5,12 +5,16 @@
 //! inferno's scripts (`_[k]` behind kernel frames, `_[i]` inlined, `_[j]` made by a JIT, `_[w]` of a waker).
 //! Times and most thread numbers are unknown.
 
+use std::hash::BuildHasher as _;
+
+use hashbrown::HashTable;
+
 use super::builder::Builder;
 use super::lines::{Complaints, Line, Lines};
 use super::number;
 use super::profile::{self, Row};
 use super::progress::Progress;
-use crate::capture::{Capture, Format, FrameId, Mode, Nanos, SeededMap};
+use crate::capture::{Capture, Format, FrameId, Mode, Nanos, Seed};
 use crate::error::Problem;
 
 /// Reads folded stacks, as far as lines can be read; `unknown` says what the text is if hardly a line can.
@@ -22,7 +26,8 @@ pub(super) fn read(
     let mut reader = Reader {
         out: Builder::new(Format::Folded),
         wakers_first: wakers_first(text),
-        rows: SeededMap::default(),
+        rows: HashTable::new(),
+        seed: Seed::default(),
         missed: profile::Missed::default(),
     };
     let mut complaints = Complaints::default();
@@ -44,18 +49,21 @@ struct Reader<'a> {
     out: Builder<'a>,
     /// Whether the lines are those of `wakeuptime -f`.
     wakers_first: bool,
-    rows: SeededMap<&'a [u8], Row>,
+    /// What stacks became, with the stacks' hashes: a table that grows asks for all of them again.
+    rows: HashTable<(u64, &'a [u8], Row)>,
+    seed: Seed,
     missed: profile::Missed,
 }
 
 impl<'a> Reader<'a> {
     fn add(&mut self, line: Line<'a>) -> Option<()> {
         let (stack, time) = split(line.bytes)?;
-        let row = match self.rows.get(stack) {
-            Some(&row) => row,
+        let hash = self.seed.hash_one(stack);
+        let row = match self.rows.find(hash, |&(_, known, _)| known == stack) {
+            Some(&(.., row)) => row,
             None => {
                 let row = self.row(stack)?;
-                self.rows.insert(stack, row);
+                self.rows.insert_unique(hash, (hash, stack, row), |&(hash, ..)| hash);
                 row
             }
         };
