@@ -119,6 +119,9 @@ pub(crate) fn end(model: &Model<'_>, id: WaitId) -> End {
         }
         (None, _) => "no wakeup is in the capture".to_owned(),
         (Some(_), None) => "an interrupt ended the wait".to_owned(),
+        (Some(_), Some(_)) if stack.is_some_and(|stack| release::is_thaw(capture, stack)) => {
+            "thawed the file system".to_owned()
+        }
         (Some(_), Some(_)) => match (lets_go, operation) {
             (true, Some(operation)) => format!("let go of the lock in {}", operation.word()),
             (true, None) => "let go of the lock".to_owned(),

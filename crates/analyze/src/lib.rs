@@ -21,6 +21,7 @@ mod cpu;
 mod cpus;
 mod culprit;
 pub mod details;
+mod disks;
 mod family;
 pub mod findings;
 pub mod fingerprint;

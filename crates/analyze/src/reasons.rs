@@ -10,7 +10,7 @@ use crate::rules::WaitKind;
 use crate::tally::Tally;
 use crate::thread_state::{Doing, WaitId};
 use crate::windows::RawWindow;
-use crate::{chain, container, cpu, memory, names, runtime, stopped, view};
+use crate::{chain, container, cpu, disks, memory, names, runtime, stopped, view};
 
 /// What explains a freeze, in a sentence each; nothing where its cause says it all.
 pub(crate) fn of(
@@ -28,6 +28,7 @@ pub(crate) fn of(
         }
     }));
     reasons.extend(swapped_out(model, raw, cause));
+    reasons.extend(disks::reason(model, raw, cause));
     if cause == Cause::Stopped {
         reasons.extend(stopped::freezer(model, &raw.crew, raw.span));
     }

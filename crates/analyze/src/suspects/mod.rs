@@ -181,7 +181,7 @@ impl Case<'_, '_> {
         let mut begun = FxHashMap::default();
         let (mut count, mut time) = (0, Nanos::ZERO);
         for row in model.capture.activities.iter().filter(|row| row.kind == kind) {
-            // A device's request ends in whichever thread was interrupted, so it is known by its sector.
+            // A device's request ends in whichever thread was interrupted, so it is known by device and sector.
             let key = if of_all { (None, row.value) } else { (Some(row.thread), 0) };
             match row.phase {
                 Phase::Begin | Phase::Moment => {

@@ -42,7 +42,8 @@ pub enum ActivityKind {
     MemcgReclaim,
     /// `compaction:mm_compaction_begin`, `_end`.
     Compaction,
-    /// `block:block_rq_issue` (begin) and `block_rq_complete` (end); value: the first sector.
+    /// `block:block_rq_issue` (begin) and `block_rq_complete` (end); value: the device's number, as the kernel keeps it, in the
+    /// upper, and the lower half of the first sector's in the lower half.
     BlockIo,
     /// `signal:signal_generate`; value: the target's tid in the upper, the signal's number in the lower half.
     SignalGenerate,

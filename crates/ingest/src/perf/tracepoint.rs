@@ -27,6 +27,7 @@ enum Kind {
     SyscallEnter(Syscall),
     SyscallExit(Syscall),
     Activity(ActivityKind, Phase),
+    Block(Phase),
     Signal,
     Resident,
     Fork,
@@ -105,6 +106,11 @@ impl Tracepoint {
             Kind::Activity(kind, phase) => {
                 let value = if self.fields.is_empty() { 0 } else { self.number(raw, 0)? };
                 Body::Activity { kind: *kind, phase: *phase, value }
+            }
+            Kind::Block(phase) => {
+                let (device, sector) = (self.number(raw, 0)?, self.number(raw, 1)?);
+                let value = device << 32 | sector & 0xffff_ffff;
+                Body::Activity { kind: ActivityKind::BlockIo, phase: *phase, value }
             }
             Kind::Signal => {
                 let (signal, target) = (self.number(raw, 0)?, self.number(raw, 1)?);
@@ -228,10 +234,10 @@ fn plan(system: &str, format: &EventFormat) -> Option<Plan> {
             activity(ActivityKind::Compaction, Phase::End, &[], Meaning::Compaction)
         }
         ("block", "block_rq_issue") => {
-            activity(ActivityKind::BlockIo, Phase::Begin, &["sector"], Meaning::BlockIo)
+            of(Kind::Block(Phase::Begin), &["dev", "sector"], Meaning::BlockIo)
         }
         ("block", "block_rq_complete") => {
-            activity(ActivityKind::BlockIo, Phase::End, &["sector"], Meaning::BlockIo)
+            of(Kind::Block(Phase::End), &["dev", "sector"], Meaning::BlockIo)
         }
         ("signal", "signal_generate") => of(Kind::Signal, &["sig", "pid"], Meaning::Signals),
         ("signal", "signal_deliver") => {

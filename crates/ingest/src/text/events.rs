@@ -262,7 +262,7 @@ fn other(out: &mut Builder<'_>, name: &[u8], text: &[u8], at: Moment) -> Option<
         _ => {
             let (kind, phase, key) = activity(name)?;
             let value = match kind {
-                ActivityKind::BlockIo => sector(text)?,
+                ActivityKind::BlockIo => request(text)?,
                 _ if key.is_empty() => 0,
                 _ => number::decimal(fields::value(text, key)?)?,
             };
@@ -298,11 +298,14 @@ fn resident(out: &mut Builder<'_>, text: &[u8], at: Moment) -> Option<()> {
     Some(())
 }
 
-/// The first sector in `8,0 WS 4096 () 12345 + 8 none,0,0 [fio]`.
-fn sector(text: &[u8]) -> Option<u64> {
+/// Device and first sector in `8,0 WS 4096 () 12345 + 8 none,0,0 [fio]`.
+fn request(text: &[u8]) -> Option<u64> {
+    let mut words = text.split(|&byte| byte == b' ').next()?.split(|&byte| byte == b',');
+    let (major, minor) = (number::decimal(words.next()?)?, number::decimal(words.next()?)?);
     let plus = memchr::memmem::find(text, b" + ")?;
     let start = memchr::memrchr(b' ', &text[..plus])?;
-    number::decimal(&text[start + 1..plus])
+    let sector = number::decimal(&text[start + 1..plus])?;
+    Some((major << 20 | minor) << 32 | sector & 0xffff_ffff)
 }
 
 #[cfg(test)]
@@ -416,7 +419,8 @@ mod tests {
     }
 
     #[test]
-    fn the_sector_of_a_request_is_found() {
-        assert_eq!(sector(b"8,0 WS 4096 () 12345 + 8 none,0,0 [fio]"), Some(12345));
+    fn the_device_and_sector_of_a_request_are_found() {
+        let request = request(b"8,1 WS 4096 () 12345 + 8 none,0,0 [fio]");
+        assert_eq!(request, Some(0x80_0001 << 32 | 12345));
     }
 }

@@ -62,6 +62,8 @@ pub(crate) struct ProgramLine {
     pub blocked: String,
     pub longest: String,
     pub rest: String,
+    /// How long they were away for what is not known.
+    pub unknown: String,
 }
 
 /// A long wait in the freeze.
@@ -192,6 +194,10 @@ pub(super) fn programs(findings: &Findings) -> Vec<ProgramLine> {
     };
     let mut rows: Vec<&ProcessTotal> = findings.processes.iter().collect();
     rows.sort_by_key(|row| std::cmp::Reverse(blocked(row)));
+    let is_unknown = |site: &SiteTotal| !site.idle && site.cause.is_none();
+    let sum = |row: &ProcessTotal, counts: &dyn Fn(&SiteTotal) -> bool| {
+        units::duration(row.sites.iter().filter(|site| counts(site)).map(|site| site.blocked).sum())
+    };
     let line = |row: &ProcessTotal| {
         let first = row.sites.iter().find(harm);
         ProgramLine {
@@ -200,9 +206,8 @@ pub(super) fn programs(findings: &Findings) -> Vec<ProgramLine> {
             site: first.map_or_else(unknown, |site| names::function(&site.site)),
             blocked: units::duration(blocked(row)),
             longest: first.and_then(|site| site.longest).map_or_else(unknown, units::duration),
-            rest: units::duration(
-                row.sites.iter().filter(|site| !harm(site)).map(|site| site.blocked).sum(),
-            ),
+            rest: sum(row, &|site| !harm(&site) && !is_unknown(site)),
+            unknown: sum(row, &is_unknown),
         }
     };
     rows.into_iter().take(PROGRAMS).map(line).collect()
