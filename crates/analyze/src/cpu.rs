@@ -4,7 +4,6 @@ use coldcase_ingest::capture::{Nanos, ProcessId, Sentence, Span, StackId, Thread
 use rustc_hash::FxHashSet;
 
 use crate::findings::Cause;
-use crate::load::Load;
 use crate::model::Model;
 use crate::names;
 use crate::rules;
@@ -54,7 +53,7 @@ fn recurs(model: &Model<'_>, thread: ThreadId) -> bool {
 /// Who had the CPUs, and the figure that tells a throttled process from a starved one.
 pub(crate) fn reasons(model: &Model<'_>, raw: &RawWindow) -> Vec<Sentence> {
     let Some(idle) = model.load().idle_share(&model.states, raw.span) else { return Vec::new() };
-    let idled = Load::in_words(&model.states, idle);
+    let idled = model.load().in_words(&model.states, idle);
     match raw.cause {
         Cause::CpuThrottle if idle > IDLE_SHARE => vec![
             format!("These threads wanted to run and were not allowed to, while the {idled}").into(),

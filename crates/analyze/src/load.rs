@@ -132,15 +132,25 @@ impl Load {
     }
 
     /// An idle share as the end of a sentence that goes `the ...`, with what it does not know.
-    pub fn in_words(states: &ThreadStates, idle: f64) -> String {
-        let percent = format!("{:.0} % of the window", 100.0 * idle);
+    pub fn in_words(&self, states: &ThreadStates, idle: f64) -> String {
         // Who runs there is known from its wakings and samples, and from when it leaves.
-        let of = match states.cpus.that_never_wake() {
-            0 => return format!("CPUs were idle for {percent}"),
+        let unknown = states.cpus.that_never_wake();
+        let of = match unknown {
+            0 => return format!("CPUs were idle for {:.0} % of the window", 100.0 * idle),
             1 => "one of them".to_owned(),
             more => format!("{more} of them"),
         };
-        format!("CPUs were idle for at most {percent} (when {of} woke from idling is not recorded)")
+        let percent = |share: f64| format!("{:.0}", 100.0 * share);
+        let (least, most) =
+            (percent((idle - unknown as f64 / self.cpus as f64).max(0.0)), percent(idle));
+        let from = if least == "0" || least == most {
+            "at most".to_owned()
+        } else {
+            format!("{least} to")
+        };
+        format!(
+            "CPUs were idle for {from} {most} % of the window (when {of} woke from idling is not recorded)"
+        )
     }
 
     /// Whether more than a part of all CPUs' time in a span is known to have been idle. Mostly the bins tell.
@@ -166,25 +176,27 @@ mod tests {
     use super::*;
     use crate::script;
 
-    /// What is said of the whole of a script.
-    fn idle_in(script: &str) -> String {
-        let capture = script::record(Capture::default(), script);
+    /// What is said of the whole of a script, of a machine of so many CPUs.
+    fn idle_in(cpus: u32, script: &str) -> String {
+        let mut capture = script::record(Capture::default(), script);
+        capture.origin.cpus = Some(cpus);
         let states = ThreadStates::new(&capture);
-        let idle = Load::new(&capture, &states).idle_share(&states, capture.whole());
-        Load::in_words(&states, idle.unwrap())
+        let load = Load::new(&capture, &states);
+        load.in_words(&states, load.idle_share(&states, capture.whole()).unwrap())
     }
 
     #[test]
     fn an_idle_task_that_is_sampled_or_wakes_somebody_does_not_run() {
-        let said = idle_in("0 .-,20 -!a,20 ->a,30 a>-,60 .-,70 ->a,80 a>-,100 .-");
+        let said = idle_in(1, "0 .-,20 -!a,20 ->a,30 a>-,60 .-,70 ->a,80 a>-,100 .-");
         assert_eq!(said, "CPUs were idle for 80 % of the window");
     }
 
     #[test]
     fn what_a_cpu_that_is_never_seen_to_wake_did_is_not_known_for_certain() {
-        let said = idle_in("1 b>-,20 w:a,30 a>-,70 w:a,79 a>-,100 .-");
-        let most = "CPUs were idle for at most 80 % of the window (when one of them woke from idling is not recorded)";
-        assert_eq!(said, most);
+        let script = "1 b>-,20 w:a,30 a>-,70 w:a,79 a>-,100 .-";
+        let unknown = "of the window (when one of them woke from idling is not recorded)";
+        assert_eq!(idle_in(1, script), format!("CPUs were idle for at most 80 % {unknown}"));
+        assert_eq!(idle_in(2, script), format!("CPUs were idle for 40 to 90 % {unknown}"));
     }
 
     #[test]

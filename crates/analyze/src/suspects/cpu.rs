@@ -4,7 +4,6 @@ use coldcase_ingest::capture::Meaning;
 
 use super::{Case, Suspect, recorded};
 use crate::findings::Cause;
-use crate::load::Load;
 use crate::model::Model;
 
 pub(super) const STARVATION: Suspect =
@@ -49,7 +48,7 @@ fn cpus_were_free(case: &Case<'_, '_>) -> Option<String> {
         .load()
         .idle_share(&case.model.states, case.raw.span)
         .map_or(String::new(), |idle| {
-            format!("; the {}", Load::in_words(&case.model.states, idle))
+            format!("; the {}", case.model.load().in_words(&case.model.states, idle))
         });
     Some(format!(
         "its threads waited {waited:.1} ms for a CPU, {share:.1} % of the time they lost{idle}"
