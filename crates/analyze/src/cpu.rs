@@ -4,6 +4,7 @@ use coldcase_ingest::capture::{Nanos, ProcessId, Sentence, Span, StackId, Thread
 use rustc_hash::FxHashSet;
 
 use crate::findings::Cause;
+use crate::losses;
 use crate::model::Model;
 use crate::names;
 use crate::rules;
@@ -30,7 +31,8 @@ pub(crate) fn is_throttled(
         Some("task_work_run") if recurs(model, thread) => return true,
         _ => {}
     }
-    model.load().is_more_idle(&model.states, span, IDLE_SHARE)
+    // Where events were lost, a CPU seems to idle under whoever ran.
+    !losses::any(model.capture, span) && model.load().is_more_idle(&model.states, span, IDLE_SHARE)
 }
 
 fn left_at<'a>(model: &Model<'a>, stack: Option<StackId>) -> Option<&'a str> {
@@ -94,7 +96,7 @@ fn who_had_them(model: &Model<'_>, raw: &RawWindow) -> Option<Sentence> {
 
 #[cfg(test)]
 mod tests {
-    use coldcase_ingest::capture::Capture;
+    use coldcase_ingest::capture::{Capture, Loss, LossKind, Timestamp};
 
     use super::*;
     use crate::script;
@@ -140,5 +142,19 @@ mod tests {
     fn a_quota_takes_a_thread_off_again_and_again_and_a_busy_machine_once() {
         assert!(throttled(3));
         assert!(!throttled(1));
+    }
+
+    #[test]
+    fn while_events_were_lost_a_cpu_that_seems_to_idle_holds_nobody_back() {
+        let events = "0 .a,5ms a>- S,10ms w:a,10ms ->a,20ms a>- R+ schedule,400ms ->a,410ms a>- S";
+        let mut capture = script::record(Capture::default(), events);
+        let (thread, span) = (
+            capture.switches[0].out.unwrap(),
+            Span::new(Timestamp(20_000_000), Timestamp(400_000_000)),
+        );
+        assert!(is_throttled(&script::model(&capture), thread, None, span));
+        let (time, kind, note) = (Some(span.end), LossKind::Lost, String::new());
+        capture.losses.push(Loss { time, kind, count: 1, note });
+        assert!(!is_throttled(&script::model(&capture), thread, None, span));
     }
 }

@@ -2,7 +2,7 @@
 
 use std::cell::OnceCell;
 
-use coldcase_ingest::capture::{Nanos, ThreadId, Timestamp};
+use coldcase_ingest::capture::{Nanos, ThreadId};
 
 use crate::findings::{Cause, Operation};
 use crate::model::Model;
@@ -111,12 +111,7 @@ impl<'m, 'a> Habits<'m, 'a> {
     }
 
     /// Whether a long wait is a harm and not the thread's way of life.
-    pub fn is_unusual(
-        &self,
-        (since, length): (Timestamp, Nanos),
-        cause: Cause,
-        wait: Option<WaitId>,
-    ) -> bool {
+    pub fn is_unusual(&self, length: Nanos, cause: Cause, wait: Option<WaitId>) -> bool {
         let model = self.model;
         let site = wait.map(|id| model.sites.of(id));
         let known_lock = site.is_some_and(|site| site.known_lock);
@@ -125,8 +120,6 @@ impl<'m, 'a> Habits<'m, 'a> {
             return false;
         }
         let wait = wait.map(|id| model.states.wait(id));
-        let born = model.capture.threads.get(self.thread).born;
-        let is_new = born.is_some_and(|born| since < born.plus(NEW));
         if wait.is_some_and(|wait| wait.open_start && wait.open_end) {
             return false;
         }
@@ -144,15 +137,14 @@ impl<'m, 'a> Habits<'m, 'a> {
             | Cause::Swap => true,
             // A producer that is faster than its consumer waits at what is between them as a matter of course.
             Cause::Network if site.is_some_and(|site| model.sites.name(site).starts_with(FULL)) => {
-                !is_new
+                !self.born_here
                     && self.lengths(Some(cause)).len() < HABIT
                     && self.stands_out(length, None) == Some(true)
             }
             // Reading its files is what a new process does.
-            Cause::DiskIo | Cause::PageFaultIo | Cause::FsJournal => {
+            Cause::DiskIo | Cause::PageFaultIo | Cause::FsJournal | Cause::Network => {
                 !self.born_here && self.stands_out(length, Some(cause)) != Some(false)
             }
-            Cause::Network => self.stands_out(length, Some(cause)).unwrap_or(!is_new),
             Cause::Futex if known_lock => self.stands_out(length, Some(cause)) != Some(false),
             Cause::Futex => {
                 let behind_a_call = || {
@@ -165,10 +157,9 @@ impl<'m, 'a> Habits<'m, 'a> {
                 !self.born_here && (self.stands_out(length, None) == Some(true) || behind_a_call())
             }
             Cause::CpuStarvation => {
-                !is_new
+                !self.born_here
                     && length >= LONG_FOR_A_CPU
-                    && (length >= LONG_FOR_ANYBODY
-                        || self.stands_out(length, Some(cause)) == Some(true))
+                    && self.stands_out(length, Some(cause)) == Some(true)
                     // Of a process whose own events perf may not see there are only the wakings and comings, which
                     // others cause: it seems to wait for a CPU from its last waking on.
                     && model.states.leaves(self.thread)
@@ -190,9 +181,5 @@ fn is_behind_a_call(model: &Model<'_>, wait: &Wait) -> bool {
     })
 }
 
-/// What a thread waits for in this time after its birth is its beginning.
-const NEW: Nanos = Nanos(1_000_000_000);
 /// On a busy machine a thread waits tens of milliseconds for a CPU as a matter of course.
 const LONG_FOR_A_CPU: Nanos = Nanos(100_000_000);
-/// Nobody does for so long, however often it happens while something keeps a CPU for itself.
-const LONG_FOR_ANYBODY: Nanos = Nanos(500_000_000);
