@@ -77,7 +77,7 @@ fn of_events(model: &Model<'_>, options: &Options) -> (Findings, Vec<RawWindow>)
     });
     let raw = worst.map(|index| &raws[index]);
     let judged = worst.is_none() && can_deny(capture, options);
-    let (possible, family) = family::hint(model).filter(|_| judged).unzip();
+    let (possible, family) = judged.then(|| family::hint(model)).flatten().unzip();
     let unseen = match worst {
         None if judged => family
             .or_else(|| unseen::hint(model, options))

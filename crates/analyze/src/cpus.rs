@@ -1,15 +1,11 @@
 //! When each CPU changed hands.
 
-use coldcase_ingest::capture::{ThreadId, Timestamp};
-use rustc_hash::FxHashMap;
+use coldcase_ingest::capture::{CpuId, ThreadId, Timestamp};
 
 /// CPUs by their numbers. They are asked for with every switch, and as numbers are small, a place for each takes little
 /// room.
 #[derive(Default)]
-pub(crate) struct Cpus {
-    low: Vec<Option<Cpu>>,
-    high: FxHashMap<u32, Cpu>,
-}
+pub(crate) struct Cpus(Vec<Option<Cpu>>);
 
 /// What was seen of one CPU.
 #[derive(Clone, Copy)]
@@ -24,49 +20,38 @@ pub(crate) struct Cpu {
 }
 
 impl Cpus {
-    /// More CPUs than any kernel is built for (`NR_CPUS`); larger numbers come from damage.
-    const LOW: u32 = 1 << 14;
-
-    pub fn get(&self, number: u32) -> Option<&Cpu> {
-        if number < Self::LOW {
-            self.low.get(number as usize)?.as_ref()
-        } else {
-            self.high.get(&number)
-        }
+    pub fn get(&self, cpu: CpuId) -> Option<&Cpu> {
+        self.0.get(cpu.index())?.as_ref()
     }
 
     /// A switch begins, by which the CPU goes idle, or wakes.
-    pub fn begin(&mut self, number: u32, time: Timestamp, idles: bool, wakes: bool) {
-        let cpu = self.entry(number, time);
+    pub fn begin(&mut self, cpu: CpuId, time: Timestamp, idles: bool, wakes: bool) {
+        let cpu = self.entry(cpu, time);
         cpu.idled += u64::from(idles);
         cpu.woke += u64::from(wakes);
     }
 
     /// A switch has ended.
-    pub fn end(&mut self, number: u32, time: Timestamp, into: Option<ThreadId>) {
-        self.entry(number, time).last = Some((time, into));
+    pub fn end(&mut self, cpu: CpuId, time: Timestamp, into: Option<ThreadId>) {
+        self.entry(cpu, time).last = Some((time, into));
     }
 
-    fn entry(&mut self, number: u32, first: Timestamp) -> &mut Cpu {
+    fn entry(&mut self, cpu: CpuId, first: Timestamp) -> &mut Cpu {
         let new = Cpu { first, last: None, idled: 0, woke: 0 };
-        if number >= Self::LOW {
-            return self.high.entry(number).or_insert(new);
+        let place = cpu.index();
+        if self.0.len() <= place {
+            self.0.resize(place + 1, None);
         }
-        let number = number as usize;
-        if self.low.len() <= number {
-            self.low.resize(number + 1, None);
-        }
-        self.low[number].get_or_insert(new)
+        self.0[place].get_or_insert(new)
     }
 
     fn all(&self) -> impl Iterator<Item = &Cpu> {
-        self.low.iter().flatten().chain(self.high.values())
+        self.0.iter().flatten()
     }
 
     /// The highest number that was seen, and one.
     pub fn seen(&self) -> u64 {
-        let highest = self.high.keys().max().map(|&number| u64::from(number) + 1);
-        highest.unwrap_or(self.low.len() as u64)
+        self.0.len() as u64
     }
 
     /// How many CPUs went idle time and again, and never came back. In some virtual machines perf records nothing on

@@ -56,6 +56,7 @@ mod resident;
 mod rhythm;
 pub mod rules;
 mod runtime;
+mod scribe;
 #[cfg(test)]
 mod script;
 mod series;

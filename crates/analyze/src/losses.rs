@@ -30,10 +30,12 @@ fn recorded(capture: &Capture, span: Span) -> usize {
         let before = |end| rows.partition_point(|row| time(row) < end);
         before(span.end).saturating_sub(before(span.start))
     }
-    inside(&capture.switches, span, |row| row.time)
+    let spins = capture.spins.range(span.start..).take_while(|(time, _)| **time < span.end);
+    let spins: u64 = spins.map(|(_, count)| count).sum();
+    usize::try_from(spins).unwrap_or(usize::MAX)
+        + inside(&capture.switches, span, |row| row.time)
         + inside(&capture.wakeups, span, |row| row.time)
         + inside(&capture.contention, span, |row| row.time)
-        + inside(&capture.spins, span, |&time| time)
         + inside(&capture.mmap_locks, span, |row| row.time)
         + inside(&capture.syscalls, span, |row| row.time)
         + inside(&capture.samples, span, |row| row.time)

@@ -1,8 +1,8 @@
 //! Captures written as text, for tests: a line of time with made-up threads.
 
 use coldcase_ingest::capture::{
-    Capture, Context, FrameId, Mode, Nanos, Sample, Span, StackId, Switch, Syscall, SyscallEvent,
-    SyscallPhase, TaskState, ThreadId, Timestamp, Wakeup, WakeupKind,
+    Capture, Context, CpuId, FrameId, Mode, Nanos, Sample, Span, StackId, Switch, Syscall,
+    SyscallEvent, SyscallPhase, TaskState, ThreadId, Timestamp, Wakeup, WakeupKind,
 };
 
 use crate::model::Model;
@@ -38,7 +38,7 @@ pub(crate) fn record(mut capture: Capture, script: &str) -> Capture {
                 _ => TaskState::Sleeping,
             };
             let stack = stack(&mut capture, words.get(1).copied());
-            let (cpu, out, into) = (Some(0), Some(out), Some(into));
+            let (cpu, out, into) = (CpuId::new(0), Some(out), Some(into));
             capture.switches.push(Switch { time: last, cpu, out, into, state, stack });
         } else if let Some(wakee) = what.strip_prefix("w:") {
             let wakee = thread(&mut capture, wakee);

@@ -106,14 +106,18 @@ impl Sites {
     /// lock: without frame pointers the waiter's stack often ends before the function that would tell.
     fn know_by_wakers(&mut self, states: &ThreadStates, capture: &Capture) {
         let mut unlocks = OfStacks::new(capture);
-        let waits = states.waits().filter(|(id, wait)| {
-            let site = self.of(*id);
+        let in_doubt =
+            |site: &Site| matches!(site.kind, WaitKind::Harm(Cause::Futex, _)) && !site.known_lock;
+        let in_doubt: Vec<bool> = self.unique.sites.iter().map(in_doubt).collect();
+        if !in_doubt.contains(&true) {
+            return;
+        }
+        let waits = states.waits().filter(|(id, _)| in_doubt[self.number_of(*id) as usize]);
+        let waits = waits.filter(|(_, wait)| {
             let wakeup = wait.wakeup.map(|wakeup| wakeup.of(capture));
             let wakeup = wakeup.filter(|wakeup| wakeup.context == Context::Task);
             let stack = wakeup.and_then(|wakeup| wakeup.stack);
-            matches!(site.kind, WaitKind::Harm(Cause::Futex, _))
-                && !site.known_lock
-                && stack.is_some_and(|it| unlocks.get(it, || release::unlocks(capture, it)))
+            stack.is_some_and(|it| unlocks.get(it, || release::unlocks(capture, it)))
         });
         let waits: Vec<WaitId> = waits.map(|(id, _)| id).collect();
         if !waits.is_empty() {
@@ -184,13 +188,19 @@ impl Sites {
 
     /// An rwsem whose caller no rule knows is the `mmap_lock` if other waits for the same address are.
     fn unite_by_address(&mut self, states: &ThreadStates, capture: &Capture) {
+        let of_own = |site: &Site| match site.kind {
+            WaitKind::Harm(Cause::MmapLock, _) if site.operation != Some(Operation::ProcRead) => {
+                site.address
+            }
+            _ => None,
+        };
+        let of_own: Vec<Option<u64>> = self.unique.sites.iter().map(of_own).collect();
+        if of_own.iter().all(Option::is_none) {
+            return;
+        }
         let mut owners: SeededMap<u64, FxHashMap<ProcessId, u32>> = SeededMap::default();
         for (&number, wait) in self.of_wait.iter().zip(&states.waits) {
-            let site = &self.unique.sites[number as usize];
-            let own = site.operation != Some(Operation::ProcRead);
-            if let (WaitKind::Harm(Cause::MmapLock, _), Some(address), true) =
-                (site.kind, site.address, own)
-            {
+            if let Some(address) = of_own[number as usize] {
                 let process = capture.threads.get(wait.thread).process;
                 *owners.entry(address).or_default().entry(process).or_default() += 1;
             }

@@ -13,13 +13,14 @@
 use std::num::NonZeroU32;
 
 use coldcase_ingest::capture::{
-    Capture, Nanos, Sample, Span, StackId, Switch, SyscallEvent, TaskState, ThreadId, Timestamp,
-    Wakeup, WakeupKind,
+    Capture, CpuId, Nanos, Sample, Span, StackId, Switch, SyscallEvent, TaskState, ThreadId,
+    Timestamp, Wakeup, WakeupKind,
 };
 
 use crate::cpus::{Cpu, Cpus};
 use crate::life::Life;
 use crate::load::{Bins, Busy};
+use crate::scribe::{self, Scribe};
 
 /// All threads' doings.
 pub(crate) struct ThreadStates {
@@ -98,26 +99,20 @@ impl WakeupId {
 impl ThreadStates {
     /// Reconstructs what every thread did.
     pub fn new(capture: &Capture) -> Self {
-        let mut machine = Machine::new(capture);
-        let mut proofs = OwnEvents::new(capture);
-        let mut woken = 0;
-        for switch in &capture.switches {
-            let wakeups = capture.wakeups[woken..].iter();
-            for wakeup in wakeups.take_while(|wakeup| wakeup.time <= switch.time) {
-                machine.wake(wakeup, WakeupId::from_index(woken));
-                woken += 1;
-            }
-            proofs
-                .before(switch.time, |time, thread, cpu| machine.prove_running(thread, time, cpu));
-            machine.switch(switch);
+        let bins = Bins::new(capture.whole());
+        let (machine, lives, busy) = scribe::write(
+            || empty_lives(capture),
+            bins,
+            |scribe| Machine::new(capture, scribe).run(),
+        );
+        ThreadStates {
+            lives,
+            leaves: machine.leaves,
+            busy: Busy::new(busy),
+            cpus: machine.cpus,
+            waits: machine.waits,
+            comings_recorded: machine.comings_recorded,
         }
-        for (index, wakeup) in capture.wakeups.iter().enumerate().skip(woken) {
-            machine.wake(wakeup, WakeupId::from_index(index));
-        }
-        proofs.before(Timestamp(u64::MAX), |time, thread, cpu| {
-            machine.prove_running(thread, time, cpu)
-        });
-        machine.finish()
     }
 
     /// All threads.
@@ -218,7 +213,7 @@ impl<'a> OwnEvents<'a> {
     fn before(
         &mut self,
         time: Timestamp,
-        mut hand_on: impl FnMut(Timestamp, ThreadId, Option<u32>),
+        mut hand_on: impl FnMut(Timestamp, ThreadId, Option<CpuId>),
     ) {
         // Most captures have nothing but wakeups.
         if self.samples.is_empty() && self.syscalls.is_empty() {
@@ -269,14 +264,21 @@ enum Now {
     Ended,
 }
 
+/// What is known when all events were gone through, besides what was written down.
+struct Told {
+    leaves: Vec<bool>,
+    waits: Vec<Wait>,
+    cpus: Cpus,
+    comings_recorded: bool,
+}
+
 struct Machine<'a> {
     capture: &'a Capture,
     now: Vec<Now>,
     /// When each thread last did something of its own.
     seen: Vec<Timestamp>,
-    lives: Vec<Life>,
+    scribe: &'a mut Scribe,
     leaves: Vec<bool>,
-    busy: Bins,
     waits: Vec<Wait>,
     cpus: Cpus,
     span: Span,
@@ -284,37 +286,55 @@ struct Machine<'a> {
     comings_recorded: bool,
 }
 
-/// How much may happen, so that tables need not grow, which would touch twice the memory.
-fn rooms(capture: &Capture) -> (Vec<Life>, Vec<Wait>) {
+/// Lives with room for what may happen, so that they need not grow, which would touch twice the memory.
+fn empty_lives(capture: &Capture) -> Vec<Life> {
     let mut slices = vec![0_usize; capture.threads.len()];
-    let mut waits = capture.threads.len();
     for switch in &capture.switches {
         let Some(out) = switch.out else { continue };
         // It ran and waits for a CPU, or it ran, is blocked and waits for a CPU then.
         slices[out.index()] += if switch.state.is_runnable() { 2 } else { 3 };
-        waits += usize::from(!switch.state.is_runnable());
     }
-    (slices.into_iter().map(Life::with_capacity).collect(), Vec::with_capacity(waits))
+    slices.into_iter().map(Life::with_capacity).collect()
 }
 
 impl<'a> Machine<'a> {
-    fn new(capture: &'a Capture) -> Self {
+    fn new(capture: &'a Capture, scribe: &'a mut Scribe) -> Self {
         let threads = capture.threads.len();
-        let (lives, waits) = rooms(capture);
-        let span = capture.whole();
         Self {
             capture,
             now: vec![Now::Unseen; threads],
             seen: vec![Timestamp(0); threads],
             leaves: vec![false; threads],
-            lives,
-            busy: Bins::new(span),
-            waits,
+            scribe,
+            // Nobody waits more often than that, and room that is not used is never touched.
+            waits: Vec::with_capacity(capture.switches.len() + threads),
             cpus: Cpus::default(),
-            span,
+            span: capture.whole(),
             is_idle_task: capture.threads.iter().map(|(_, row)| row.is_idle_task()).collect(),
             comings_recorded: comings_recorded(capture),
         }
+    }
+
+    /// Goes through all events.
+    fn run(mut self) -> Told {
+        let capture = self.capture;
+        let mut proofs = OwnEvents::new(capture);
+        let mut woken = 0;
+        for switch in &capture.switches {
+            let wakeups = capture.wakeups[woken..].iter();
+            for wakeup in wakeups.take_while(|wakeup| wakeup.time <= switch.time) {
+                self.wake(wakeup, WakeupId::from_index(woken));
+                woken += 1;
+            }
+            proofs.before(switch.time, |time, thread, cpu| self.prove_running(thread, time, cpu));
+            self.switch(switch);
+        }
+        for (index, wakeup) in capture.wakeups.iter().enumerate().skip(woken) {
+            self.wake(wakeup, WakeupId::from_index(index));
+        }
+        proofs
+            .before(Timestamp(u64::MAX), |time, thread, cpu| self.prove_running(thread, time, cpu));
+        self.finish()
     }
 
     fn switch(&mut self, switch: &Switch) {
@@ -427,7 +447,7 @@ impl<'a> Machine<'a> {
     }
 
     /// When a CPU last changed hands, and to whom.
-    fn last_switch_on(&self, cpu: Option<u32>) -> Option<(Timestamp, Option<ThreadId>)> {
+    fn last_switch_on(&self, cpu: Option<CpuId>) -> Option<(Timestamp, Option<ThreadId>)> {
         self.cpus.get(cpu?)?.last
     }
 
@@ -458,7 +478,7 @@ impl<'a> Machine<'a> {
     }
 
     /// A thread did something of its own, so it runs, whatever it was thought to do.
-    fn prove_running(&mut self, thread: ThreadId, time: Timestamp, cpu: Option<u32>) {
+    fn prove_running(&mut self, thread: ThreadId, time: Timestamp, cpu: Option<CpuId>) {
         // A CPU's idle task is sampled and interrupted too, and never waits.
         if self.is_idle_task(thread) {
             return;
@@ -535,7 +555,7 @@ impl<'a> Machine<'a> {
         });
     }
 
-    fn finish(mut self) -> ThreadStates {
+    fn finish(mut self) -> Told {
         let end = self.span.end;
         for index in 0..self.now.len() {
             let thread = ThreadId::from_index(index);
@@ -562,9 +582,8 @@ impl<'a> Machine<'a> {
                 Now::Unseen | Now::Ended => {}
             }
         }
-        let comings_recorded = self.comings_recorded;
-        let (lives, leaves, waits, cpus) = (self.lives, self.leaves, self.waits, self.cpus);
-        ThreadStates { lives, leaves, busy: Busy::new(self.busy), cpus, waits, comings_recorded }
+        let Self { leaves, waits, cpus, comings_recorded, .. } = self;
+        Told { leaves, waits, cpus, comings_recorded }
     }
 
     fn push_wait(&mut self, wait: Wait) {
@@ -574,10 +593,7 @@ impl<'a> Machine<'a> {
     }
 
     fn push(&mut self, thread: ThreadId, span: Span, doing: Doing) {
-        let added = self.lives[thread.index()].push(span, doing);
-        if let (Some(ran), Doing::Running) = (added, doing) {
-            self.busy.add(ran);
-        }
+        self.scribe.push(thread, span, doing);
     }
 
     fn beginning_of(&self, thread: ThreadId) -> Timestamp {

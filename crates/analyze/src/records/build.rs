@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use coldcase_ingest::capture::{Capture, SeededMap, Span, ThreadId};
+use coldcase_ingest::capture::{Capture, CpuId, SeededMap, Span, ThreadId};
 use rustc_hash::FxHashMap;
 
 use super::stacks::Stacks;
@@ -234,7 +234,7 @@ fn samples(capture: &Capture, scope: &Scope, stacks: &mut Stacks<'_>) -> Vec<Sam
         .filter(|sample| scope.holds(sample.thread, Span::new(sample.time, sample.time)));
     let rows = wanted.map(|sample| SampleRow {
         time: sample.time,
-        cpu: sample.cpu,
+        cpu: sample.cpu.map(CpuId::number),
         thread: sample.thread,
         stack: stacks.number(sample.stack),
     });

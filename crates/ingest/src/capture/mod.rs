@@ -24,10 +24,12 @@ mod syscalls;
 mod threads;
 mod time;
 
+use std::collections::BTreeMap;
+
 pub use activity::{Activity, ActivityKind, Phase};
 pub use events::{EventCount, Meaning};
 pub use frames::{Call, Frame, FrameTable, Location, Mode, Symbol, WhyNoSymbol};
-pub use ids::{FrameId, ModuleId, ProcessId, StackId, ThreadId};
+pub use ids::{CpuId, FrameId, ModuleId, ProcessId, StackId, ThreadId};
 pub use incident::{Gauge, Incident, ProcessSize, Reading};
 pub use locks::{ContentionFlags, ContentionPhase, LockContention, MmapLock, MmapLockPhase};
 pub use losses::{Loss, LossKind};
@@ -70,8 +72,9 @@ pub struct Capture {
     pub wakeups: Vec<Wakeup>,
     /// `lock:contention_begin` and `contention_end`.
     pub contention: Vec<LockContention>,
-    /// When further events of contention were, of threads that had not waited for any lock but such that spin.
-    pub spins: Vec<Timestamp>,
+    /// How many further events of contention there were, of locks that spin: by the beginning of each millisecond that has
+    /// any.
+    pub spins: BTreeMap<Timestamp, u64>,
     /// `mmap_lock:*`.
     pub mmap_locks: Vec<MmapLock>,
     /// System calls entered and left.
@@ -120,12 +123,17 @@ impl Capture {
         self.warnings.push(warning.into());
     }
 
+    /// Counts events of contention that are not kept.
+    pub(crate) fn count_spins(&mut self, time: Timestamp, count: u64) {
+        const TOGETHER: u64 = 1_000_000;
+        *self.spins.entry(Timestamp(time.0 - time.0 % TOGETHER)).or_default() += count;
+    }
+
     /// Puts every table in order of time.
     pub(crate) fn sort(&mut self) {
         self.switches.sort_by_key(|row| row.time);
         self.wakeups.sort_by_key(|row| row.time);
         self.contention.sort_by_key(|row| row.time);
-        self.spins.sort();
         self.mmap_locks.sort_by_key(|row| row.time);
         self.syscalls.sort_by_key(|row| row.time);
         self.samples.sort_by_key(|row| row.time);

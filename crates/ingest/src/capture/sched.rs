@@ -1,6 +1,6 @@
 //! What the scheduler did: context switches, wakeups, on-CPU samples.
 
-use super::{StackId, ThreadId, Timestamp};
+use super::{CpuId, StackId, ThreadId, Timestamp};
 
 /// A CPU went from one thread to another.
 ///
@@ -10,7 +10,7 @@ pub struct Switch {
     /// When.
     pub time: Timestamp,
     /// On which CPU.
-    pub cpu: Option<u32>,
+    pub cpu: Option<CpuId>,
     /// The thread that left.
     pub out: Option<ThreadId>,
     /// The thread that came.
@@ -100,7 +100,7 @@ pub struct Sample {
     /// When.
     pub time: Timestamp,
     /// On which CPU.
-    pub cpu: Option<u32>,
+    pub cpu: Option<CpuId>,
     /// Who.
     pub thread: ThreadId,
     /// Where it stood.

@@ -62,8 +62,17 @@ pub struct ThreadTable {
 /// takes little room.
 #[derive(Clone, Debug, Default)]
 struct ByTid {
-    low: Vec<Option<ThreadId>>,
-    high: FxHashMap<i32, ThreadId>,
+    low: Vec<Option<Living>>,
+    high: FxHashMap<i32, Living>,
+}
+
+/// A living thread, with what would be asked of its row and of its process with every event.
+#[derive(Clone, Copy, Debug)]
+struct Living {
+    thread: ThreadId,
+    /// The number of its process is known.
+    has_pid: bool,
+    has_name: bool,
 }
 
 impl ByTid {
@@ -74,14 +83,22 @@ impl ByTid {
         usize::try_from(tid).ok().filter(|&tid| tid < Self::LIMIT)
     }
 
-    fn get(&self, tid: i32) -> Option<ThreadId> {
+    fn get(&self, tid: i32) -> Option<Living> {
         match Self::low(tid) {
             Some(low) => self.low.get(low).copied().flatten(),
             None => self.high.get(&tid).copied(),
         }
     }
 
+    fn get_mut(&mut self, tid: i32) -> Option<&mut Living> {
+        match Self::low(tid) {
+            Some(low) => self.low.get_mut(low)?.as_mut(),
+            None => self.high.get_mut(&tid),
+        }
+    }
+
     fn insert(&mut self, tid: i32, thread: ThreadId) {
+        let thread = Living { thread, has_pid: false, has_name: false };
         match Self::low(tid) {
             Some(low) => {
                 if self.low.len() <= low {
@@ -100,7 +117,7 @@ impl ThreadTable {
     /// The living thread of this tid; a new one of a yet unknown process if there is none.
     pub fn of_tid(&mut self, tid: i32) -> ThreadId {
         match self.by_tid.get(tid) {
-            Some(thread) => thread,
+            Some(known) => known.thread,
             None => {
                 let process = self.new_process(None);
                 self.new_thread(tid, process, None)
@@ -108,12 +125,37 @@ impl ThreadTable {
         }
     }
 
+    /// The living thread of this tid; a new one if there is none. It is called by this name from this moment on if it has
+    /// none yet.
+    pub fn of_named_tid<'n>(
+        &mut self,
+        tid: i32,
+        name: impl FnOnce() -> &'n str,
+        time: Timestamp,
+    ) -> ThreadId {
+        if let Some(Living { thread, has_name: true, .. }) = self.by_tid.get(tid) {
+            return thread;
+        }
+        let thread = self.of_tid(tid);
+        self.name_if_unknown(thread, name(), time);
+        if let Some(living) = self.by_tid.get_mut(tid) {
+            living.has_name = true;
+        }
+        thread
+    }
+
     /// The living thread of this tid, now known to belong to process `pid`.
     pub fn of_pid_tid(&mut self, pid: i32, tid: i32) -> ThreadId {
+        if let Some(Living { thread, has_pid: true, .. }) = self.by_tid.get(tid) {
+            return thread;
+        }
         let thread = self.of_tid(tid);
         let process = self.threads[thread.index()].process;
         if self.processes[process.index()].pid.is_none() {
             self.move_to_process(thread, pid);
+        }
+        if let Some(living) = self.by_tid.get_mut(tid) {
+            living.has_pid = true;
         }
         thread
     }
@@ -123,9 +165,11 @@ impl ThreadTable {
         // perf announces the threads that it finds with a fork of their own; sched_process_fork and
         // PERF_RECORD_FORK both tell of one birth.
         if let Some(known) = self.by_tid.get(tid)
-            && self.threads[known.index()].born.is_some_and(|born| time.since(born).0 < 10_000_000)
+            && self.threads[known.thread.index()]
+                .born
+                .is_some_and(|born| time.since(born).0 < 10_000_000)
         {
-            return known;
+            return known.thread;
         }
         let process = if pid == tid {
             let process = self.new_process(Some(pid));
@@ -153,7 +197,7 @@ impl ThreadTable {
     /// `sched_process_fork` tells of a birth, but not into which process.
     pub fn note_birth(&mut self, tid: i32, time: Timestamp) -> ThreadId {
         match self.by_tid.get(tid) {
-            Some(known) if self.threads[known.index()].ended.is_none() => known,
+            Some(Living { thread, .. }) if self.threads[thread.index()].ended.is_none() => thread,
             _ => {
                 let process = self.new_process(None);
                 self.new_thread(tid, process, Some(time))

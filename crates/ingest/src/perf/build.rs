@@ -1,16 +1,16 @@
 //! From records in order of time to the tables of a [`Capture`].
 
 use super::dump::StackDump;
-use super::event::{Body, Event, MmapRecord, RawStack, SideRecord, Task};
+use super::event::{Body, Event, MmapRecord, RawStack, SideRecord, Stood, Task};
 use super::in_order::InOrder;
 use super::sides::Sides;
 use super::space::{MARKER_USER, Spaces};
 use super::spins::Spins;
 use super::unwind::Unwinder;
 use crate::capture::{
-    Activity, BuildId, Capture, LoadedModule, LockContention, Loss, LossKind, MmapLock, Module,
-    ModuleKind, Nanos, ProfileRow, ResidentSize, Sample, Span, StackId, Switch, SyscallEvent,
-    SyscallPhase, TaskState, ThreadId, Timestamp, Wakeup,
+    Activity, BuildId, Capture, CpuId, LoadedModule, LockContention, Loss, LossKind, MmapLock,
+    Module, ModuleKind, Nanos, ProfileRow, ResidentSize, Sample, Span, StackId, Switch,
+    SyscallEvent, SyscallPhase, TaskState, ThreadId, Timestamp, Wakeup,
 };
 
 /// Takes events in order of time and fills a capture.
@@ -64,35 +64,30 @@ impl Builder {
     }
 
     /// Takes the next event.
-    pub fn add(&mut self, event: Event, sides: &mut Sides) {
+    pub fn add(&mut self, event: &Event, sides: &mut Sides) {
         let time = Timestamp(event.time);
         if let Body::Record(index) = event.body {
             return self.add_record(sides.record(index), time);
         }
         if let Body::OffCpu { nanoseconds } = event.body {
-            return self.add_off_cpu(event, Nanos(nanoseconds), sides);
+            return self.add_off_cpu(*event, Nanos(nanoseconds), sides);
         }
         if event.time != 0 {
-            let span = self.capture.span.get_or_insert(Span { start: time, end: time });
-            span.end = span.end.max(time);
+            self.covers(Span { start: time, end: time });
         }
-        let thread = self.current(&event);
+        let thread = self.current(event);
         let stack = self.stack(event.stack, event.pid, sides);
         let sides = &*sides;
         match event.body {
             Body::Switch { out, into, state } => {
                 // An ending thread's own number is already gone from the sample; the event still has it.
-                // Who leaves is current, as a rule.
-                let out = match thread {
-                    Some(thread) if out.tid == event.tid => self.named(thread, out, time, sides),
-                    _ => self.task(out, time, sides),
-                };
+                let out = self.task(out, time, sides);
                 let into = self.task(into, time, sides);
                 let (out, into, cpu) = (Some(out), Some(into), event.cpu);
                 self.add_switch(Switch { time, cpu, out, into, state, stack });
             }
             Body::SwitchRecord { leaves, other, preempted } => {
-                self.add_switch_record(&event, thread, leaves, other, preempted);
+                self.add_switch_record(event, thread, leaves, other, preempted);
             }
             Body::Wakeup { wakee, context, kind } => {
                 let wakee = self.task(wakee, time, sides);
@@ -120,6 +115,20 @@ impl Builder {
         }
     }
 
+    /// Events of contention that were counted and nothing else, in a span.
+    pub fn add_spins(&mut self, span: Span, count: u64) {
+        if span.start > Timestamp(0) {
+            self.covers(span);
+        }
+        self.capture.count_spins(span.start, count);
+    }
+
+    /// The capture has events of this span.
+    fn covers(&mut self, span: Span) {
+        let known = self.capture.span.get_or_insert(span);
+        *known = known.hull(span);
+    }
+
     /// A sum without a time.
     fn add_off_cpu(&mut self, mut event: Event, off_cpu: Nanos, sides: &mut Sides) {
         // A sample of a single wait has its thread and process in each other's place (perf 7.2).
@@ -142,7 +151,7 @@ impl Builder {
         &mut self,
         body: Body,
         time: Timestamp,
-        cpu: Option<u32>,
+        cpu: Option<CpuId>,
         thread: ThreadId,
         stack: Option<StackId>,
         sides: &Sides,
@@ -152,7 +161,7 @@ impl Builder {
             Body::Contention { phase, .. }
                 if self.spins.as_mut().is_some_and(|spins| spins.take(thread, phase)) =>
             {
-                rows.push(&mut capture.spins, time);
+                capture.count_spins(time, 1);
             }
             Body::Contention { lock, phase } => {
                 rows.push(
@@ -311,21 +320,15 @@ impl Builder {
 
     /// A thread that an event names; its name counts if no better one is known.
     fn task(&mut self, task: Task, time: Timestamp, sides: &Sides) -> ThreadId {
-        let thread = self.capture.threads.of_tid(task.tid);
-        self.named(thread, task, time, sides)
-    }
-
-    fn named(&mut self, thread: ThreadId, task: Task, time: Timestamp, sides: &Sides) -> ThreadId {
-        if let Some(name) = task.name {
-            let name = sides.name(name);
-            self.capture.threads.name_if_unknown(thread, name, time);
+        let threads = &mut self.capture.threads;
+        match task.name {
+            Some(name) => threads.of_named_tid(task.tid, || sides.name(name), time),
+            None => threads.of_tid(task.tid),
         }
-        thread
     }
 
-    fn stack(&mut self, stack: RawStack, pid: i32, sides: &mut Sides) -> Option<StackId> {
-        match stack {
-            RawStack::None => None,
+    fn stack(&mut self, stack: Stood, pid: i32, sides: &mut Sides) -> Option<StackId> {
+        match stack.stack()? {
             RawStack::Chain(chain) => self.spaces.stack(chain, pid, sides, &mut self.capture),
             RawStack::Dump(dump) => {
                 let dump = sides.take_dump(dump)?;

@@ -68,6 +68,17 @@ impl Chains {
     }
 }
 
+/// A chain that was seen lately, and where its words are: three tables need not be asked for what one of them tells.
+#[derive(Clone, Copy, Default)]
+struct Recent {
+    /// The lower bits of its hash.
+    hash: u32,
+    /// Counted from 1; 0 if there was none.
+    row: u32,
+    start: usize,
+    length: usize,
+}
+
 /// Gives equal chains one number: that of when it was first seen, whatever the seed.
 pub(super) struct Interner {
     lane: Lane,
@@ -75,8 +86,8 @@ pub(super) struct Interner {
     seed: u64,
     chains: Chains,
     ids: HashTable<u32>,
-    /// By the upper bits of their hashes, lower bits and number of the chains that were seen last.
-    recent: Vec<Option<(u32, u32)>>,
+    /// The chains that were seen last, by the upper bits of their hashes.
+    recent: Vec<Recent>,
     /// How many of them have been asked for as news.
     told: usize,
 }
@@ -104,20 +115,23 @@ impl Interner {
     }
 
     fn intern_all<W>(&mut self, chain: &[W], word: impl Fn(&W) -> u64) -> ChainId {
-        self.recent.resize(RECENT, None);
+        self.recent.resize(RECENT, Recent::default());
         let hash = hash(self.seed, chain, &word);
         let place = (hash >> (u64::BITS - RECENT.ilog2())) as usize;
-        let low = hash as u32;
-        let is_same = |&row: &u32| is_same(self.chains.words(row as usize), chain, &word);
-        if let Some((known, row)) = self.recent[place]
-            && known == low
-            && is_same(&row)
+        let Recent { hash: low, row, start, length } = self.recent[place];
+        if low == hash as u32
+            && let Some(row) = row.checked_sub(1)
+            && is_same(&self.chains.words[start..start + length], chain, &word)
         {
             return ChainId(self.lane.tag(row));
         }
+        let is_same = |&row: &u32| is_same(self.chains.words(row as usize), chain, &word);
         let known = self.ids.find(hash, is_same).copied();
         let row = known.unwrap_or_else(|| self.add(chain, &word, hash));
-        self.recent[place] = Some((low, row));
+        let (end, length) = (self.chains.rows[row as usize].end(), chain.len());
+        let start = end - length;
+        self.recent[place] =
+            Recent { hash: hash as u32, row: row.saturating_add(1), start, length };
         ChainId(self.lane.tag(row))
     }
 

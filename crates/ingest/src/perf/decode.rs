@@ -8,17 +8,18 @@ use linux_perf_event_reader::RecordType;
 use super::attrs::{Decoder, EventPlans};
 use super::bytes::Bytes;
 use super::chains::Interner;
-use super::event::{Body, Event, MmapRecord, NameId, RawStack, SideRecord};
+use super::event::{Body, Event, MmapRecord, NameId, RawStack, SideRecord, Stood};
 use super::header::{Attribute, Header, MOST_EVENTS, read_build_id};
 use super::off_cpu;
 use super::records::{Record, walk};
 use super::sample::Sample;
 use super::sides::{Lane, SideTables};
 use super::source::Source;
-use super::spins::Spinning;
+use super::spins::{Spinning, Spun};
 use super::tracepoint::Sink;
 use crate::capture::{
-    ActivityKind, BuildId, EventCount, MadeCode, Meaning, NameKind, Phase, SeededMap, Sentence,
+    ActivityKind, BuildId, ContentionPhase, EventCount, MadeCode, Meaning, NameKind, Phase,
+    SeededMap, Sentence,
 };
 use crate::error::Problem;
 
@@ -46,6 +47,10 @@ pub(super) struct Decode {
     big_endian: bool,
     chains: Interner,
     spinning: Spinning,
+    /// Waits for locks that spin, of which nobody asks anything but their number.
+    spun: Option<Spun>,
+    /// Where among the events a round began.
+    round: usize,
     names: NameTable,
     /// What events refer to that was not handed on yet, and how much of it there has been.
     news: SideTables,
@@ -56,13 +61,16 @@ pub(super) struct Decode {
 }
 
 impl Decode {
-    pub fn new(lane: Lane, plans: EventPlans, big_endian: bool) -> Self {
+    /// Decodes for a lane. All `spins` are made events of, or as few as need be.
+    pub fn new(lane: Lane, plans: EventPlans, big_endian: bool, spins: bool) -> Self {
         Self {
             lane,
             plans,
             big_endian,
             chains: Interner::new(lane),
             spinning: Spinning::default(),
+            spun: (!spins).then(Spun::default),
+            round: 0,
             names: NameTable::default(),
             news: SideTables::default(),
             counts: Counts::new(lane),
@@ -103,7 +111,10 @@ impl Decode {
     /// Decodes a record, and adds what it tells to the events, unless it is only counted.
     pub fn record(&mut self, record: &Record<'_>, events: &mut Vec<Event>) {
         if RecordType(record.kind) == RecordType::SAMPLE {
-            events.extend(self.sample(record));
+            let event = self.sample(record);
+            if !event.is_some_and(|event| self.ends_a_spin(&event, events)) {
+                events.extend(event);
+            }
             return;
         }
         *self.other.entry(record.kind).or_default() += 1;
@@ -121,6 +132,41 @@ impl Decode {
             self.unreadable += 1;
         }
         events.extend(event);
+    }
+
+    /// Another part of the file begins. Which lane takes it is left to chance, so nothing may hang on those before it.
+    pub fn begin_part(&mut self) {
+        self.round = 0;
+        self.spinning = Spinning::default();
+        if let Some(spun) = &mut self.spun {
+            *spun = Spun::default();
+        }
+    }
+
+    /// Events from a place on belong to another round than those before.
+    pub fn begin_round(&mut self, place: usize) {
+        self.round = place;
+    }
+
+    /// Whether an event ends a wait for a lock that spins, which the event before it began. Both are then counted and left
+    /// out: on busy machines these are a third of all events.
+    #[inline]
+    fn ends_a_spin(&mut self, event: &Event, events: &mut Vec<Event>) -> bool {
+        let Body::Contention { lock, phase: ContentionPhase::End { .. } } = event.body else {
+            return false;
+        };
+        let (Some(spun), Some([.., begin])) = (&mut self.spun, events.get(self.round..)) else {
+            return false;
+        };
+        let times = [begin.time, event.time];
+        let is_its_end = matches!(begin.body, Body::Contention { lock: of, phase: ContentionPhase::Begin(flags) }
+            if of == lock && flags.spins() && begin.tid == event.tid);
+        let is_one = is_its_end && spun.is_known(event.tid);
+        if is_one {
+            events.pop();
+            times.into_iter().for_each(|time| self.news.spins.count(time));
+        }
+        is_one
     }
 
     #[inline]
@@ -165,24 +211,25 @@ impl Decode {
         };
         let stack = match body {
             Body::Contention { lock, phase } if self.spinning.take(tid, lock, phase) => {
-                RawStack::None
+                Stood::UNKNOWN
             }
             _ => self.stack(&sample, matches!(body, Body::Sample)),
         };
         Some(Event { time, pid: sample.pid, tid, cpu: sample.cpu, stack, body })
     }
 
-    fn stack(&mut self, sample: &Sample<'_>, is_interrupted: bool) -> RawStack {
+    fn stack(&mut self, sample: &Sample<'_>, is_interrupted: bool) -> Stood {
         let chains = &mut self.chains;
         let chain = sample.callchain.map(|chain| chains.intern(chain, self.big_endian));
         if let Some(dump) = sample.dump.and_then(|dump| dump.keep(chain)) {
             self.news.dumps.push(Some(dump));
-            return RawStack::Dump(self.counts.dumps.next());
+            return Stood::at(RawStack::Dump(self.counts.dumps.next()));
         }
         // Without callchains the interrupted address is all there is; a tracepoint's own tells nothing.
         let single = |ip| chains.intern_words(&[ip]);
         let alone = sample.ip.filter(|_| is_interrupted && chain.is_none()).map(single);
-        chain.or(alone).map_or(RawStack::None, RawStack::Chain)
+        let chain = chain.or(alone);
+        chain.map_or(Stood::UNKNOWN, |chain| Stood::at(RawStack::Chain(chain)))
     }
 
     fn other_record(&mut self, record: &Record<'_>) -> Option<Event> {
@@ -232,13 +279,13 @@ impl Decode {
                 let preempted = record.misc & SWITCH_OUT_PREEMPT != 0;
                 let body = Body::SwitchRecord { leaves, other, preempted };
                 let cpu = layout.trailing_cpu(record.body);
-                return Some(Event { time, pid, tid, cpu, stack: RawStack::None, body });
+                return Some(Event { time, pid, tid, cpu, stack: Stood::UNKNOWN, body });
             }
             _ => return None,
         };
         self.news.records.push(side);
         let body = Body::Record(self.counts.records.next());
-        Some(Event { time, pid: 0, tid: -1, cpu: None, stack: RawStack::None, body })
+        Some(Event { time, pid: 0, tid: -1, cpu: None, stack: Stood::UNKNOWN, body })
     }
 
     /// Every event and every kind of record by name, with its count.

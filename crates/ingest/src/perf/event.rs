@@ -4,8 +4,8 @@ use std::num::NonZeroU32;
 
 use super::chains::ChainId;
 use crate::capture::{
-    ActivityKind, ContentionPhase, Context, MadeCode, MmapLockPhase, Phase, ResidentPart, Syscall,
-    TaskState, WakeupKind,
+    ActivityKind, ContentionPhase, Context, CpuId, MadeCode, MmapLockPhase, Phase, ResidentPart,
+    Syscall, TaskState, WakeupKind,
 };
 
 /// A decoded record.
@@ -18,9 +18,9 @@ pub(super) struct Event {
     /// The current thread; -1 if it was past its end.
     pub tid: i32,
     /// The CPU.
-    pub cpu: Option<u32>,
+    pub cpu: Option<CpuId>,
     /// Where the current thread stood.
-    pub stack: RawStack,
+    pub stack: Stood,
     /// What happened.
     pub body: Body,
 }
@@ -28,11 +28,35 @@ pub(super) struct Event {
 /// A stack before anybody knows what its addresses mean.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum RawStack {
-    None,
     /// A callchain.
     Chain(ChainId),
     /// Registers and stack bytes, in a table of their own, still to be unwound.
     Dump(u32),
+}
+
+/// Where the current thread stood, if that was recorded: a [`RawStack`] in four bytes, since events are moved four times on
+/// their way.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Stood(u32);
+
+impl Stood {
+    pub const UNKNOWN: Self = Self(u32::MAX);
+    /// The highest bit tells what the number counts. A file with so many of either is larger than any disk.
+    const DUMP: u32 = 1 << 31;
+
+    pub fn at(stack: RawStack) -> Self {
+        match stack {
+            RawStack::Chain(ChainId(number)) => Self(number & !Self::DUMP),
+            RawStack::Dump(number) => Self(number | Self::DUMP),
+        }
+    }
+
+    pub fn stack(self) -> Option<RawStack> {
+        (self != Self::UNKNOWN).then_some(match self.0 & Self::DUMP {
+            0 => RawStack::Chain(ChainId(self.0)),
+            _ => RawStack::Dump(self.0 & !Self::DUMP),
+        })
+    }
 }
 
 /// Number of a thread name; counted from 1 inside, so that one that may be missing takes no more room: events are moved

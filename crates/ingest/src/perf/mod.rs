@@ -108,7 +108,7 @@ pub(crate) fn read(
     builder.reserve(bytes);
     let decoders = Lane::all().map(|lane| {
         let plans = EventPlans::new(&header.attributes, &tracing, header.big_endian);
-        Decode::new(lane, plans, header.big_endian)
+        Decode::new(lane, plans, header.big_endian, spins)
     });
     let Read { decode, damage, late } = stages::read(&stretches, decoders, &mut builder, progress)?;
     notes.extend(builder.unwinder.iter().flat_map(Unwinder::complaints));

@@ -34,23 +34,23 @@ impl Sorter {
     }
 
     /// A round ended: hands on what is certainly complete.
-    pub fn finish_round(&mut self, deliver: impl FnMut(Event)) {
+    pub fn finish_round(&mut self, deliver: impl FnMut(&Event)) {
         let safe = std::mem::replace(&mut self.safe, self.latest);
         self.hand_on(safe, deliver);
     }
 
     /// The file ended: hands on the rest.
-    pub fn finish(&mut self, deliver: impl FnMut(Event)) {
+    pub fn finish(&mut self, deliver: impl FnMut(&Event)) {
         self.hand_on(u64::MAX, deliver);
     }
 
     /// Hands on everything up to a time.
-    fn hand_on(&mut self, safe: u64, mut deliver: impl FnMut(Event)) {
+    fn hand_on(&mut self, safe: u64, mut deliver: impl FnMut(&Event)) {
         let (late, delivered) = (&mut self.late, &mut self.delivered);
         let deliver = |event: &Event| {
             *late += u64::from(event.time < *delivered);
             *delivered = event.time.max(*delivered);
-            deliver(*event);
+            deliver(event);
         };
         self.kept.clear();
         match runs(&self.pending) {
@@ -123,11 +123,11 @@ fn sort(
 
 #[cfg(test)]
 mod tests {
-    use super::super::event::{Body, RawStack};
+    use super::super::event::{Body, Stood};
     use super::*;
 
     fn event(time: u64, tid: i32) -> Event {
-        Event { time, pid: 0, tid, cpu: None, stack: RawStack::None, body: Body::Sample }
+        Event { time, pid: 0, tid, cpu: None, stack: Stood::UNKNOWN, body: Body::Sample }
     }
 
     fn order(input: &[(u64, i32)], rounds_at: &[usize]) -> (Vec<(u64, i32)>, u64) {

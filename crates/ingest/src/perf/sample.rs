@@ -9,6 +9,7 @@ use linux_perf_event_reader::{ReadFormat, SampleFormat};
 use super::bytes::Bytes;
 use super::dump::RawDump;
 use super::header::Attribute;
+use crate::capture::CpuId;
 
 /// Which fields the samples of one event have.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -78,7 +79,7 @@ pub(super) struct Sample<'a> {
     pub tid: Option<i32>,
     pub time: Option<u64>,
     pub addr: Option<u64>,
-    pub cpu: Option<u32>,
+    pub cpu: Option<CpuId>,
     pub period: Option<u64>,
     /// Callchain: addresses in the file's byte order, eight bytes each.
     pub callchain: Option<&'a [u8]>,
@@ -125,7 +126,7 @@ impl SampleLayout {
             ip: self.front.ip.and_then(|place| at(place).u64()),
             time: self.front.time.and_then(|place| at(place).u64()),
             addr: self.front.addr.and_then(|place| at(place).u64()),
-            cpu: self.front.cpu.and_then(|place| at(place).u32()),
+            cpu: self.front.cpu.and_then(|place| at(place).u32()).and_then(CpuId::new),
             period: self.front.period.and_then(|place| at(place).u64()),
             ..Sample::default()
         };
@@ -225,11 +226,11 @@ impl SampleLayout {
     }
 
     /// The CPU at the end of a record that is no sample.
-    pub fn trailing_cpu(&self, body: &[u8]) -> Option<u32> {
+    pub fn trailing_cpu(&self, body: &[u8]) -> Option<CpuId> {
         if !self.has(SampleFormat::CPU) {
             return None;
         }
-        self.trailer(body, &[SampleFormat::CPU, SampleFormat::IDENTIFIER])?.u32()
+        CpuId::new(self.trailer(body, &[SampleFormat::CPU, SampleFormat::IDENTIFIER])?.u32()?)
     }
 
     /// The id at the very end of a record that is no sample.
@@ -271,7 +272,7 @@ fn read_usual(body: &[u8]) -> Option<Sample<'_>> {
         tid: Some(((word(2) >> 32) as u32).cast_signed()),
         time: Some(word(3)),
         addr: None,
-        cpu: Some(word(4) as u32),
+        cpu: CpuId::new(word(4) as u32),
         period: Some(word(5)),
         callchain: Some(callchain),
         raw: Some(raw),

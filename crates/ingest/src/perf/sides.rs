@@ -6,6 +6,7 @@
 use super::chains::{ChainId, Chains};
 use super::dump::StackDump;
 use super::event::{NameId, SideRecord};
+use super::spins::SpunTimes;
 use crate::capture::BuildId;
 
 /// So many threads decode.
@@ -36,6 +37,7 @@ pub(super) struct SideTables {
     pub names: Vec<String>,
     pub args: Vec<[u64; 6]>,
     pub records: Vec<SideRecord>,
+    pub spins: SpunTimes,
     /// Build ids by path that came as records: of pipes, and added by `perf inject -b`. They have no time, and
     /// come behind the mappings that they belong to.
     pub build_ids: Vec<(String, BuildId)>,

@@ -3,7 +3,7 @@
 //! No thread sleeps for such a lock, so nothing is asked of these events but how many there were. They are left out up
 //! to the first wait of a thread for a lock that lets it sleep: what comes later may belong to either.
 
-use crate::capture::{ContentionPhase, ThreadId};
+use crate::capture::{ContentionPhase, Span, ThreadId, Timestamp};
 
 /// What each thread waited for so far, by its number.
 #[derive(Default)]
@@ -64,6 +64,50 @@ impl Spinning {
                 is_known
             }
         }
+    }
+}
+
+/// Waits for locks that spin of which no event is made. The first of each thread is one, which tells of the thread.
+pub(super) struct Spun([i32; 256]);
+
+impl Default for Spun {
+    fn default() -> Self {
+        Self([-1; 256])
+    }
+}
+
+impl Spun {
+    /// Whether a thread was asked for lately.
+    pub fn is_known(&mut self, tid: i32) -> bool {
+        let last = &mut self.0[tid.cast_unsigned() as usize % 256];
+        std::mem::replace(last, tid) == tid
+    }
+}
+
+/// When threads spun of whose waits no event is made: the first and the last of some events that came close to each other,
+/// in nanoseconds, and how many they were.
+#[derive(Default)]
+pub(super) struct SpunTimes(Vec<(u64, u64, u64)>);
+
+impl SpunTimes {
+    /// Counts an event.
+    pub fn count(&mut self, time: u64) {
+        const CLOSE: u64 = 100_000;
+        match self.0.last_mut() {
+            Some((first, last, count))
+                if time.checked_sub(*first).is_some_and(|since| since < CLOSE) =>
+            {
+                *last = time.max(*last);
+                *count += 1;
+            }
+            _ => self.0.push((time, time, 1)),
+        }
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (Span, u64)> {
+        self.0
+            .iter()
+            .map(|&(first, last, count)| (Span::new(Timestamp(first), Timestamp(last)), count))
     }
 }
 

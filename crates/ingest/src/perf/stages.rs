@@ -142,6 +142,9 @@ impl Tables<'_> {
 
     fn take(&mut self, batch: Batch) -> Vec<Event> {
         let Self { builder, sorter, sides } = self;
+        for (span, count) in batch.news.spins.iter() {
+            builder.add_spins(span, count);
+        }
         sides.append(batch.lane, batch.news);
         let mut from = 0;
         for round in batch.rounds {
@@ -198,6 +201,7 @@ impl Decoding {
         let (lane, big_endian) = (decode.lane(), decode.big_endian());
         let mut rounds = Vec::new();
         events.clear();
+        decode.begin_part();
         let mut visit = |record: Record<'_>| {
             let count = events.len();
             if record.kind != FINISHED_ROUND {
@@ -205,6 +209,7 @@ impl Decoding {
             } else if *has_rounds && !rounds.ends_with(&[count, count]) {
                 // The second round without an event hands on all that is left; there can be millions of them.
                 rounds.push(count);
+                decode.begin_round(count);
             }
         };
         let Some(part) = turns.take(buffer, &mut visit)? else { return Ok(None) };

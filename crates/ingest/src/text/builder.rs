@@ -1,8 +1,8 @@
 //! Rows of a capture from what a line says, with everything that repeats interned by its bytes.
 
 use crate::capture::{
-    Capture, Context, EventCount, Format, FrameId, Meaning, Mode, Origin, SeededMap, Span, StackId,
-    ThreadId, Timestamp,
+    Capture, Context, CpuId, EventCount, Format, FrameId, Meaning, Mode, Origin, SeededMap, Span,
+    StackId, ThreadId, Timestamp,
 };
 use crate::symbols::demangle::demangle;
 
@@ -10,7 +10,7 @@ use crate::symbols::demangle::demangle;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Moment {
     pub time: Timestamp,
-    pub cpu: Option<u32>,
+    pub cpu: Option<CpuId>,
     /// Who was current.
     pub thread: ThreadId,
     pub stack: Option<StackId>,

@@ -17,7 +17,7 @@ use super::lines::{Complaints, Line, Lines};
 use super::number;
 use super::processes;
 use super::progress::Progress;
-use crate::capture::{Capture, Context, Format, Loss, LossKind, Mode, Syscall, Timestamp};
+use crate::capture::{Capture, Context, CpuId, Format, Loss, LossKind, Mode, Syscall, Timestamp};
 use crate::error::Problem;
 
 /// Whether a line says that the text is a trace.
@@ -102,7 +102,8 @@ impl<'a> Reader<'a> {
         let (name, fields) = syscall(head.event, head.fields).unwrap_or((head.event, head.fields));
         self.out.count(name, events::meaning(name), time);
         let thread = self.out.thread(head.tgid, head.tid, head.comm, time);
-        let at = Moment { time, cpu: Some(head.cpu), thread, stack: None, context: head.context };
+        let at =
+            Moment { time, cpu: CpuId::new(head.cpu), thread, stack: None, context: head.context };
         self.pending.insert(head.cpu, Pending { line, name, fields, at });
     }
 

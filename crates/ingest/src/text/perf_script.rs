@@ -16,7 +16,7 @@ use super::lines::{Complaints, Line, Lines};
 use super::number;
 use super::processes;
 use super::progress::Progress;
-use crate::capture::{Capture, Format, Loss, LossKind, Meaning, Timestamp};
+use crate::capture::{Capture, CpuId, Format, Loss, LossKind, Meaning, Timestamp};
 use crate::error::Problem;
 
 /// Whether a line is an event's.
@@ -175,7 +175,7 @@ struct Head<'a> {
     comm: &'a [u8],
     pid: Option<i32>,
     tid: Option<i32>,
-    cpu: Option<u32>,
+    cpu: Option<CpuId>,
     time: u64,
     /// Without its last colon; empty for a record that is no event.
     event: &'a [u8],
@@ -197,8 +197,8 @@ impl<'a> Head<'a> {
     fn before(text: &'a [u8], time: u64) -> Option<Self> {
         let (text, last) = last_word(text);
         let cpu = last.strip_prefix(b"[").and_then(|cpu| number::decimal(cpu.strip_suffix(b"]")?));
-        let cpu = cpu.and_then(|cpu| u32::try_from(cpu).ok());
         let (comm, numbers) = if cpu.is_some() { last_word(text) } else { (text, last) };
+        let cpu = cpu.and_then(|cpu| CpuId::new(u32::try_from(cpu).ok()?));
         let (pid, tid) = match memchr::memchr(b'/', numbers) {
             Some(slash) => (number::tid(&numbers[..slash]), &numbers[slash + 1..]),
             None => (None, numbers),
@@ -244,7 +244,7 @@ mod tests {
             text(head.comm),
             head.pid,
             head.tid,
-            head.cpu,
+            head.cpu.map(CpuId::number),
             head.time,
             text(head.event),
             text(head.fields),

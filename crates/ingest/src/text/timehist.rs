@@ -17,8 +17,8 @@ use super::number;
 use super::processes;
 use super::progress::Progress;
 use crate::capture::{
-    Capture, Context, Format, Meaning, Mode, StackId, Switch, TaskState, ThreadId, Timestamp,
-    Wakeup, WakeupKind,
+    Capture, Context, CpuId, Format, Meaning, Mode, StackId, Switch, TaskState, ThreadId,
+    Timestamp, Wakeup, WakeupKind,
 };
 use crate::error::Problem;
 
@@ -76,7 +76,7 @@ impl<'a> Reader<'a> {
         let time = Timestamp(number::seconds(time)?);
         let (cpu, rest) = word(rest);
         let cpu = number::decimal(cpu.strip_prefix(b"[")?.strip_suffix(b"]")?)?;
-        let cpu = u32::try_from(cpu).ok();
+        let cpu = u32::try_from(cpu).ok().and_then(CpuId::new);
         if let Some(at) = memchr::memmem::find(rest, b" awakened: ") {
             return self.wakeup(time, rest[..at].trim_ascii(), rest[at + 11..].trim_ascii());
         }
@@ -99,7 +99,7 @@ impl<'a> Reader<'a> {
         Some(())
     }
 
-    fn switch(&mut self, time: Timestamp, cpu: Option<u32>, rest: &'a [u8]) -> Option<()> {
+    fn switch(&mut self, time: Timestamp, cpu: Option<CpuId>, rest: &'a [u8]) -> Option<()> {
         let (task, times) = split_times(rest)?;
         let (_wait, times) = word(times);
         let (_delay, times) = word(times);
