@@ -401,7 +401,7 @@ mod tests {
         let capture = script::process(Capture::default(), &[('a', "client")]);
         let capture = script::process(capture, &[('b', "server")]);
         let capture = script::record(capture, &events.join(","));
-        let findings = analyze(&capture, &script::options());
+        let findings = analyze(&capture, &Options::default());
         let [window] = &findings.windows[..] else { panic!("{:?}", findings.windows) };
         assert_eq!(
             (window.cause, window.freeze.pid),
@@ -429,7 +429,7 @@ mod tests {
         let capture = script::process(capture, &[('b', "other")]);
         let mut capture = script::record(capture, &events.join(","));
         let told = |capture: &Capture| {
-            let findings = analyze(capture, &script::options());
+            let findings = analyze(capture, &Options::default());
             assert_eq!(findings.windows.len(), 2, "{:?}", findings.windows);
             findings.worst().unwrap().freeze.comm.clone()
         };

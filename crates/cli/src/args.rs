@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use coldcase_ingest::InputFormat;
+use coldcase_analyze::Options;
+use coldcase_ingest::capture::Format;
 use coldcase_redact::Scope;
 use coldcase_trap::HttpTarget;
 
@@ -38,15 +39,22 @@ pub enum Command {
     Trap(Box<TrapArguments>),
 }
 
-/// Arguments of `report`.
+/// One capture, and what is read beside it.
 #[derive(Clone, Debug, Args)]
-pub struct ReportArguments {
+pub struct IncidentArguments {
     /// A perf.data or a text profile, also zstd-compressed; - for standard input. Logs of system calls may stand beside it
     #[arg(value_name = "CAPTURE", required = true)]
     pub captures: Vec<PathBuf>,
     /// What to add to the times of a log of system calls, if its clock is not the capture's
     #[arg(long, value_name = "SECONDS", allow_hyphen_values = true)]
     pub log_offset: Option<String>,
+}
+
+/// Arguments of `report`.
+#[derive(Clone, Debug, Args)]
+pub struct ReportArguments {
+    #[command(flatten)]
+    pub incident: IncidentArguments,
     /// Write the report as one HTML file
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
@@ -76,12 +84,8 @@ pub struct ReportArguments {
 /// Arguments of `export`.
 #[derive(Debug, Args)]
 pub struct ExportArguments {
-    /// A perf.data or a text profile, also zstd-compressed; - for standard input. Logs of system calls may stand beside it
-    #[arg(value_name = "CAPTURE", required = true)]
-    pub captures: Vec<PathBuf>,
-    /// What to add to the times of a log of system calls, if its clock is not the capture's
-    #[arg(long, value_name = "SECONDS", allow_hyphen_values = true)]
-    pub log_offset: Option<String>,
+    #[command(flatten)]
+    pub incident: IncidentArguments,
     /// Which format
     #[arg(long, value_name = "FORMAT")]
     pub to: ExportFormat,
@@ -322,16 +326,11 @@ pub struct AnalysisArguments {
     #[arg(long, value_name = "A..B")]
     pub window: Option<String>,
     /// Shortest freeze worth a name, in milliseconds
-    #[arg(long, value_name = "MS", default_value_t = Self::MIN_FREEZE)]
+    #[arg(long, value_name = "MS", default_value_t = Options::MIN_FREEZE_MS)]
     pub min_freeze: u64,
     /// Further wait-site rules, tried before the built-in ones
     #[arg(long, value_name = "FILE")]
     pub rules: Option<PathBuf>,
-}
-
-impl AnalysisArguments {
-    /// Shortest freeze worth a name, in milliseconds, where none is asked for.
-    pub const MIN_FREEZE: u64 = 50;
 }
 
 /// Pictures from a quarter of the size to four times.
@@ -367,10 +366,10 @@ pub enum FormatName {
     KernelLog,
 }
 
-impl From<FormatName> for InputFormat {
+impl From<FormatName> for Format {
     fn from(name: FormatName) -> Self {
         match name {
-            FormatName::Perf => Self::Perf,
+            FormatName::Perf => Self::PerfData,
             FormatName::Folded => Self::Folded,
             FormatName::PerfScript => Self::PerfScript,
             FormatName::Timehist => Self::Timehist,
