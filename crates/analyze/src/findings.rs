@@ -44,7 +44,8 @@ pub struct Findings {
     pub memory_totals: Vec<MemoryTotal>,
     /// The threads concerned, against time.
     pub timeline: Option<Timeline>,
-    /// Off-CPU time by stack, for a flame graph: of the worst window, or of the whole capture.
+    /// Off-CPU time by stack, for a flame graph: of the worst window; if none froze, of all that held threads up for certain;
+    /// of a profile, all.
     pub off_cpu: Vec<FoldedStack>,
     /// What pictures and evidence are made of.
     pub details: Details,

@@ -56,7 +56,7 @@ pub(crate) fn reason(model: &Model<'_>, raw: &RawWindow, holder: ThreadId) -> Op
     (share > 0.5).then(|| {
         let name = view::thread_name(model.capture, holder);
         Sentence::default().task(&name.comm).words(&format!(
-            " kept the lock while it waited for its client, {:.0} % of the time, and let go when that had sent something; those \
+            " kept the lock while it waited for its client, {:.0} % of the time, and released it when that had sent something; those \
              who stood still had requests of their own to answer",
             100.0 * share
         ))

@@ -88,7 +88,7 @@ pub struct MemoryTotal {
 pub struct MemoryEvent {
     /// When it began; `None` if before the recording.
     pub start: Option<Timestamp>,
-    /// How long it took; `None` if its begin or end is not in the recording.
+    /// How long it took; `None` if its start or end is not in the recording.
     pub duration: Option<Nanos>,
     /// Who.
     pub thread: ThreadName,
