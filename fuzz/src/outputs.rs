@@ -2,18 +2,18 @@
 
 use coldcase_analyze::compare::compare;
 use coldcase_analyze::findings::Findings;
-use coldcase_analyze::{analyze, analyze_with_records};
+use coldcase_analyze::{Options, analyze, analyze_with_records};
 use coldcase_export::Source;
 use coldcase_redact::{Form, Redaction, Scope, restore};
 use coldcase_report::Diff;
 
 use crate::inert;
-use crate::targets::{inputs, named, options, pieces};
+use crate::targets::{inputs, named, pieces};
 
 /// Every export. Of CSV: the table's rows, and no cell that a spreadsheet would run; of folded stacks: lines of a stack and a number.
 pub fn export(data: &[u8]) {
     let Some(capture) = named(data) else { return };
-    let (findings, records) = analyze_with_records(&capture, &options());
+    let (findings, records) = analyze_with_records(&capture, &Options::default());
     let source = Source { findings: &findings, records: &records };
     for table in coldcase_export::tables(source) {
         let mut out = Vec::new();
@@ -54,7 +54,7 @@ fn runs_nothing(cell: &str) {
 pub fn redact(data: &[u8]) {
     let Some(capture) = named(data) else { return };
     for scope in [Scope::All, Scope::Names] {
-        let (mut findings, mut records) = analyze_with_records(&capture, &options());
+        let (mut findings, mut records) = analyze_with_records(&capture, &Options::default());
         let before = coldcase_report::json(&findings);
         let mut redaction = Redaction::new(scope, coldcase_redact::Key::default());
         redaction.learn(&capture);
@@ -81,7 +81,7 @@ fn lines(json: &str) -> Vec<&str> {
 pub fn diff(data: &[u8]) {
     let mut parts = pieces(data);
     let mut next = || -> Option<Findings> {
-        named(parts.next()?).map(|capture| analyze(&capture, &options()))
+        named(parts.next()?).map(|capture| analyze(&capture, &Options::default()))
     };
     let (Some(before), Some(after)) = (next(), next()) else { return };
     for (before, after) in [(&before, &after), (&after, &before), (&before, &before)] {

@@ -11,10 +11,10 @@ use coldcase_analyze::findings::Findings;
 use coldcase_analyze::rules::Rules;
 use coldcase_analyze::{Options, analyze};
 use coldcase_ingest::capture::{
-    BuildId, Capture, LoadedModule, Location, Mode, Module, ModuleKind, Nanos,
+    BuildId, Capture, Format, LoadedModule, Location, Mode, Module, ModuleKind, Nanos,
 };
 use coldcase_ingest::symbols::{SymbolSources, resolve};
-use coldcase_ingest::{InputFormat, ReadOptions, beside, read, read_bytes};
+use coldcase_ingest::{ReadOptions, beside, read, read_bytes};
 use coldcase_report::{HtmlContext, Input};
 
 use crate::events;
@@ -32,16 +32,16 @@ pub const TARGETS: &[Target] = &[
     ("perf_compressed", perf_compressed),
     ("tracepoint_format", tracepoint_format),
     ("tracepoint_shape", tracepoint_shape),
-    ("perf_script", |data| text(data, InputFormat::PerfScript)),
-    ("timehist", |data| text(data, InputFormat::Timehist)),
-    ("ftrace", |data| text(data, InputFormat::Ftrace)),
-    ("offcpu_blocks", |data| text(data, InputFormat::OffCpuBlocks)),
-    ("bpftrace", |data| text(data, InputFormat::Bpftrace)),
-    ("folded", |data| text(data, InputFormat::Folded)),
-    ("kernel_log", |data| text(data, InputFormat::KernelLog)),
-    ("strace", |data| text(data, InputFormat::Strace)),
-    ("perf_trace", |data| text(data, InputFormat::PerfTrace)),
-    ("memory_syscalls", |data| text(data, InputFormat::MemorySyscalls)),
+    ("perf_script", |data| text(data, Format::PerfScript)),
+    ("timehist", |data| text(data, Format::Timehist)),
+    ("ftrace", |data| text(data, Format::Ftrace)),
+    ("offcpu_blocks", |data| text(data, Format::OffCpuBlocks)),
+    ("bpftrace", |data| text(data, Format::Bpftrace)),
+    ("folded", |data| text(data, Format::Folded)),
+    ("kernel_log", |data| text(data, Format::KernelLog)),
+    ("strace", |data| text(data, Format::Strace)),
+    ("perf_trace", |data| text(data, Format::PerfTrace)),
+    ("memory_syscalls", |data| text(data, Format::MemorySyscalls)),
     ("log_beside", log_beside),
     ("slices", slices),
     ("unpack", unpack),
@@ -67,13 +67,13 @@ pub fn run(name: &str, data: &[u8]) {
     target.expect("a target of this name").1(data);
 }
 
-fn bytes(data: &[u8], format: Option<InputFormat>) -> Option<Capture> {
+fn bytes(data: &[u8], format: Option<Format>) -> Option<Capture> {
     read_bytes(data, ReadOptions { format, ..ReadOptions::default() }, &mut |_, _| {}).ok()
 }
 
 /// The reader of perf.data, pipes included.
 pub fn perf_data(data: &[u8]) {
-    bytes(data, Some(InputFormat::Perf));
+    bytes(data, Some(Format::PerfData));
 }
 
 /// The same with the programs that stacks recorded as bytes are unwound with.
@@ -137,7 +137,7 @@ pub fn tracepoint_shape(data: &[u8]) {
 }
 
 /// A text of one format.
-pub fn text(data: &[u8], format: InputFormat) {
+pub fn text(data: &[u8], format: Format) {
     bytes(data, Some(format));
 }
 
@@ -276,9 +276,9 @@ pub fn rules(data: &[u8]) {
     let Ok(text) = str::from_utf8(data) else { return };
     let Ok(rules) = Rules::built_in().extended(text) else { return };
     static CAPTURE: OnceLock<Option<Capture>> = OnceLock::new();
-    let capture = CAPTURE.get_or_init(|| bytes(RULED.as_bytes(), Some(InputFormat::Folded)));
+    let capture = CAPTURE.get_or_init(|| bytes(RULED.as_bytes(), Some(Format::Folded)));
     if let Some(capture) = capture {
-        let _ = analyze(capture, &Options { rules, ..options() });
+        let _ = analyze(capture, &Options { rules, ..Options::default() });
     }
 }
 
@@ -311,7 +311,7 @@ pub fn pipeline_events(data: &[u8]) {
 
 /// Everything that can be said of a capture.
 fn whole(capture: Capture) {
-    reports(&analyze(&capture, &options()));
+    reports(&analyze(&capture, &Options::default()));
 }
 
 /// Every report of findings, each of which must be inert.
@@ -332,12 +332,6 @@ pub fn reports(findings: &Findings) {
 /// The files that a report is said to be made of.
 pub fn inputs() -> Vec<Input> {
     vec![Input { name: "capture".to_owned(), bytes: None, hashed: 0, sha256: None }]
-}
-
-/// How captures are analysed.
-pub fn options() -> Options {
-    let min_freeze = Nanos::from_millis(50);
-    Options { process: None, window: None, min_freeze, rules: Rules::built_in() }
 }
 
 /// Functions of the kernel that built captures stand in.

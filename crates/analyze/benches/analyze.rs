@@ -2,9 +2,7 @@
 
 use std::path::Path;
 
-use coldcase_analyze::rules::Rules;
 use coldcase_analyze::{Options, analyze};
-use coldcase_ingest::capture::Nanos;
 use coldcase_ingest::symbols::{self, SymbolSources};
 use coldcase_ingest::{ReadOptions, read};
 use divan::Bencher;
@@ -23,11 +21,6 @@ fn findings(bencher: Bencher<'_, '_>, fixture: &str) {
     let mut capture =
         read(&path, ReadOptions::default(), &mut |_, _| {}).expect("the fixture is there");
     symbols::resolve(&mut capture, &sources);
-    let options = Options {
-        process: None,
-        window: None,
-        min_freeze: Nanos::from_millis(50),
-        rules: Rules::built_in(),
-    };
+    let options = Options::default();
     bencher.bench(|| analyze(&capture, &options));
 }

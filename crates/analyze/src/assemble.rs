@@ -107,6 +107,12 @@ fn of_events(model: &Model<'_>, options: &Options) -> (Findings, Vec<RawWindow>)
         window.remedies = remedies::of(window, &around(model, raw, window, container));
     }
     let lanes = worst.map(|index| timeline::lanes(model, &raws[index], &windows[index]));
+    let contention = chronic::find(model, options, &raws);
+    let off_cpu_all = timeline::off_cpu_of_all(model);
+    let off_cpu = match raw {
+        Some(raw) => timeline::off_cpu_in(model, raw, raw.span),
+        None => timeline::held_up(model, contention.as_ref()),
+    };
     let findings = Findings {
         capture: summary(capture),
         verdict: Verdict {
@@ -125,16 +131,19 @@ fn of_events(model: &Model<'_>, options: &Options) -> (Findings, Vec<RawWindow>)
         timeline: raw
             .zip(lanes.as_deref())
             .map(|(raw, lanes)| timeline::around(model, raw, lanes, &raws)),
-        details: worst.zip(lanes).map_or_else(Details::default, |(index, lanes)| {
-            let lanes: Vec<ThreadId> = lanes.into_iter().map(|(_, thread)| thread).collect();
-            details(model, options, (&raws[index], &windows[index]), &lanes)
-        }),
+        details: Details {
+            off_cpu_all,
+            ..worst.zip(lanes).map_or_else(Details::default, |(index, lanes)| {
+                let lanes: Vec<ThreadId> = lanes.into_iter().map(|(_, thread)| thread).collect();
+                details(model, options, (&raws[index], &windows[index]), &lanes)
+            })
+        },
         wait_sites,
         processes: totals::by_process(model),
-        contention: chronic::find(model, options, &raws),
+        contention,
         memory_events: memory_events(model, &raws, &windows),
         memory_totals: memory::totals(capture, &model.brackets),
-        off_cpu: timeline::off_cpu(model, raw),
+        off_cpu,
         windows,
     };
     (findings, raws)
@@ -217,13 +226,13 @@ fn details(
         waits,
         stacks,
         heat: heat::heat(model.span, harms.into_iter()),
-        off_cpu_all: timeline::off_cpu(model, None),
         off_cpu_before: (!before.is_empty()).then(|| Before {
             length: before.duration(),
             off_cpu: timeline::off_cpu_in(model, raw, before),
         }),
         proofs: proofs::of(model, raw, window),
         resident: model.resident.lines(raw.process),
+        ..Details::default()
     }
 }
 
@@ -262,7 +271,7 @@ fn waited(freeze: &Freeze, whose: &str) -> Sentence {
     let time = freeze.blocked.as_millis_f64() / 1e3;
     Sentence::from(threads)
         .task(&freeze.comm)
-        .words(&format!("{pid} waited for {whose} meanwhile, {time:.2} s in sum"))
+        .words(&format!("{pid} waited for {whose} meanwhile, {time:.2} s in total"))
 }
 
 /// Whether the capture shows who stood still and in what: all switches, with the state or the stack of those who
@@ -383,6 +392,7 @@ mod tests {
     use coldcase_ingest::capture::{Incident, Timestamp};
 
     use super::*;
+    use crate::findings::FoldedStack;
     use crate::script;
 
     #[test]
@@ -401,7 +411,7 @@ mod tests {
         let capture = script::process(Capture::default(), &[('a', "client")]);
         let capture = script::process(capture, &[('b', "server")]);
         let capture = script::record(capture, &events.join(","));
-        let findings = analyze(&capture, &script::options());
+        let findings = analyze(&capture, &Options::default());
         let [window] = &findings.windows[..] else { panic!("{:?}", findings.windows) };
         assert_eq!(
             (window.cause, window.freeze.pid),
@@ -410,10 +420,25 @@ mod tests {
         let told: Vec<&str> = window.evidence.iter().map(|row| &**row).collect();
         assert!(
             told.contains(
-                &"1 thread of client (pid 97) waited for its answers meanwhile, 0.20 s in sum"
+                &"1 thread of client (pid 97) waited for its answers meanwhile, 0.20 s in total"
             ),
             "{told:?}"
         );
+    }
+
+    #[test]
+    fn where_nothing_froze_what_held_threads_up_is_told_from_the_rest() {
+        let (disk, futex) = ("schedule<io_schedule<submit_bio_wait", "schedule<futex_wait_queue");
+        let sleeps = "schedule<do_nanosleep<hrtimer_nanosleep";
+        let events =
+            format!("0 .a,1ms a>b D {disk},3ms b>a S {futex},8ms a>- S {sleeps},9ms ->b,100ms b>-");
+        let capture = script::process(Capture::default(), &[('a', "copy"), ('b', "pool")]);
+        let findings = analyze(&script::record(capture, &events), &Options::default());
+        let times = |stacks: &[FoldedStack]| stacks.iter().map(|row| row.time).sum();
+        assert_eq!(findings.windows.len(), 0);
+        let held_up: Nanos = times(&findings.off_cpu);
+        let all: Nanos = times(&findings.details.off_cpu_all);
+        assert_eq!((held_up, all), (Nanos::from_millis(2), Nanos::from_millis(8)));
     }
 
     #[test]
@@ -429,7 +454,7 @@ mod tests {
         let capture = script::process(capture, &[('b', "other")]);
         let mut capture = script::record(capture, &events.join(","));
         let told = |capture: &Capture| {
-            let findings = analyze(capture, &script::options());
+            let findings = analyze(capture, &Options::default());
             assert_eq!(findings.windows.len(), 2, "{:?}", findings.windows);
             findings.worst().unwrap().freeze.comm.clone()
         };

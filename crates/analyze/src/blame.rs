@@ -95,7 +95,7 @@ impl Why {
             Self::NotEnded => "the wait had not ended when the recording did",
             Self::Interrupt => "an interrupt ended the wait, a timer as a rule",
             Self::NoWakeup => "the capture holds no wakeup that ended the wait",
-            Self::NoHolder => "nobody is seen to let go of the lock",
+            Self::NoHolder => "nobody is seen to release the lock",
             Self::HolderUnseen => "what the holder did is not in the capture",
             Self::Job => {
                 "a thread that ended its work woke the waiter: it was waited for, not in the way"

@@ -43,7 +43,7 @@ pub(crate) fn of_longest(
     if chains.is_empty() { Vec::new() } else { chains.swap_remove(chosen).0 }
 }
 
-/// A wait from its begin to its end, which those that are taken in slices have not in one.
+/// A wait from its start to its end, which those that are taken in slices have not in one.
 #[derive(Clone, Copy)]
 pub(crate) struct Whole {
     pub first: WaitId,
@@ -123,8 +123,8 @@ pub(crate) fn end(model: &Model<'_>, id: WaitId) -> End {
             "thawed the file system".to_owned()
         }
         (Some(_), Some(_)) => match (lets_go, operation) {
-            (true, Some(operation)) => format!("let go of the lock in {}", operation.word()),
-            (true, None) => "let go of the lock".to_owned(),
+            (true, Some(operation)) => format!("released the lock in {}", operation.word()),
+            (true, None) => "released the lock".to_owned(),
             (false, Some(operation)) => format!("woke it in {}", operation.word()),
             (false, None) => "woke it".to_owned(),
         },
@@ -162,7 +162,7 @@ mod tests {
                  200ms w:b,201ms c>a S,202ms a>b S,203ms .b"
             );
             let capture = script::record(capture, &script);
-            let findings = crate::analyze(&capture, &script::options());
+            let findings = crate::analyze(&capture, &crate::Options::default());
             let window = findings.worst().unwrap();
             let link = &window.chain[0];
             (link.waiter.comm.clone(), link.waker.clone().and_then(|waker| waker.tid))

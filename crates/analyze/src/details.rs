@@ -16,8 +16,8 @@ pub struct Details {
     pub stacks: Vec<StackView>,
     /// Blocked threads over all of the capture.
     pub heat: Option<Heat>,
-    /// Off-CPU time of all user processes in the whole capture by stack, rest left out; empty if no window makes
-    /// [`Findings::off_cpu`](crate::findings::Findings::off_cpu) differ from it.
+    /// Off-CPU time of all user processes in the whole capture by stack, rest left out; empty for a profile, of which
+    /// [`Findings::off_cpu`](crate::findings::Findings::off_cpu) is all there is.
     pub off_cpu_all: Vec<FoldedStack>,
     /// Off-CPU time of the worst window's process before that window.
     pub off_cpu_before: Option<Before>,

@@ -136,12 +136,12 @@ pub(crate) fn evidence(
         evidence.push(match suspect.hold.evidence {
             Evidence::LockEvents => Sentence::from("the lock's own events show when ")
                 .task(comm)
-                .words(" took it and let go"),
+                .words(" took and released it"),
             Evidence::ReleaseStack if runtime::is_collector(model, suspect.thread) => {
                 by().words(" released the threads at the end of the pause")
             }
             Evidence::ReleaseStack => {
-                by().words(" woke those who waited, from a stack that lets go of the lock")
+                by().words(" woke those who waited, from a stack that releases the lock")
             }
             Evidence::Waker => by().words(" woke those who waited; its stack was not recorded"),
             Evidence::Overlap => Sentence::from("a call of ")
@@ -150,7 +150,7 @@ pub(crate) fn evidence(
         });
         if gave_up(model, raw, suspect.thread) {
             evidence.push(
-                "its own wait for a lock ran out by a timer, and nobody is seen to have let go of that one: two \
+                "its own wait for a lock ran out by a timer, and nobody is seen to have released that one: two \
                  threads that wait for each other look like this"
                     .into(),
             );

@@ -177,7 +177,7 @@ fn waits_by_thread(waits: &[WaitId], states: &ThreadStates) -> FxHashMap<ThreadI
     ends
 }
 
-/// What bounds the begin of a hold of which only the end is seen.
+/// What bounds the start of a hold of which only the end is seen.
 struct Seen<'a> {
     capture: &'a Capture,
     states: &'a ThreadStates,
@@ -265,7 +265,7 @@ impl Seen<'_> {
     }
 }
 
-/// Holds of one lock that several threads may have at once, in order of their begin.
+/// Holds of one lock that several threads may have at once, in order of their start.
 struct Overlapping {
     holds: Vec<Hold>,
     /// The latest end among the holds up to each.
@@ -290,7 +290,7 @@ impl Overlapping {
     }
 }
 
-/// Cuts a span by holds in order of their begin.
+/// Cuts a span by holds in order of their start.
 fn cut_by_events(holds: &[Hold], waiter: ThreadId, span: Span) -> Vec<(Span, Option<Hold>)> {
     let active: Vec<&Hold> =
         holds.iter().filter(|hold| hold.thread != waiter && hold.span.end > span.start).collect();

@@ -56,7 +56,7 @@ pub(crate) fn reason(model: &Model<'_>, raw: &RawWindow, holder: ThreadId) -> Op
     (share > 0.5).then(|| {
         let name = view::thread_name(model.capture, holder);
         Sentence::default().task(&name.comm).words(&format!(
-            " kept the lock while it waited for its client, {:.0} % of the time, and let go when that had sent something; those \
+            " kept the lock while it waited for its client, {:.0} % of the time, and released it when that had sent something; those \
              who stood still had requests of their own to answer",
             100.0 * share
         ))
@@ -203,7 +203,7 @@ mod tests {
         events.push("200ms k>- S schedule<do_sys_poll".to_owned());
         round(&mut events, 205, 400, 'k');
         let capture = script::record(capture, &events.join(","));
-        hint(&script::model(&capture), &script::options()).map(|hint| hint.missing.to_string())
+        hint(&script::model(&capture), &Options::default()).map(|hint| hint.missing.to_string())
     }
 
     #[test]
@@ -238,7 +238,7 @@ mod tests {
         events.extend(('a'..='d').map(|t| format!("606ms ->{t}")));
         events.extend(('a'..='d').map(|t| format!("608ms {t}>- {polls}")));
         let capture = script::record(capture, &events.join(","));
-        let findings = crate::analyze(&capture, &script::options());
+        let findings = crate::analyze(&capture, &Options::default());
         let window = findings.worst()?;
         let told = window.reasons.iter().any(|row| row.contains("while it waited for its client"));
         assert!(told, "{:?}", window.reasons);
@@ -267,7 +267,7 @@ mod tests {
         events.extend(('a'..='d').map(|t| format!("606ms k!{t} futex_wake")));
         events.extend(('a'..='d').map(|t| format!("606ms ->{t}")));
         let capture = script::record(capture, &events.join(","));
-        let findings = crate::analyze(&capture, &script::options());
+        let findings = crate::analyze(&capture, &Options::default());
         assert!(findings.windows.is_empty(), "{:?}", findings.windows);
     }
 }

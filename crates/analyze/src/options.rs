@@ -17,6 +17,23 @@ pub struct Options {
     pub rules: Rules,
 }
 
+impl Options {
+    /// The shortest freeze worth a name, in milliseconds, where none is asked for.
+    pub const MIN_FREEZE_MS: u64 = 50;
+}
+
+impl Default for Options {
+    /// All processes, all of the capture, freezes from [`Options::MIN_FREEZE_MS`] on, and the built-in rules.
+    fn default() -> Self {
+        Self {
+            process: None,
+            window: None,
+            min_freeze: Nanos::from_millis(Self::MIN_FREEZE_MS),
+            rules: Rules::built_in(),
+        }
+    }
+}
+
 /// Which process to look at.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub enum ProcessFilter {

@@ -118,7 +118,7 @@ pub(crate) fn classify<'a>(capture: &'a Capture, options: &Options) -> Vec<At<'a
         {
             return At {
                 comm,
-                site: "mmap_lock, by who let go of it".to_owned(),
+                site: "mmap_lock, by who released it".to_owned(),
                 kind,
                 time,
                 waker,

@@ -145,7 +145,7 @@ fn lock_events(
     };
     let proofs = [
         proof("mmap_lock_acquire_returned", taken, format!("it has the lock for {mode}")),
-        proof("mmap_lock_released", released, "it lets go of the lock".to_owned()),
+        proof("mmap_lock_released", released, "it releases the lock".to_owned()),
     ];
     proofs.into_iter().flatten().collect()
 }

@@ -58,7 +58,7 @@ fn of_lock(model: &Model<'_>, raw: &RawWindow, suspect: &Suspect) -> Option<Sent
     if ran && raw.waits().any(one_wait) {
         // `take_gil` asks after each slice, and the interpreter looks between two instructions (`Python/ceval_gil.c`).
         return Some(
-            "Others asked for the interpreter lock every 5 ms, and Python lets go of it between two instructions of a \
+            "Others asked for the interpreter lock every 5 ms, and Python releases it between two instructions of a \
              program: this was a single one, in code that is not Python (a regular expression, a copy, an extension)"
                 .into(),
         );
@@ -104,10 +104,10 @@ fn paused(model: &Model<'_>, raw: &RawWindow, thread: ThreadId) -> Sentence {
         // A heap dump and an inspection of the heap use the collector's threads too.
         let helped = length(helped);
         format!(
-            "its collector's threads ran for {helped} in sum, for a garbage collection or other work on the heap,"
+            "its collector's threads ran for {helped} in total, for a garbage collection or other work on the heap,"
         )
     } else {
-        format!("its threads ran for {} in sum", length(ran(&own, running)))
+        format!("its threads ran for {} in total", length(ran(&own, running)))
     };
     Sentence::default().task(model.capture.threads.get(thread).comm()).words(&format!(
         " is a thread of the Java VM: the others stood at a safepoint or waited for its collector, at no lock of \

@@ -100,14 +100,14 @@ fn of_memory_call(window: &Window, operation: Operation, around: &Around<'_>) ->
         Operation::Syscall(call) => call,
         Operation::ProcRead => {
             return Some(remedy(
-                "Read /proc/PID/smaps less often, or smaps_rollup in its place, which lets writers in between (Linux \
-                 5.10 and later)",
+                "Read /proc/PID/smaps less often, or smaps_rollup instead, which lets writers have the lock in between \
+                 (Linux 5.10 and later)",
                 "coarser memory metrics",
             ));
         }
         Operation::Khugepaged => {
             return Some(remedy(
-                "Let huge pages be made on request only (transparent_hugepage=madvise), or more slowly \
+                "Make huge pages on request only (transparent_hugepage=madvise), or more slowly \
                  (khugepaged/scan_sleep_millisecs)",
                 "fewer huge pages",
             ));
@@ -136,8 +136,8 @@ fn of_memory_call(window: &Window, operation: Operation, around: &Around<'_>) ->
             "pages fault in on first use",
         ),
         S::Mmap if culprit.is_some_and(|culprit| culprit.bytes.is_none()) => remedy(
-            "The call filled its pages under the lock: look for MAP_POPULATE, and for mlockall(MCL_FUTURE), and do without \
-             them or in steps of about 10 MB",
+            "The call filled its pages under the lock: look for MAP_POPULATE, and for mlockall(MCL_FUTURE). Do without \
+             them, or map in steps of about 10 MB",
             "page faults are spread over the first use",
         ),
         S::Mmap | S::Brk | S::Mremap => remedy(
@@ -156,12 +156,12 @@ fn of_memory_call(window: &Window, operation: Operation, around: &Around<'_>) ->
             )
         }
         S::Madvise if flag("MADV_DONTNEED") => remedy(
-            "Give memory back in steps of about 10 MB and off the path of requests. An allocator that returns memory by \
+            "Give memory back in steps of about 10 MB and off the request path. An allocator that returns memory by \
              itself can be told to keep it (M_TRIM_THRESHOLD, jemalloc's dirty_decay_ms)",
             "memory is returned more slowly",
         ),
         S::Munmap | S::Madvise => remedy(
-            "Give memory back in steps of about 10 MB and off the path of requests; madvise(MADV_DONTNEED) holds the \
+            "Give memory back in steps of about 10 MB and off the request path; madvise(MADV_DONTNEED) holds the \
              lock as a reader only. An allocator that returns memory by itself can be told to keep it \
              (M_TRIM_THRESHOLD, jemalloc's dirty_decay_ms)",
             "memory is returned more slowly",
@@ -180,7 +180,7 @@ fn of_memory_call(window: &Window, operation: Operation, around: &Around<'_>) ->
             "a change of the program",
         ),
         _ => remedy(
-            "Make the call smaller, or keep it off the path of requests",
+            "Make the call smaller, or keep it off the request path",
             "a change of the program",
         ),
     })
@@ -206,7 +206,7 @@ fn of_cause(window: &Window, cause: Cause, operation: Option<Operation>) -> Opti
             "memory, or CPU time while the program runs",
         ),
         (Cause::Futex, _) if site == container::PYTHON => remedy(
-            "Do the long computation in another process (multiprocessing), or in code that lets go of the interpreter lock",
+            "Do the long computation in another process (multiprocessing), or in code that releases the interpreter lock",
             "memory, and copies between processes",
         ),
         (Cause::Futex, Some(Operation::Syscall(call))) => remedy(
@@ -236,13 +236,13 @@ fn of_cause(window: &Window, cause: Cause, operation: Option<Operation>) -> Opti
             if !matches!(call, Syscall::Fsync | Syscall::Fdatasync) =>
         {
             remedy(
-                "Spread write-back (vm.dirty_background_bytes), take long reads and writes off the path of requests, or \
+                "Spread write-back (vm.dirty_background_bytes), take long reads and writes off the request path, or \
                  look for the limit or the neighbour that slows the disk",
                 "a change of the program, or a faster disk",
             )
         }
         (Cause::DiskIo | Cause::FsJournal, _) => remedy(
-            "Take fsync off the path of requests, spread write-back (vm.dirty_background_bytes), or look for the \
+            "Take fsync off the request path, spread write-back (vm.dirty_background_bytes), or look for the \
              limit or the neighbour that slows the disk",
             "later durability, or a faster disk",
         ),
@@ -275,7 +275,7 @@ fn of_cause(window: &Window, cause: Cause, operation: Option<Operation>) -> Opti
                 Sentence::from("Look at what ")
                     .sentence(&late)
                     .words(" did at this time; give the wait a time limit shorter than the freeze"),
-                "some requests fail in place of waiting",
+                "some requests fail instead of waiting",
             )
         }
         (Cause::CpuThrottle, _) => {
@@ -286,7 +286,7 @@ fn of_cause(window: &Window, cause: Cause, operation: Option<Operation>) -> Opti
             "CPU time for others",
         ),
         (Cause::Stopped, _) if site == FREEZER => remedy(
-            "Find what writes cgroup.freeze or freezer.state: a pause of the container, a snapshot, a manager of resources",
+            "Find what writes cgroup.freeze or freezer.state: a container pause, a snapshot, a resource manager",
             "a look at the container's host",
         ),
         (Cause::Stopped, _) if site.starts_with(CORE) => remedy(
@@ -295,11 +295,11 @@ fn of_cause(window: &Window, cause: Cause, operation: Option<Operation>) -> Opti
             "less to look into afterwards",
         ),
         (Cause::Stopped, _) if site == DEBUGGER => remedy(
-            "Find who attaches to the process: a debugger, strace, gcore, a handler of crashes",
+            "Find who attaches to the process: a debugger, strace, gcore, a crash handler",
             "no stacks from a live process",
         ),
         (Cause::Stopped, Some(_)) => remedy(
-            "Ask why the sender of the signal stops the process: a snapshot, a job's control, an operator",
+            "Ask why the sender of the signal stops the process: a snapshot, job control, an operator",
             "a change of the sender",
         ),
         (Cause::Stopped, None) => remedy(

@@ -1,12 +1,11 @@
 //! Captures written as text, for tests: a line of time with made-up threads.
 
 use coldcase_ingest::capture::{
-    Capture, Context, CpuId, FrameId, Mode, Nanos, Sample, Span, StackId, Switch, Syscall,
-    SyscallEvent, SyscallPhase, TaskState, ThreadId, Timestamp, Wakeup, WakeupKind,
+    Capture, Context, CpuId, FrameId, Mode, Sample, Span, StackId, Switch, Syscall, SyscallEvent,
+    SyscallPhase, TaskState, ThreadId, Timestamp, Wakeup, WakeupKind,
 };
 
 use crate::model::Model;
-use crate::options::Options;
 use crate::rules::Rules;
 
 /// A capture of the whole machine, of one CPU. Events are parted by `,`, their words by blanks, the first of which is
@@ -74,12 +73,6 @@ pub(crate) fn process(mut capture: Capture, threads: &[(char, &str)]) -> Capture
         capture.threads.name(thread, comm, Timestamp(0));
     }
     capture
-}
-
-/// As the program is called without options.
-pub(crate) fn options() -> Options {
-    let rules = Rules::built_in();
-    Options { process: None, window: None, min_freeze: Nanos::from_millis(50), rules }
 }
 
 /// What the built-in rules make of a capture.

@@ -303,7 +303,7 @@ impl Tables<'_> {
         });
         let operation = operation.or_else(|| self.call(wait));
         let number = known.matcher.number(stack, wait.state);
-        let rule = number.map(|number| &self.rules.rules()[number]);
+        let rule = number.map(|number| self.rules.rule(number));
         let flags = contention.and_then(|contention| contention.flags).and_then(by_flags);
         let names = &mut known.names;
         let (name, kind) = match (number.zip(rule), flags, stack) {

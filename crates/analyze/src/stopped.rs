@@ -201,7 +201,7 @@ mod tests {
     use super::*;
     use crate::script;
 
-    /// What is said of who woke a at the begin and at the end of its freeze.
+    /// What is said of who woke a at the start and at the end of its freeze.
     fn told(at_begin: &str, at_end: &str) -> Option<String> {
         let capture = script::process(Capture::default(), &[('a', "server")]);
         let capture = script::process(capture, &[('b', "bash")]);

@@ -7,11 +7,12 @@ use coldcase_ingest::capture::{Context, FrameId, Nanos, Span, StackId, ThreadId}
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::findings::{
-    Cause, FoldedStack, Lane, Operation, Role, Segment, SegmentState, Timeline, Window,
+    Cause, Contention, FoldedStack, Lane, Operation, Role, Segment, SegmentState, Timeline, Window,
 };
 use crate::model::Model;
 use crate::rules::WaitKind;
 use crate::runtime;
+use crate::sites::Site;
 use crate::thread_state::Doing;
 use crate::view::{frame_label, thread_name};
 use crate::windows::RawWindow;
@@ -146,41 +147,66 @@ fn segments<'a>(
         .collect()
 }
 
-/// Off-CPU time of a window's process in a part of the capture, rest included as in the window itself.
-pub(crate) fn off_cpu_in(model: &Model<'_>, raw: &RawWindow, span: Span) -> Vec<FoldedStack> {
-    off_cpu(model, Some(&RawWindow { span, ..raw.clone() }))
-}
-
-/// Blocked time by stack: of the window's process in the window, or of all that does not rest. Where a window is made of want
-/// of a CPU, that is time off it as well, by the stack in which a thread was taken off.
-pub(crate) fn off_cpu(model: &Model<'_>, window: Option<&RawWindow>) -> Vec<FoldedStack> {
-    let mut times: FxHashMap<(ThreadId, StackId), Nanos> = FxHashMap::default();
-    let threads = &model.capture.threads;
-    let mut add = |thread: ThreadId, stack: Option<StackId>, time: Nanos| {
-        if let Some(stack) = stack.filter(|_| time > Nanos::ZERO) {
-            *times.entry((thread, stack)).or_default() += time;
-        }
-    };
-    if let Some(window) = window {
-        for (id, time) in model.waits_in(&window.crew, window.span) {
-            let wait = model.states.wait(id);
-            add(wait.thread, wait.stack, time);
-        }
-        if matches!(window.cause, Cause::CpuStarvation | Cause::CpuThrottle) {
-            for &thread in &window.crew {
-                for slice in model.states.within(thread, window.span) {
-                    if let Doing::Runnable(stack) = slice.doing {
-                        add(thread, stack, slice.span.duration());
-                    }
+/// Off-CPU time by stack of a window's process in a part of the capture, rest included. Where the window is made of want of a
+/// CPU, that is time off it as well, by the stack in which a thread was taken off.
+pub(crate) fn off_cpu_in(model: &Model<'_>, window: &RawWindow, span: Span) -> Vec<FoldedStack> {
+    let waits = model.waits_in(&window.crew, span).into_iter().map(|(id, time)| {
+        let wait = model.states.wait(id);
+        (wait.thread, wait.stack, time)
+    });
+    let mut rows: Vec<_> = waits.collect();
+    if matches!(window.cause, Cause::CpuStarvation | Cause::CpuThrottle) {
+        for &thread in &window.crew {
+            for slice in model.states.within(thread, span) {
+                if let Doing::Runnable(stack) = slice.doing {
+                    rows.push((thread, stack, slice.span.duration()));
                 }
             }
         }
-    } else {
-        for group in model.sums.iter() {
-            let of_kernel = threads.process_of(group.thread).kernel;
-            if !of_kernel && group.site.kind != WaitKind::Idle {
-                add(group.thread, group.stack, group.blocked);
-            }
+    }
+    by_stack(model, rows.into_iter())
+}
+
+/// Off-CPU time by stack of all processes in all of the capture, rest left out.
+pub(crate) fn off_cpu_of_all(model: &Model<'_>) -> Vec<FoldedStack> {
+    off_cpu_at(model, |_, site| site.kind != WaitKind::Idle)
+}
+
+/// Off-CPU time by stack at all that holds threads up for certain. A futex may be where idle workers wait, unless it is known
+/// to be a lock, or is where the process has chronic contention.
+pub(crate) fn held_up(model: &Model<'_>, contention: Option<&Contention>) -> Vec<FoldedStack> {
+    let threads = &model.capture.threads;
+    let is_contended = |thread, site: &Site| {
+        contention.is_some_and(|contention| {
+            threads.process_of(thread).pid == contention.pid
+                && model.sites.name(site) == contention.site
+        })
+    };
+    off_cpu_at(model, |thread, site| match site.kind {
+        WaitKind::Harm(Cause::Futex, _) => site.known_lock || is_contended(thread, site),
+        WaitKind::Harm(..) => true,
+        WaitKind::Idle | WaitKind::Other => false,
+    })
+}
+
+/// Off-CPU time by stack of all user processes, where it counts.
+fn off_cpu_at(model: &Model<'_>, counts: impl Fn(ThreadId, &Site) -> bool) -> Vec<FoldedStack> {
+    let of_user = |thread| !model.capture.threads.process_of(thread).kernel;
+    let groups = model.sums.iter();
+    let groups = groups.filter(|group| of_user(group.thread) && counts(group.thread, &group.site));
+    by_stack(model, groups.map(|group| (group.thread, group.stack, group.blocked)))
+}
+
+/// Sums up times by the names of threads and by stack.
+fn by_stack(
+    model: &Model<'_>,
+    rows: impl Iterator<Item = (ThreadId, Option<StackId>, Nanos)>,
+) -> Vec<FoldedStack> {
+    let threads = &model.capture.threads;
+    let mut times: FxHashMap<(ThreadId, StackId), Nanos> = FxHashMap::default();
+    for (thread, stack, time) in rows {
+        if let Some(stack) = stack.filter(|_| time > Nanos::ZERO) {
+            *times.entry((thread, stack)).or_default() += time;
         }
     }
     let mut by_name: BTreeMap<(Option<&str>, &str, StackId), Nanos> = BTreeMap::new();

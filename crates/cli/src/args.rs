@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use coldcase_ingest::InputFormat;
+use coldcase_analyze::Options;
+use coldcase_ingest::capture::Format;
 use coldcase_redact::Scope;
 use coldcase_trap::HttpTarget;
 
@@ -38,22 +39,30 @@ pub enum Command {
     Trap(Box<TrapArguments>),
 }
 
+/// One capture, and what is read beside it.
+#[derive(Clone, Debug, Args)]
+pub struct IncidentArguments {
+    /// A perf.data, a text profile or a bundle of `coldcase trap`, also compressed (gz, xz, zst), or a folder of profiles; - for
+    /// standard input. Logs of system calls may stand beside it
+    #[arg(value_name = "CAPTURE", required = true)]
+    pub captures: Vec<PathBuf>,
+    /// Seconds to add to the times of a log of system calls, if its clock is not the capture's
+    #[arg(long, value_name = "SECONDS", allow_hyphen_values = true)]
+    pub log_offset: Option<String>,
+}
+
 /// Arguments of `report`.
 #[derive(Clone, Debug, Args)]
 pub struct ReportArguments {
-    /// A perf.data or a text profile, also zstd-compressed; - for standard input. Logs of system calls may stand beside it
-    #[arg(value_name = "CAPTURE", required = true)]
-    pub captures: Vec<PathBuf>,
-    /// What to add to the times of a log of system calls, if its clock is not the capture's
-    #[arg(long, value_name = "SECONDS", allow_hyphen_values = true)]
-    pub log_offset: Option<String>,
-    /// Write the report as one HTML file
+    #[command(flatten)]
+    pub incident: IncidentArguments,
+    /// Write the report as one HTML file; - for standard output. Where nothing is asked for, it goes to report.html
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// Write the findings as JSON; - for standard output
     #[arg(long, value_name = "FILE")]
     pub json: Option<PathBuf>,
-    /// Write pictures into a folder
+    /// Write the pictures as PNG files into a folder
     #[arg(long, value_name = "DIR")]
     pub png: Option<PathBuf>,
     /// Size of the pictures: 1 is 1600 pixels wide
@@ -76,13 +85,9 @@ pub struct ReportArguments {
 /// Arguments of `export`.
 #[derive(Debug, Args)]
 pub struct ExportArguments {
-    /// A perf.data or a text profile, also zstd-compressed; - for standard input. Logs of system calls may stand beside it
-    #[arg(value_name = "CAPTURE", required = true)]
-    pub captures: Vec<PathBuf>,
-    /// What to add to the times of a log of system calls, if its clock is not the capture's
-    #[arg(long, value_name = "SECONDS", allow_hyphen_values = true)]
-    pub log_offset: Option<String>,
-    /// Which format
+    #[command(flatten)]
+    pub incident: IncidentArguments,
+    /// The format to write
     #[arg(long, value_name = "FORMAT")]
     pub to: ExportFormat,
     /// Where to: a folder for tables, else a file or - for standard output
@@ -119,7 +124,7 @@ pub enum ExportFormat {
 /// Arguments of `inspect`.
 #[derive(Debug, Args)]
 pub struct InspectArguments {
-    /// A perf.data, a text profile or a log of system calls, also zstd-compressed; - for standard input
+    /// A perf.data, a text profile or a log of system calls, also compressed (gz, xz, zst); - for standard input
     #[arg(value_name = "CAPTURE")]
     pub capture: PathBuf,
     #[command(flatten)]
@@ -131,10 +136,10 @@ pub struct InspectArguments {
 /// Arguments of `recipe`.
 #[derive(Debug, Args)]
 pub struct RecipeArguments {
-    /// A capture of the machine to record on; without one, it is this machine. Nothing is started, and no root is needed
+    /// A capture of the machine to record on; by default it is this machine. Nothing is started, and no root is needed
     #[arg(value_name = "CAPTURE")]
     pub capture: Option<PathBuf>,
-    /// For a machine of which only the text is there that `inspect` printed of a capture; - for standard input
+    /// The text that `inspect` printed of a capture, where the capture itself is not at hand; - for standard input
     #[arg(long, value_name = "TEXT", conflicts_with = "capture")]
     pub described: Option<PathBuf>,
     #[command(flatten)]
@@ -144,7 +149,7 @@ pub struct RecipeArguments {
 /// Arguments of `check`.
 #[derive(Debug, Args)]
 pub struct CheckArguments {
-    /// Folders with a capture and its expected.json; what is neither is passed over
+    /// Folders with a capture and its expected.json; others are skipped
     #[arg(value_name = "FOLDER", required = true)]
     pub folders: Vec<PathBuf>,
 }
@@ -158,7 +163,7 @@ pub struct DiffArguments {
     /// A capture from after it, or of a bad day
     #[arg(value_name = "AFTER")]
     pub after: PathBuf,
-    /// Write the comparison as one HTML file
+    /// Write the comparison as one HTML file; - for standard output
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// Write the comparison as JSON; - for standard output
@@ -167,8 +172,8 @@ pub struct DiffArguments {
     /// Write the comparison as Markdown; - for standard output
     #[arg(long, value_name = "FILE")]
     pub markdown: Option<PathBuf>,
-    /// Exit with 1 if it got worse: a freeze where BEFORE shows that there was none, or a worst freeze that is longer by a quarter and
-    /// by 50 ms at least. A capture that cannot show a freeze is neither worse nor better
+    /// Exit with 1 if it got worse: a freeze where BEFORE shows that there was none, or a worst freeze that is longer by at
+    /// least a quarter and 50 ms. A capture that cannot show a freeze is neither worse nor better
     #[arg(long)]
     pub fail_if_worse: bool,
     #[command(flatten)]
@@ -209,7 +214,7 @@ pub struct RedactionArguments {
 /// Which names are replaced.
 #[derive(Clone, Copy, Debug, ValueEnum)]
 pub enum ScopeName {
-    /// All names that are not everybody's
+    /// All names that are not public
     All,
     /// All but the functions' names
     Names,
@@ -227,49 +232,49 @@ impl From<ScopeName> for Scope {
 /// Arguments of `trap`.
 #[derive(Debug, Args)]
 pub struct TrapArguments {
-    /// A command whose failure, or slowness, is an alarm
+    /// A command that checks the service: its failure or slowness raises the alarm
     #[arg(value_name = "HEALTH-COMMAND", last = true)]
     pub command: Vec<String>,
-    /// An address whose failure, or slowness, is an alarm: http://HOST[:PORT][/PATH]
+    /// A URL to check, whose failure or slowness raises the alarm: http://HOST[:PORT][/PATH]
     #[arg(long, value_name = "URL", value_parser = HttpTarget::parse)]
     pub http: Option<HttpTarget>,
-    /// An address that takes no connection, or is slow to, is an alarm
+    /// An address to connect to: if it refuses or is slow, that raises the alarm
     #[arg(long, value_name = "HOST:PORT")]
     pub tcp: Option<String>,
-    /// What is sent to the address of --tcp; it has to answer something. \r and \n are line ends
+    /// Text to send to the address of --tcp, which has to answer something; \r and \n are line ends
     #[arg(long, value_name = "TEXT", requires = "tcp")]
     pub send: Option<String>,
-    /// A process whose threads stop running, or pile up in state D or stopped, is an alarm (may be repeated)
+    /// A process to watch: if its threads stop running, or pile up in state D or stopped, that raises the alarm (may be repeated)
     #[arg(long, value_name = "PID|NAME")]
     pub process: Vec<String>,
-    /// How often is asked, in milliseconds
+    /// Time between two checks, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(20..))]
     pub every: u64,
-    /// An answer that takes longer is an alarm, in milliseconds
+    /// An answer that takes longer than this raises the alarm, in milliseconds
     #[arg(long, value_name = "MS", default_value_t = 1000, value_parser = clap::value_parser!(u64).range(20..))]
     pub slower_than: u64,
-    /// So many failures in a row are an alarm
+    /// How many failures in a row raise the alarm
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..))]
     pub confirm: u32,
-    /// How far a capture reaches back before the alarm, at most
+    /// How far back before the alarm a capture reaches, at most, in seconds
     #[arg(long, value_name = "S", default_value_t = 15)]
     pub seconds_before: u64,
-    /// How long it goes on after the alarm, at most; it ends when all is well again
+    /// How long it goes on after the alarm, at most, in seconds; it ends when all is well again
     #[arg(long, value_name = "S", default_value_t = 30)]
     pub seconds_after: u64,
-    /// At most so many captures in an hour
+    /// How many captures an hour, at most
     #[arg(long, value_name = "N", default_value_t = 4)]
     pub at_most: usize,
-    /// Seconds after a capture without another
+    /// How long to wait after a capture before the next, in seconds
     #[arg(long, value_name = "S", default_value_t = 60)]
     pub quiet: u64,
-    /// Where bundles go
+    /// The folder that bundles go to
     #[arg(long, value_name = "DIR", default_value = "coldcase-bundles")]
     pub into: PathBuf,
-    /// So many bundles are kept; the oldest go
+    /// How many bundles to keep; the oldest are deleted
     #[arg(long, value_name = "N", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..))]
     pub keep: u32,
-    /// Bundles may take so many mebibytes; the oldest go
+    /// How much space bundles may take, in mebibytes; the oldest are deleted
     #[arg(long, value_name = "MIB", default_value_t = 2048, value_parser = clap::value_parser!(u64).range(1..))]
     pub max_mib: u64,
     /// What the flight recorder may cost, in percent of one CPU; the costliest events are dropped first
@@ -281,7 +286,7 @@ pub struct TrapArguments {
     /// Put programs and libraries of the processes concerned, and their debug files, into the bundle; unpacked, they are for --symfs
     #[arg(long)]
     pub with_binaries: bool,
-    /// The perf that records
+    /// The perf program to record with
     #[arg(long, value_name = "PATH", default_value = "perf")]
     pub perf: PathBuf,
     /// Say what the trap that writes into DIR is doing, and what it costs
@@ -298,13 +303,13 @@ fn percent(text: &str) -> Result<f64, String> {
 /// How to read a capture.
 #[derive(Clone, Debug, Default, Args)]
 pub struct ReadingArguments {
-    /// The capture's format, if its first bytes mislead; of the first capture where there are several
+    /// The capture's format, if its first bytes are misleading; of several captures, the first one's
     #[arg(long, value_name = "NAME")]
     pub format: Option<FormatName>,
     /// How long each file of a folder of profiles covers, in milliseconds, if the times in their names do not tell
     #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..))]
     pub every: Option<u64>,
-    /// Kernel symbols of the captured machine: a copy of its /proc/kallsyms, also zstd-compressed
+    /// Kernel symbols of the captured machine: a copy of its /proc/kallsyms, also compressed (gz, xz, zst)
     #[arg(long, value_name = "FILE")]
     pub kallsyms: Option<PathBuf>,
     /// A folder with the captured machine's binaries, by path or by build id (may be repeated)
@@ -315,23 +320,18 @@ pub struct ReadingArguments {
 /// What to analyse.
 #[derive(Clone, Debug, Default, Args)]
 pub struct AnalysisArguments {
-    /// Look at this process only
+    /// Look only at this process
     #[arg(long, value_name = "PID|NAME")]
     pub process: Option<String>,
-    /// Look at this stretch only, in seconds on the capture's clock
+    /// Look only at this stretch, in seconds on the capture's clock
     #[arg(long, value_name = "A..B")]
     pub window: Option<String>,
-    /// Shortest freeze worth a name, in milliseconds
-    #[arg(long, value_name = "MS", default_value_t = Self::MIN_FREEZE)]
+    /// The shortest freeze to report, in milliseconds
+    #[arg(long, value_name = "MS", default_value_t = Options::MIN_FREEZE_MS)]
     pub min_freeze: u64,
     /// Further wait-site rules, tried before the built-in ones
     #[arg(long, value_name = "FILE")]
     pub rules: Option<PathBuf>,
-}
-
-impl AnalysisArguments {
-    /// Shortest freeze worth a name, in milliseconds, where none is asked for.
-    pub const MIN_FREEZE: u64 = 50;
 }
 
 /// Pictures from a quarter of the size to four times.
@@ -367,10 +367,10 @@ pub enum FormatName {
     KernelLog,
 }
 
-impl From<FormatName> for InputFormat {
+impl From<FormatName> for Format {
     fn from(name: FormatName) -> Self {
         match name {
-            FormatName::Perf => Self::Perf,
+            FormatName::Perf => Self::PerfData,
             FormatName::Folded => Self::Folded,
             FormatName::PerfScript => Self::PerfScript,
             FormatName::Timehist => Self::Timehist,

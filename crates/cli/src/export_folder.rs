@@ -17,6 +17,12 @@ const SCHEMA: &str = "coldcase.export/1";
 
 /// Makes sure that nothing but an earlier export of the same format would be written over.
 pub fn check(folder: &Path, format: &str) -> Result<()> {
+    if folder.as_os_str() == "-" {
+        return Err(Usage(format!(
+            "`--to {format}` writes a folder of tables, which standard output is not"
+        ))
+        .into());
+    }
     if !folder.exists() {
         return Ok(());
     }

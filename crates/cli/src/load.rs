@@ -11,7 +11,7 @@ use coldcase_ingest::capture::{Capture, Nanos, Span, Timestamp};
 use coldcase_ingest::symbols::{self, ReadAhead, SymbolReport, SymbolSources};
 use coldcase_ingest::{ReadOptions, beside};
 
-use crate::args::{AnalysisArguments, ReadingArguments};
+use crate::args::{AnalysisArguments, IncidentArguments, ReadingArguments};
 use crate::exit_code::Usage;
 use crate::progress::Progress;
 
@@ -40,16 +40,15 @@ fn one(
 
 /// Reads a capture and the logs of system calls beside it, in any order. A format that was insisted on is the first one's.
 pub fn captures(
-    paths: &[PathBuf],
-    log_offset: Option<&str>,
+    incident: &IncidentArguments,
     arguments: &ReadingArguments,
 ) -> Result<(Capture, SymbolReport)> {
-    let offset = log_offset.map(offset).transpose()?;
+    let offset = incident.log_offset.as_deref().map(offset).transpose()?;
     let sources = sources(arguments)?;
     let ahead = ReadAhead::start(&sources);
     let mut options = options_of(arguments, &sources);
     let mut captures = Vec::new();
-    for path in paths {
+    for path in &incident.captures {
         captures.push((path, read(path, options)?));
         options.format = None;
     }

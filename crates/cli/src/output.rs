@@ -6,12 +6,22 @@ use std::path::Path;
 
 use anyhow::{Context as _, Result};
 
+use crate::exit_code::Usage;
+
 /// Writes a file, or standard output if the path is `-`.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     if path.as_os_str() == "-" {
         return print(bytes);
     }
     fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))
+}
+
+/// Makes sure that no two results of one run go to standard output, where nobody could tell them apart.
+pub fn check_one_to_stdout(paths: &[Option<&Path>]) -> Result<()> {
+    if paths.iter().flatten().filter(|path| path.as_os_str() == "-").count() > 1 {
+        return Err(Usage("only one result can go to standard output".to_owned()).into());
+    }
+    Ok(())
 }
 
 /// Writes a file by `write` so that it is there as a whole or not at all: beside its place first, then moved there. What is
@@ -47,9 +57,7 @@ where
 /// Writes to standard output.
 pub fn print(bytes: &[u8]) -> Result<()> {
     let mut out = io::stdout().lock();
-    out.write_all(bytes)?;
-    out.flush()?;
-    Ok(())
+    out.write_all(bytes).and_then(|()| out.flush()).context("cannot write to standard output")
 }
 
 /// Whether standard output is read by a person who sees colours.

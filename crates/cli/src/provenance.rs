@@ -7,6 +7,7 @@ use std::thread::{self, JoinHandle};
 
 use anyhow::{Context as _, Result, bail};
 use clap::ValueEnum;
+use coldcase_analyze::Options;
 use coldcase_report::Input;
 use sha2::{Digest, Sha256};
 
@@ -38,7 +39,7 @@ impl Inputs {
 
 fn files(arguments: &ReportArguments) -> impl Iterator<Item = &PathBuf> {
     let beside = [arguments.reading.kallsyms.as_ref(), arguments.analysis.rules.as_ref()];
-    arguments.captures.iter().chain(beside.into_iter().flatten())
+    arguments.incident.captures.iter().chain(beside.into_iter().flatten())
 }
 
 /// Of larger files so many bytes are hashed: enough to tell any two captures apart, whose beginnings hold the times of
@@ -95,8 +96,8 @@ pub fn command_of_diff(arguments: &DiffArguments) -> Vec<String> {
 /// The command without what only says where results go, so that it is the same wherever they went.
 pub fn command(arguments: &ReportArguments) -> Vec<String> {
     let mut words = vec!["coldcase".to_owned(), "report".to_owned()];
-    words.extend(arguments.captures.iter().map(|path| path.display().to_string()));
-    let log_offset = arguments.log_offset.clone();
+    words.extend(arguments.incident.captures.iter().map(|path| path.display().to_string()));
+    let log_offset = arguments.incident.log_offset.clone();
     options(&mut words, &arguments.reading, &arguments.analysis, log_offset);
     words.extend(["-o".to_owned(), "report.html".to_owned()]);
     words.extend(arguments.redaction.redact.map(redact_option));
@@ -125,7 +126,7 @@ fn options(
     }
     option("--process", analysis.process.clone());
     option("--window", analysis.window.clone());
-    let usual = AnalysisArguments::MIN_FREEZE;
+    let usual = Options::MIN_FREEZE_MS;
     option(
         "--min-freeze",
         Some(analysis.min_freeze.to_string()).filter(|_| analysis.min_freeze != usual),

@@ -16,44 +16,18 @@ mod unpack;
 
 use std::path::Path;
 
-use capture::{Capture, Nanos};
+use capture::{Capture, Format, Nanos};
 pub use error::{IngestError, Problem};
 use input::Content;
 use perf::Source;
 use symbols::{Programs, SymbolSources};
 
-/// A format that the caller insists on.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum InputFormat {
-    /// perf.data, from a file or a pipe.
-    Perf,
-    /// Folded stacks.
-    Folded,
-    /// `perf script`.
-    PerfScript,
-    /// `perf sched timehist`.
-    Timehist,
-    /// The kernel's own trace, or `trace-cmd report`.
-    Ftrace,
-    /// Blocks of frames by bcc's or libbpf-tools' `offcputime`, `offwaketime`, `wakeuptime`.
-    OffCpuBlocks,
-    /// Maps that bpftrace printed.
-    Bpftrace,
-    /// `strace -f -ttt -T`.
-    Strace,
-    /// `perf trace`.
-    PerfTrace,
-    /// `contrib/memory-syscalls.bt`.
-    MemorySyscalls,
-    /// Hung-task reports and dumps of blocked tasks in a kernel log.
-    KernelLog,
-}
-
 /// How to read a capture.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ReadOptions<'a> {
-    /// The format; `None` finds it by the bytes.
-    pub format: Option<InputFormat>,
+    /// The format that the caller insists on; `None` finds it by the bytes. Of a perf.data the bytes always tell whether it was
+    /// written to a pipe.
+    pub format: Option<Format>,
     /// Where the captured machine's programs are, to unwind stacks that were recorded as bytes (`perf record
     /// --call-graph dwarf`). Without it, of such a stack only the innermost frame is known.
     pub programs: Option<&'a SymbolSources>,
@@ -120,10 +94,10 @@ fn read_input(
 ) -> Result<Capture, Problem> {
     let is_perf_data = perf::is_perf_data(&source.front(perf::MAGIC_LENGTH)?);
     match options.format {
-        Some(InputFormat::Perf) if !is_perf_data => {
+        Some(Format::PerfData | Format::PerfPipe) if !is_perf_data => {
             Err(Problem::at(0, "the file does not begin as a perf.data does"))
         }
-        None | Some(InputFormat::Perf) if is_perf_data => {
+        None | Some(Format::PerfData | Format::PerfPipe) if is_perf_data => {
             let programs = options.programs.map(Programs::open);
             perf::read(source, parts, programs, options.spins, options.overview, progress)
         }

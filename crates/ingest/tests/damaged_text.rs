@@ -2,11 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that cannot read its fixture has failed")]
 
+mod random;
+
 use std::fs;
 use std::path::Path;
 
 use coldcase_ingest::capture::{Capture, LossKind};
 use coldcase_ingest::{Problem, ReadOptions, read_bytes};
+
+use random::Random;
 
 const TEXTS: &[&str] = &[
     "together/script.txt.zst",
@@ -41,18 +45,6 @@ fn read(bytes: &[u8]) -> Result<Capture, Problem> {
 
 fn rows(capture: &Capture) -> usize {
     capture.switches.len() + capture.wakeups.len() + capture.syscalls.len() + capture.profile.len()
-}
-
-/// Numbers that look random and are the same on every run (xorshift, Marsaglia 2003).
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % bound as u64).unwrap()
-    }
 }
 
 #[test]

@@ -20,7 +20,7 @@ fn open(folder: &Path, every: Option<Nanos>) -> Result<Capture, IngestError> {
     read(folder, ReadOptions { every, ..ReadOptions::default() }, &mut |_, _| {})
 }
 
-/// Each slice's begin and length, in milliseconds.
+/// Each slice's start and length, in milliseconds.
 fn slices(capture: &Capture) -> Vec<(u64, u64)> {
     let millis = |nanos: u64| nanos / 1_000_000;
     capture.slices.iter().map(|span| (millis(span.start.0), millis(span.duration().0))).collect()

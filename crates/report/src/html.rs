@@ -37,7 +37,7 @@ pub(crate) const SCRIPT: &str = concat!(
     "})();\n",
 );
 /// Of the script; a test says the right one after a change.
-pub(crate) const SCRIPT_HASH: &str = "sha256-/9Y83nYgiET39ML67zz6tUUJLLfSPSftqTu9HbvVtl8=";
+pub(crate) const SCRIPT_HASH: &str = "sha256-ARWdEvLeJ0cKTyizYgUx90hI4M1k/0eu8H9yioIk8Pw=";
 
 /// As wide as the page's column, so that a text of 12 is 12 pixels high there.
 const TIMELINE: Size = Size { width: 1_048.0, gutter: 150.0, text: 12.0, lanes: 40 };
@@ -86,10 +86,7 @@ pub fn html(findings: &Findings, context: &HtmlContext) -> Result<String, Report
         timeline_data: data::timeline(findings),
         heat: heat(findings),
         heat_note: words::HEAT_NOTE,
-        legend: timeline::kinds(findings, usize::MAX, |timeline| timeline.whole)
-            .into_iter()
-            .map(|kind| (kind_class(kind), words::kind_label(findings, kind)))
-            .collect(),
+        legend: legend(findings),
         flame_graphs: flames::flames(findings),
         style: STYLE,
         script: SCRIPT,
@@ -109,11 +106,31 @@ struct Page {
     timeline_data: Option<String>,
     heat: Option<HeatMap>,
     heat_note: &'static str,
-    legend: Vec<(&'static str, &'static str)>,
+    legend: Vec<LegendEntry>,
     flame_graphs: Option<FlameSection>,
     style: &'static str,
     script: &'static str,
     script_hash: &'static str,
+}
+
+/// A colour of the timeline.
+struct LegendEntry {
+    class: &'static str,
+    label: &'static str,
+    /// Whether the picture has it; the script shows what else comes into sight.
+    in_picture: bool,
+}
+
+fn legend(findings: &Findings) -> Vec<LegendEntry> {
+    let in_picture = timeline::kinds(findings, TIMELINE.lanes, |timeline| timeline.span);
+    timeline::kinds(findings, usize::MAX, |timeline| timeline.whole)
+        .into_iter()
+        .map(|kind| LegendEntry {
+            class: kind_class(kind),
+            label: words::kind_label(findings, kind),
+            in_picture: in_picture.contains(&kind),
+        })
+        .collect()
 }
 
 /// The heat map, and where a click on it leads.

@@ -137,10 +137,12 @@ fn sites_title(document: &Document) -> String {
 }
 
 fn sites(page: &mut String, document: &Document) {
-    let columns = ["Site", "Cause", "Blocked", "Waits", "Threads", "Longest"];
-    let align = ["---", "---", "---:", "---:", "---:", "---:"];
+    let columns = ["Group", "Site", "Cause", "Blocked", "Waits", "Threads", "Longest"];
+    let align = ["---", "---", "---", "---:", "---:", "---:", "---:"];
     table(page, None, &columns, &align, &document.sites, |line: &SiteLine| {
+        let group = if line.opens_group { format!("**{}**", line.group) } else { String::new() };
         vec![
+            group,
             escape(&line.site),
             line.cause.to_owned(),
             line.blocked.clone(),
@@ -153,7 +155,7 @@ fn sites(page: &mut String, document: &Document) {
 
 fn memory_title(document: &Document) -> &'static str {
     if document.of_the_freeze {
-        "Memory calls, their begin counted from that of the freeze"
+        "Memory calls, their start counted from that of the freeze"
     } else {
         "Memory calls"
     }

@@ -3,6 +3,7 @@
 mod sample;
 
 use coldcase_analyze::findings::*;
+use coldcase_ingest::capture::Span;
 use coldcase_report::HtmlContext;
 
 fn page(findings: &Findings) -> String {
@@ -121,7 +122,7 @@ fn the_first_screen_has_the_verdict() {
     let page = page(&sample::incident::findings());
     let header = &page[page.find("<header").unwrap()..page.find("</header>").unwrap()];
     for text in
-        ["vaultdb froze for 1.18", "Strong evidence", "ingest-0", "3.36 GB", "7.02 s in sum"]
+        ["vaultdb froze for 1.18", "Strong evidence", "ingest-0", "3.36 GB", "7.02 s in total"]
     {
         assert!(header.contains(text), "{text}");
     }
@@ -155,6 +156,38 @@ fn the_timeline_says_what_it_does_not_show() {
     assert!(page.contains(">frozen for at least 740 ms</text>"));
     assert!(page.contains(">Stood still (64)</text>"));
     assert!(page.contains("Not drawn: 24 threads that stood still and 6 other threads."));
+}
+
+#[test]
+fn the_legend_has_what_the_picture_shows_and_keeps_the_rest_for_the_script() {
+    let mut findings = sample::incident::findings();
+    let timeline = findings.timeline.as_mut().unwrap();
+    timeline.lanes[1].segments.push(Segment {
+        span: Span::new(timeline.span.end, timeline.whole.end),
+        state: SegmentState::Blocked(Cause::Stopped),
+        site: None,
+    });
+    let page = page(&findings);
+    let entry = |class: &str, hidden: &str| {
+        page.contains(&format!(
+            "<li{hidden}><svg viewBox=\"0 0 12 12\" aria-hidden=\"true\"><rect class=\"{class}\""
+        ))
+    };
+    assert!(entry("k-mmap", "") && entry("k-stop", " hidden"));
+}
+
+#[test]
+fn where_nothing_froze_what_held_threads_up_comes_before_all_of_the_waiting() {
+    let mut findings = sample::quiet::findings();
+    findings.details.off_cpu_all = sample::incident::off_cpu();
+    let labels = |findings: &Findings| {
+        let page = page(findings);
+        ["Held up", "Whole capture"]
+            .map(|label| page.contains(&format!("by call stack: {label}\"")))
+    };
+    assert_eq!(labels(&findings), [false, true]);
+    findings.off_cpu = sample::incident::off_cpu().split_off(4);
+    assert_eq!(labels(&findings), [true, true]);
 }
 
 #[test]

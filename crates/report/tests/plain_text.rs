@@ -23,6 +23,12 @@ fn a_terminal_gets_no_control_characters_but_our_own_colours() {
 }
 
 #[test]
+fn wait_sites_stand_in_groups() {
+    let page = markdown(&sample::quiet::findings());
+    assert!(page.contains("\n| **Held up** | mmap_lock (write) in munmap |"), "{page}");
+}
+
+#[test]
 fn what_was_counted_and_logged_around_a_freeze_is_told_where_it_is_much() {
     let told = |findings: &_| {
         let page = terminal(findings, false);

@@ -23,7 +23,7 @@ fn the_incident() {
 fn a_folded_profile_knows_only_lower_bounds() {
     assert_eq!(
         coldcase_report::summary(&sample::folded::findings()),
-        "Threads of serve and of 5 other names waited for mmap_lock for at least 7.02 s in sum. \
+        "Threads of serve and of 5 other names waited for mmap_lock for at least 7.02 s in total. \
          Thread ingest was in mmap and may have held it."
     );
 }
@@ -33,7 +33,7 @@ fn no_freeze_says_what_was_waited_for_at_most() {
     assert_eq!(
         coldcase_report::summary(&sample::quiet::findings()),
         "Nothing froze in the 3.20 s that this capture covers. \
-         Threads waited most at mmap_lock (write) in munmap: 121 ms in sum, at most 8.20 ms at a time."
+         Threads waited most at mmap_lock (write) in munmap: 121 ms in total, at most 8.20 ms at a time."
     );
     let mut idle = sample::quiet::findings();
     idle.wait_sites.clear();

@@ -6,10 +6,8 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use anyhow::{Context as _, Result, ensure};
-use coldcase_analyze::rules::Rules;
 use coldcase_analyze::{Options, analyze};
 use coldcase_ingest::ReadOptions;
-use coldcase_ingest::capture::Nanos;
 use coldcase_ingest::symbols::{self, SymbolSources};
 
 use super::judge::{self, Row};
@@ -118,11 +116,5 @@ fn told(fixtures: &Path, path: &Path) -> Result<Told> {
     let options = ReadOptions { programs: Some(&sources), ..ReadOptions::default() };
     let mut capture = coldcase_ingest::read(path, options, &mut |_, _| {})?;
     symbols::resolve(&mut capture, &sources);
-    let options = Options {
-        process: None,
-        window: None,
-        min_freeze: Nanos::from_millis(50),
-        rules: Rules::built_in(),
-    };
-    Ok(Told::of(&analyze(&capture, &options)))
+    Ok(Told::of(&analyze(&capture, &Options::default())))
 }

@@ -132,7 +132,7 @@ fn events(judged: &[Judged]) -> String {
 
 fn figures(judged: &[Judged]) -> String {
     let mut text = "## How far off the figures are\n\n\
-        How many threads stood still, how long they waited in sum, and how much of that is charged to the true culprit, of \
+        How many threads stood still, how long they waited in total, and how much of that is charged to the true culprit, of \
         freezes that were told and that the capture holds whole.\n\n\
         | events | freezes | threads as in truth | waiting off by, median | largest | charged to the culprit in | off by, median \
         | largest |\n\

@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
+use coldcase_analyze::Options;
 use serde_json::Value;
 
 use crate::args::{AnalysisArguments, CheckArguments, ReadingArguments};
@@ -66,10 +67,8 @@ fn check(folder: &Path, expected: &Path) -> Result<Checked> {
         kallsyms: path(&fixture["kallsyms"]),
         symfs: paths(&fixture["symfs"], folder),
     };
-    let analysis = AnalysisArguments {
-        min_freeze: AnalysisArguments::MIN_FREEZE,
-        ..AnalysisArguments::default()
-    };
+    let analysis =
+        AnalysisArguments { min_freeze: Options::MIN_FREEZE_MS, ..AnalysisArguments::default() };
     let (capture, _) = load::capture(&capture, &reading)?;
     let findings = load::findings(&capture, &analysis)?;
     let found: Value = serde_json::from_str(&coldcase_report::json(&findings))?;

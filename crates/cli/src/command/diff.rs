@@ -16,6 +16,11 @@ pub fn run(arguments: &DiffArguments) -> Result<Exit> {
     if arguments.before.as_os_str() == "-" && arguments.after.as_os_str() == "-" {
         return Err(Usage("only one of the captures can be standard input".to_owned()).into());
     }
+    output::check_one_to_stdout(&[
+        arguments.output.as_deref(),
+        arguments.json.as_deref(),
+        arguments.markdown.as_deref(),
+    ])?;
     let mut redact = Redact::open(&arguments.redaction)?;
     let (before, _) = load::capture(&arguments.before, &arguments.reading)?;
     let (after, _) = load::capture(&arguments.after, &arguments.reading)?;

@@ -24,8 +24,7 @@ pub fn run(arguments: &ExportArguments) -> Result<Exit> {
         export_folder::check(&arguments.output, format)?;
     }
     let mut redact = Redact::open(&arguments.redaction)?;
-    let (capture, _) =
-        load::captures(&arguments.captures, arguments.log_offset.as_deref(), &arguments.reading)?;
+    let (capture, _) = load::captures(&arguments.incident, &arguments.reading)?;
     let (mut findings, mut records) = load::findings_with_records(&capture, &arguments.analysis)?;
     redact.findings(&capture, &mut findings);
     redact.records(&mut records);

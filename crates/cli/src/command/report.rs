@@ -7,7 +7,7 @@ use anyhow::{Context as _, Result};
 use coldcase_analyze::findings::Findings;
 use coldcase_report::HtmlContext;
 
-use crate::args::ReportArguments;
+use crate::args::{IncidentArguments, ReportArguments};
 use crate::exit_code::Exit;
 use crate::provenance::Inputs;
 use crate::redact::Redact;
@@ -20,12 +20,17 @@ pub fn run(arguments: &ReportArguments) -> Result<Exit> {
         && arguments.png.is_none()
         && arguments.markdown.is_none()
         && !arguments.summary;
+    output::check_one_to_stdout(&[
+        arguments.output.as_deref(),
+        arguments.json.as_deref(),
+        arguments.markdown.as_deref(),
+        arguments.summary.then_some(Path::new("-")),
+    ])?;
     let page =
         if nothing_asked { Some(Path::new("report.html")) } else { arguments.output.as_deref() };
     let page = page.map(|path| (path, Inputs::start(arguments)));
     let mut redact = Redact::open(&arguments.redaction)?;
-    let (capture, _) =
-        load::captures(&arguments.captures, arguments.log_offset.as_deref(), &arguments.reading)?;
+    let (capture, _) = load::captures(&arguments.incident, &arguments.reading)?;
     let mut findings = load::findings(&capture, &arguments.analysis)?;
     redact.findings(&capture, &mut findings);
     let shown = shown(arguments, &mut redact);
@@ -72,8 +77,9 @@ fn say_wrote(path: &Path) {
 
 /// The arguments as the report may show them.
 fn shown(arguments: &ReportArguments, redact: &mut Redact<'_>) -> ReportArguments {
+    let captures = arguments.incident.captures.iter().map(|path| redact.path(path)).collect();
     ReportArguments {
-        captures: arguments.captures.iter().map(|path| redact.path(path)).collect(),
+        incident: IncidentArguments { captures, ..arguments.incident.clone() },
         reading: redact.reading(&arguments.reading),
         analysis: redact.analysis(&arguments.analysis),
         ..arguments.clone()
@@ -87,7 +93,11 @@ fn write_html(
     shown: &ReportArguments,
 ) -> Result<()> {
     let context = HtmlContext {
-        title: shown.captures.first().map_or_else(String::new, |path| path.display().to_string()),
+        title: shown
+            .incident
+            .captures
+            .first()
+            .map_or_else(String::new, |path| path.display().to_string()),
         inputs: inputs.finish(shown)?,
         command: provenance::command(shown),
         version: env!("CARGO_PKG_VERSION").to_owned(),

@@ -54,6 +54,20 @@ fn symbols_that_do_not_exist() {
 }
 
 #[test]
+fn two_results_on_standard_output() {
+    let message = "only one result can go to standard output";
+    refused_of_report(&["--json", "-", "--markdown", "-"], message);
+    refused_of_report(&["--summary", "--json", "-"], message);
+    refused(&["diff", "a", "b", "-o", "-", "--json", "-"], message);
+}
+
+#[test]
+fn tables_on_standard_output() {
+    let message = "a folder of tables, which standard output is not";
+    refused(&["export", "capture", "--to", "csv", "-o", "-"], message);
+}
+
+#[test]
 fn rules_that_cannot_be_read() {
     refused_of_report(&["--rules", "nowhere"], "cannot read nowhere");
 }

@@ -12,6 +12,8 @@ mod help;
 mod output;
 mod poorer;
 mod project;
+#[path = "../../../ingest/tests/random/mod.rs"]
+mod random;
 mod readme;
 mod recipe;
 mod redact;

@@ -6,10 +6,9 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use coldcase_analyze::findings::Findings;
-use coldcase_analyze::rules::Rules;
 use coldcase_analyze::{Options, analyze};
 use coldcase_ingest::ReadOptions;
-use coldcase_ingest::capture::{Capture, Mode, Nanos};
+use coldcase_ingest::capture::{Capture, Mode};
 use coldcase_ingest::symbols::{SymbolSources, resolve};
 use coldcase_redact::{Form, Key, Redaction, Scope, restore};
 use coldcase_report::{HtmlContext, Input};
@@ -39,8 +38,7 @@ fn captures() -> impl Iterator<Item = (String, Capture)> {
 }
 
 fn analysed(capture: &Capture) -> Findings {
-    let (min_freeze, rules) = (Nanos::from_millis(50), Rules::built_in());
-    analyze(capture, &Options { process: None, window: None, min_freeze, rules })
+    analyze(capture, &Options::default())
 }
 
 /// All texts that can be made of findings, each with the format's name.

@@ -4,6 +4,7 @@ use std::fs;
 
 use coldcase_ingest::{ReadOptions, read_bytes};
 
+use crate::random::Random;
 use crate::root;
 use crate::seeds::{shortened, unpacked};
 use crate::targets::pipeline;
@@ -21,18 +22,6 @@ fn captures() -> Vec<(String, Vec<u8>)> {
     let captures = folders.iter().map(|folder| folder.join("capture.data.zst"));
     let captures = captures.filter(|path| path.is_file());
     captures.map(|path| (path.display().to_string(), unpacked(&path))).collect()
-}
-
-/// Numbers that look random and are the same on every run (xorshift, Marsaglia 2003).
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % bound as u64).unwrap()
-    }
 }
 
 #[test]

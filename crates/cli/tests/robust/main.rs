@@ -12,6 +12,8 @@ mod inert;
 mod outputs;
 #[path = "../../../../fuzz/src/perf_file.rs"]
 mod perf_file;
+#[path = "../../../ingest/tests/random/mod.rs"]
+mod random;
 #[path = "../../../../fuzz/src/seeds.rs"]
 mod seeds;
 #[path = "../../../../fuzz/src/targets.rs"]

@@ -1,12 +1,11 @@
 //! Names that were chosen to do harm stay names in every format.
 
-use coldcase_analyze::rules::Rules;
 use coldcase_analyze::{Options, analyze_with_records};
 use coldcase_export::{
     write_csv, write_firefox, write_folded, write_parquet, write_perfetto, write_speedscope,
 };
-use coldcase_ingest::capture::Nanos;
-use coldcase_ingest::{InputFormat, ReadOptions, read_bytes};
+use coldcase_ingest::capture::Format;
+use coldcase_ingest::{ReadOptions, read_bytes};
 use serde_json::Value;
 
 use crate::support::Export;
@@ -39,15 +38,9 @@ fn hostile() -> Export {
             text.push_str(&format!("\tffffffff81000000 {name}+0x1 ([kernel.kallsyms])\n\n"));
         }
     }
-    let options = ReadOptions { format: Some(InputFormat::PerfScript), ..ReadOptions::default() };
+    let options = ReadOptions { format: Some(Format::PerfScript), ..ReadOptions::default() };
     let capture = read_bytes(text.as_bytes(), options, &mut |_, _| ()).unwrap();
-    let options = Options {
-        process: None,
-        window: None,
-        min_freeze: Nanos::from_millis(50),
-        rules: Rules::built_in(),
-    };
-    let (findings, records) = analyze_with_records(&capture, &options);
+    let (findings, records) = analyze_with_records(&capture, &Options::default());
     assert!(records.waits.len() >= NAMES.len(), "{} waits", records.waits.len());
     Export { findings, records }
 }

@@ -4,11 +4,10 @@ use std::path::{Path, PathBuf};
 
 use coldcase_analyze::findings::Findings;
 use coldcase_analyze::records::Records;
-use coldcase_analyze::rules::Rules;
 use coldcase_analyze::{Options, ProcessFilter, analyze_with_records};
 use coldcase_export::{Source, Table, Values};
 use coldcase_ingest::ReadOptions;
-use coldcase_ingest::capture::{Nanos, Span};
+use coldcase_ingest::capture::Span;
 use coldcase_ingest::symbols::{SymbolSources, resolve};
 
 /// A capture, analysed.
@@ -38,8 +37,7 @@ impl Export {
         let options = Options {
             process: process.map(|name| ProcessFilter::Name(name.to_owned())),
             window,
-            min_freeze: Nanos::from_millis(50),
-            rules: Rules::built_in(),
+            ..Options::default()
         };
         let (findings, records) = analyze_with_records(&capture, &options);
         Self { findings, records }

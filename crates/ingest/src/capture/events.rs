@@ -9,7 +9,7 @@ pub struct EventCount {
     pub count: u64,
     /// What it is to the analysis; `None` if it is only counted.
     pub meaning: Option<Meaning>,
-    /// A tracepoint that was sampled (`attr.freq`, or a period other than 1): events are missing in silence.
+    /// A tracepoint that was sampled (`attr.freq`, or a period other than 1): events are silently missing.
     pub sampled: bool,
 }
 

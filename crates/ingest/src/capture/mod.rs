@@ -112,7 +112,7 @@ impl Capture {
     }
 
     /// Whether events of this kind were recorded at a sampling period other than one: then some are
-    /// missing in silence, and durations between them mean nothing.
+    /// silently missing, and durations between them mean nothing.
     #[must_use]
     pub fn sampled(&self, meaning: Meaning) -> bool {
         self.events.iter().any(|event| event.meaning == Some(meaning) && event.sampled)

@@ -28,8 +28,7 @@ mod profile;
 mod progress;
 mod timehist;
 
-use crate::InputFormat;
-use crate::capture::{Capture, Sentence};
+use crate::capture::{Capture, Format, Sentence};
 use crate::error::Problem;
 use lines::Lines;
 use progress::Progress;
@@ -40,7 +39,7 @@ const LOOKED_AT: usize = 400;
 /// Reads a text of this format, or of the one that it looks like.
 pub(crate) fn read(
     bytes: &[u8],
-    format: Option<InputFormat>,
+    format: Option<Format>,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Capture, Problem> {
     let (text, note) = plain::plain(bytes);
@@ -51,16 +50,16 @@ pub(crate) fn read(
     }
     let progress = &mut Progress::new(progress, text.len());
     let mut capture = match format.unwrap_or_else(|| detect(&text)) {
-        InputFormat::PerfScript => perf_script::read(&text, progress),
-        InputFormat::Timehist => timehist::read(&text, progress),
-        InputFormat::Ftrace => ftrace::read(&text, progress),
-        InputFormat::OffCpuBlocks => blocks::read(&text, progress),
-        InputFormat::Bpftrace => bpftrace::read(&text, progress),
-        InputFormat::Strace => log::read_strace(&text, progress),
-        InputFormat::PerfTrace => log::read_perf_trace(&text, progress),
-        InputFormat::MemorySyscalls => log::read_memory_syscalls(&text, progress),
-        InputFormat::KernelLog => kernel_log::read(&text, progress),
-        InputFormat::Folded | InputFormat::Perf => {
+        Format::PerfScript => perf_script::read(&text, progress),
+        Format::Timehist => timehist::read(&text, progress),
+        Format::Ftrace => ftrace::read(&text, progress),
+        Format::OffCpuBlocks => blocks::read(&text, progress),
+        Format::Bpftrace => bpftrace::read(&text, progress),
+        Format::Strace => log::read_strace(&text, progress),
+        Format::PerfTrace => log::read_perf_trace(&text, progress),
+        Format::MemorySyscalls => log::read_memory_syscalls(&text, progress),
+        Format::KernelLog => kernel_log::read(&text, progress),
+        Format::Folded | Format::PerfData | Format::PerfPipe => {
             folded::read(&text, progress, || what_it_is(bytes))
         }
     }?;
@@ -72,26 +71,26 @@ pub(crate) fn read(
 type Recognise = fn(&[u8]) -> bool;
 
 /// What a text is, by its first lines; folded stacks if no other format claims it.
-fn detect(text: &[u8]) -> InputFormat {
+fn detect(text: &[u8]) -> Format {
     let any = |is: fn(&[u8]) -> bool| Lines::new(text).take(LOOKED_AT).any(|line| is(line.bytes));
-    let formats: [(Recognise, InputFormat); 11] = [
-        (log::is_memory_syscalls, InputFormat::MemorySyscalls),
-        (timehist::is_head, InputFormat::Timehist),
-        (ftrace::is_head, InputFormat::Ftrace),
-        (perf_script::is_event, InputFormat::PerfScript),
-        (log::is_strace, InputFormat::Strace),
-        (log::is_perf_trace, InputFormat::PerfTrace),
-        (kernel_log::is_report, InputFormat::KernelLog),
-        (bpftrace::is_entry, InputFormat::Bpftrace),
-        (blocks::is_head, InputFormat::OffCpuBlocks),
-        (blocks::is_thread, InputFormat::OffCpuBlocks),
-        (blocks::is_time, InputFormat::OffCpuBlocks),
+    let formats: [(Recognise, Format); 11] = [
+        (log::is_memory_syscalls, Format::MemorySyscalls),
+        (timehist::is_head, Format::Timehist),
+        (ftrace::is_head, Format::Ftrace),
+        (perf_script::is_event, Format::PerfScript),
+        (log::is_strace, Format::Strace),
+        (log::is_perf_trace, Format::PerfTrace),
+        (kernel_log::is_report, Format::KernelLog),
+        (bpftrace::is_entry, Format::Bpftrace),
+        (blocks::is_head, Format::OffCpuBlocks),
+        (blocks::is_thread, Format::OffCpuBlocks),
+        (blocks::is_time, Format::OffCpuBlocks),
     ];
     match formats.iter().find(|(is, _)| any(*is)) {
         Some((_, format)) => *format,
         // A machine's boot can fill thousands of lines before its first report.
-        None if kernel_log::holds_report(text) => InputFormat::KernelLog,
-        None => InputFormat::Folded,
+        None if kernel_log::holds_report(text) => Format::KernelLog,
+        None => Format::Folded,
     }
 }
 

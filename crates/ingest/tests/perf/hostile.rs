@@ -3,19 +3,8 @@
 use coldcase_ingest::symbols::SymbolSources;
 use coldcase_ingest::{ReadOptions, read_bytes};
 
+use crate::random::Random;
 use crate::{data, unpacked};
-
-/// xorshift64: the same bytes are hit in every run.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, limit: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        usize::try_from(self.0 % limit as u64).unwrap()
-    }
-}
 
 #[test]
 fn wrong_bytes_anywhere_do_no_harm() {

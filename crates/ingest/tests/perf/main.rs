@@ -7,6 +7,8 @@ mod cut;
 mod dwarf;
 mod hostile;
 mod off_cpu;
+#[path = "../random/mod.rs"]
+mod random;
 mod same;
 mod script;
 mod shapes;

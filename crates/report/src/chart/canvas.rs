@@ -65,7 +65,7 @@ impl<'a> Canvas<'a> {
     }
 }
 
-/// The moment that the axis counts from: the begin of the worst freeze.
+/// The moment that the axis counts from: the start of the worst freeze.
 pub(crate) fn origin(findings: &Findings, timeline: &Timeline) -> Timestamp {
     let worst = findings.worst().and_then(|window| window.freeze.span);
     worst.or(timeline.windows.first().copied()).unwrap_or(timeline.span).start

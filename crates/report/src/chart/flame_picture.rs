@@ -13,7 +13,9 @@ const TEXT: f64 = 16.0;
 const ROWS: usize = 60;
 
 pub(crate) fn flame_picture(findings: &Findings, width: f64) -> Option<Scene> {
-    let flame: Flame = flame(&findings.off_cpu, BOXES, None)?;
+    // Where nobody was held up, all of the waiting is what there is to see.
+    let stacks = [&findings.off_cpu, &findings.details.off_cpu_all];
+    let flame: Flame = stacks.into_iter().find_map(|stacks| flame(stacks, BOXES, None))?;
     let seen = |frame: &&FlameBox| frame.width * width >= 1.0 && frame.depth < ROWS;
     let mut scene = Scene::new(width);
     let mut rows = 0;

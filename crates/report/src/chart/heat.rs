@@ -1,4 +1,4 @@
-//! Blocked threads as a heat map: a column for each second, from its begin at the bottom to its end at the top, so
+//! Blocked threads as a heat map: a column for each second, from its start at the bottom to its end at the top, so
 //! that a freeze is a column that the eye finds (Brendan Gregg's subsecond offset heat map, as in FlameScope).
 //!
 //! ```text

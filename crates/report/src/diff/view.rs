@@ -152,7 +152,7 @@ fn length(freeze: &SideFreeze) -> String {
     let least = if freeze.open { "at least " } else { "" };
     match freeze.length {
         Some(length) => format!("{least}{}", units::duration(length)),
-        None => format!("{} in sum over threads", units::duration(freeze.blocked)),
+        None => format!("{} in total over threads", units::duration(freeze.blocked)),
     }
 }
 
@@ -178,7 +178,7 @@ fn facts(comparison: &Comparison) -> Vec<[String; 3]> {
         of("Threads blocked", &|at| {
             freeze(at, &|freeze| units::count(u64::from(freeze.threads_blocked)))
         }),
-        of("Blocked in sum", &|at| freeze(at, &|freeze| units::duration(freeze.blocked))),
+        of("Blocked in total", &|at| freeze(at, &|freeze| units::duration(freeze.blocked))),
         of("Freezes", &|at| units::count(sides[at].freezes)),
         of("Capture covers", &|at| {
             sides[at].covered.map_or_else(|| "sums only".to_owned(), units::duration)

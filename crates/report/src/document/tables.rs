@@ -25,7 +25,7 @@ pub(crate) struct WindowLine {
     pub call: String,
     pub size: String,
     pub grade: &'static str,
-    /// What the timeline has to show of it: from and until, in microseconds from the begin of the capture.
+    /// What the timeline has to show of it: from and until, in microseconds from the start of the capture.
     pub moment: Option<(u64, u64)>,
 }
 
@@ -90,7 +90,7 @@ pub(super) fn windows(findings: &Findings) -> Vec<WindowLine> {
         .collect()
 }
 
-/// When a freeze began, from the begin of the recording where that is known.
+/// When a freeze began, from the start of the recording where that is known.
 fn when(findings: &Findings, window: &Window) -> String {
     let begin = findings.capture.span.map(|whole| whole.start);
     window.freeze.span.map_or_else(unknown, |span| relative(span.start, begin))
@@ -188,9 +188,9 @@ pub(super) fn sites(findings: &Findings) -> (Vec<SiteLine>, usize) {
 
 /// The programs that waited most at what a freeze is made of; those that only rested come last.
 pub(super) fn programs(findings: &Findings) -> Vec<ProgramLine> {
-    let harm = |site: &&SiteTotal| words::is_harm(findings, site);
+    let harm = |row: &ProcessTotal, site: &SiteTotal| words::is_harm_in(findings, &row.comm, site);
     let blocked = |row: &ProcessTotal| -> Nanos {
-        row.sites.iter().filter(harm).map(|site| site.blocked).sum()
+        row.sites.iter().filter(|site| harm(row, site)).map(|site| site.blocked).sum()
     };
     let mut rows: Vec<&ProcessTotal> = findings.processes.iter().collect();
     rows.sort_by_key(|row| std::cmp::Reverse(blocked(row)));
@@ -199,14 +199,14 @@ pub(super) fn programs(findings: &Findings) -> Vec<ProgramLine> {
         units::duration(row.sites.iter().filter(|site| counts(site)).map(|site| site.blocked).sum())
     };
     let line = |row: &ProcessTotal| {
-        let first = row.sites.iter().find(harm);
+        let first = row.sites.iter().find(|site| harm(row, site));
         ProgramLine {
             name: names::name(&row.comm),
             threads: units::count(row.threads),
             site: first.map_or_else(unknown, |site| names::function(&site.site)),
             blocked: units::duration(blocked(row)),
             longest: first.and_then(|site| site.longest).map_or_else(unknown, units::duration),
-            rest: sum(row, &|site| !harm(&site) && !is_unknown(site)),
+            rest: sum(row, &|site| !harm(row, site) && !is_unknown(site)),
             unknown: sum(row, &is_unknown),
         }
     };
@@ -258,7 +258,7 @@ pub(super) fn waits(findings: &Findings) -> (Vec<WaitLine>, usize) {
     (lines, left)
 }
 
-/// A moment as seen from the begin of the freeze, or on the capture's clock.
+/// A moment as seen from the start of the freeze, or on the capture's clock.
 pub(super) fn relative(time: Timestamp, origin: Option<Timestamp>) -> String {
     match origin {
         Some(origin) if time == origin => "0".to_owned(),

@@ -69,7 +69,7 @@ fn freeze(window: &Window) -> Vec<Tile> {
         value: units::count(u64::from(freeze.threads_blocked)),
         note: match freeze.blocked {
             Nanos::ZERO => "at the moment of the dump".to_owned(),
-            blocked => format!("{} in sum", units::duration(blocked)),
+            blocked => format!("{} in total", units::duration(blocked)),
         },
         proof: None,
     };
@@ -157,7 +157,7 @@ fn quiet(findings: &Findings) -> Vec<Tile> {
     let waits = findings.wait_sites.iter().filter(|site| words::is_harm(findings, site));
     let sum: Nanos = waits.clone().map(|site| site.blocked).sum();
     let blocked = Tile {
-        label: "Blocked in sum",
+        label: "Blocked in total",
         value: units::duration(sum),
         note: "over all threads; excl. idle and unclassified".to_owned(),
         proof: None,
@@ -190,7 +190,7 @@ fn chronic(contention: &Contention) -> Vec<Tile> {
     let sum = units::duration(contention.blocked);
     let site = names::function(&contention.site);
     let mut tiles = vec![
-        tile("Waited in sum", sum, format!("{threads}, {waits}")),
+        tile("Waited in total", sum, format!("{threads}, {waits}")),
         tile("Longest wait", units::duration(contention.longest), site),
     ];
     if let (Some(function), Some(place)) = (words::function(contention), &contention.place) {

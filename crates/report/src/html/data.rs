@@ -1,6 +1,6 @@
 //! What the page's script draws the timeline from: the lanes over all of the capture, and the waits to look into.
 //!
-//! It stands in the page as JSON, which no browser runs. Times are microseconds from the begin of the capture.
+//! It stands in the page as JSON, which no browser runs. Times are microseconds from the start of the capture.
 
 use coldcase_analyze::details::{Details, ResidentLine, WaitView};
 use coldcase_analyze::findings::{Findings, FrameView, Lane, Timeline};

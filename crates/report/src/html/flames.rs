@@ -44,7 +44,8 @@ fn first_label(findings: &Findings) -> &'static str {
     match findings.worst() {
         Some(window) if window.freeze.span.is_some() => "The freeze",
         Some(_) => "Whole profile",
-        None => "Whole capture",
+        None if findings.details.off_cpu_all.is_empty() => "Whole capture",
+        None => "Held up",
     }
 }
 
@@ -59,19 +60,24 @@ pub(super) fn flames(findings: &Findings) -> Option<FlameSection> {
         now: freeze.duration(),
         stacks: &before.off_cpu,
     });
-    let first = flame(&findings.off_cpu, BOXES, against.as_ref())?;
+    let first = flame(&findings.off_cpu, BOXES, against.as_ref());
+    let first = first.map(|flame| FlameView {
+        label: first_label(findings),
+        whole: whole(&flame, ""),
+        flame,
+    });
     let second = flame(&details.off_cpu_all, BOXES / 2, None);
-    let first = FlameView { label: first_label(findings), whole: whole(&first, ""), flame: first };
     let second = second.map(|flame| FlameView {
         label: "Whole capture",
         whole: whole(&flame, " of all processes; idle time is left out"),
         flame,
     });
-    Some(FlameSection {
+    let views: Vec<FlameView> = first.into_iter().chain(second).collect();
+    (!views.is_empty()).then(|| FlameSection {
         heading: "Off-CPU flame graph",
         note: words::flame_note(findings).to_owned(),
         difference: false,
         other: "before the freeze",
-        views: std::iter::once(first).chain(second).collect(),
+        views,
     })
 }

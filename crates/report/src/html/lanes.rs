@@ -65,7 +65,7 @@ fn encoded(whole: Span, blocks: &[Block<'_>], texts: &mut Numbered<String>) -> S
     text
 }
 
-/// Microseconds from the begin of the capture.
+/// Microseconds from the start of the capture.
 pub(super) fn micros(whole: Span, time: Timestamp) -> u64 {
     time.since(whole.start).0 / 1_000
 }

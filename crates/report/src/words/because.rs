@@ -32,7 +32,7 @@ fn place_of(culprit: &Culprit, line: usize) -> Option<String> {
     let who = names::name(&culprit.thread.comm);
     let did = match culprit.operation {
         Some(Operation::Syscall(_)) => "The call was made".to_owned(),
-        Some(Operation::UserLock) => format!("{who} let go of the lock"),
+        Some(Operation::UserLock) => format!("{who} released the lock"),
         _ => format!("{who} was"),
     };
     Some(format!("{did} at {}.", frame.place))

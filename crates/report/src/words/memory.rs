@@ -53,7 +53,7 @@ pub(crate) fn why_no_size(culprit: &Culprit) -> Option<&'static str> {
     );
     match (culprit.bytes, culprit.start) {
         (None, Some(_)) if syscall == Syscall::Brk => Some("no earlier brk in the capture"),
-        (None, None) if sized => Some("the call's begin is not in the capture"),
+        (None, None) if sized => Some("the call's start is not in the capture"),
         (None, Some(_)) if sized => Some("its arguments are not in the capture"),
         _ => None,
     }

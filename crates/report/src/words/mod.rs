@@ -37,5 +37,5 @@ pub(crate) use picture::{
     freeze_label, heat_caption, heat_cell, heat_title, lanes_left_out, provenance, resident_part,
     role_heading, sites_scope, sites_title, timeline_title,
 };
-pub(crate) use quiet::{function, is_harm, site_cause, site_group};
+pub(crate) use quiet::{function, is_harm, is_harm_in, site_cause, site_group};
 pub(crate) use summary::{at_least, findings_summary, paragraph, when, window_summary};

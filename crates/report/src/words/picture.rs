@@ -99,7 +99,10 @@ pub(crate) fn flame_title(findings: &Findings) -> String {
     let who = findings.worst().map(|window| whose(&window.freeze));
     match who {
         Some(who) => format!("Time off the CPU by call stack while {who} stood still"),
-        None => "Time off the CPU by call stack, in the whole capture".to_owned(),
+        None if findings.off_cpu.is_empty() || findings.details.off_cpu_all.is_empty() => {
+            "Time off the CPU by call stack, in the whole capture".to_owned()
+        }
+        None => "Time that threads were held up, by call stack, in the whole capture".to_owned(),
     }
 }
 

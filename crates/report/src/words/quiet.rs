@@ -47,14 +47,17 @@ fn waited_most(findings: &Findings) -> String {
         |site| {
             let sum = units::duration(site.blocked);
             let single = single(site);
-            format!("Threads waited most at {}: {sum} in sum{single}.", names::function(&site.site))
+            format!(
+                "Threads waited most at {}: {sum} in total{single}.",
+                names::function(&site.site)
+            )
         },
     );
     let futex = findings.wait_sites.iter().find(|site| may_be_idle(findings, site));
     let futex = futex.and_then(|site| site.longest).map_or_else(String::new, |longest| {
         format!(
-            " At a futex, as idle workers or for a lock, they waited for up to {}: no freeze, as no group of threads that usually \
-             run was kept from it there together.",
+            " At a futex, as idle workers or for a lock, they waited for up to {}: not a freeze, since no group of threads that \
+             normally run was held up there together.",
             units::duration(longest)
         )
     });
@@ -62,15 +65,28 @@ fn waited_most(findings: &Findings) -> String {
 }
 
 /// Whether a thread that waits at a site may be an idle worker: the kernel sees a futex, and not what the program does with it.
-pub(crate) fn may_be_idle(findings: &Findings, site: &SiteTotal) -> bool {
+fn may_be_idle(findings: &Findings, site: &SiteTotal) -> bool {
+    may_be_idle_in(findings, None, site)
+}
+
+/// The same of the threads of one program, if one is given: another's contention says nothing of them.
+fn may_be_idle_in(findings: &Findings, program: Option<&str>, site: &SiteTotal) -> bool {
+    let is_contended = |contention: &Contention| {
+        contention.site == site.site && program.is_none_or(|program| program == contention.comm)
+    };
     let is_lock = findings.worst().is_some_and(|worst| worst.cause == Some(Cause::Futex))
-        || findings.contention.as_ref().is_some_and(|contention| contention.site == site.site);
+        || findings.contention.as_ref().is_some_and(is_contended);
     site.site == "futex" && !site.idle && !is_lock
 }
 
 /// Whether waiting at a site is what a freeze is made of, for certain.
 pub(crate) fn is_harm(findings: &Findings, site: &SiteTotal) -> bool {
     !site.idle && site.cause.is_some() && !may_be_idle(findings, site)
+}
+
+/// The same of the threads of one program.
+pub(crate) fn is_harm_in(findings: &Findings, program: &str, site: &SiteTotal) -> bool {
+    !site.idle && site.cause.is_some() && !may_be_idle_in(findings, Some(program), site)
 }
 
 /// A site's cause in a table.

@@ -43,7 +43,7 @@ pub(crate) fn when(findings: &Findings) -> Option<String> {
     let wall = findings.capture.wall_clock.and_then(|wall| wall.wall_ns_at(span.start));
     let from = wall.map(units::utc);
     let into = findings.capture.span.map(|whole| match span.start.since(whole.start) {
-        Nanos::ZERO => "the recording's begin".to_owned(),
+        Nanos::ZERO => "the start of the recording".to_owned(),
         into => format!("{} into the recording", units::duration(into)),
     });
     let from: Vec<String> = from.into_iter().chain(into).collect();
@@ -113,7 +113,7 @@ fn what_froze(window: &Window) -> String {
         }
         None => {
             let sum = units::duration(freeze.blocked);
-            format!("{} {did} for at least {sum} in sum.", named_threads(freeze))
+            format!("{} {did} for at least {sum} in total.", named_threads(freeze))
         }
     }
 }

@@ -27,7 +27,7 @@ function showWait(data, wait, place) {
   const lane = data.lanes[wait.lane];
   place.replaceChildren(
     element("h3", "", `${lane.name}: ${wait.site}, ${duration(wait.end - wait.start)}`),
-    element("p", "note", data.events.every(Boolean) ? `Events: ${data.events[0]} of ${lane.name} at its begin, ${data.events[1]} of ${wait.waker || "an interrupt"} at its end.` : ""),
+    element("p", "note", data.events.every(Boolean) ? `Events: ${data.events[0]} of ${lane.name} at its start, ${data.events[1]} of ${wait.waker || "an interrupt"} at its end.` : ""),
     element("p", "", `From ${clock(wait.start)} to ${clock(wait.end)} on the capture's clock (${moment(wait.start, data.zero)} to ${moment(wait.end, data.zero)}); ${wait.how}.`),
   );
   const stacks = element("div", "stacks");

@@ -34,13 +34,15 @@ function shadedHeight(data) {
 // Heights differ too, for whoever cannot tell the colours.
 const HEIGHTS = { "k-idle": 0.16, "k-wait": 0.55, "k-cpu": 0.8 };
 
+// Returns the kinds of blocks that are to be seen.
 function draw(pen, data, view, layout, colors, state) {
   const { width, height, scroll } = state;
   const head = headHeight(data);
   const gutter = gutterOf(width);
   const scale = (width - gutter) / (view.end - view.start);
   const x = (time) => gutter + (time - view.start) * scale;
-  const sheet = { x, scale, colors, width, height, head, gutter };
+  const seen = new Set();
+  const sheet = { x, scale, colors, width, height, head, gutter, seen };
   pen.fillStyle = colors.paper;
   pen.fillRect(0, 0, width, height);
   pen.font = "12px system-ui, sans-serif";
@@ -79,6 +81,7 @@ function draw(pen, data, view, layout, colors, state) {
   pen.textAlign = "center";
   for (const tick of ticks) text(pen, tickLabel(tick, step), clamp(x(tick + data.zero), gutter, width - 24), head - 12, 110, colors.faint);
   pen.textAlign = "left";
+  return seen;
 }
 
 function upright(pen, x, top, bottom) {
@@ -96,13 +99,14 @@ function drawHeading(pen, row, top, { colors, width, gutter }) {
   text(pen, row.heading, 0, top + row.height * 0.62, width, colors.faint);
 }
 
-function drawLane(pen, data, lane, top, view, { x, colors, width, gutter }, selected) {
+function drawLane(pen, data, lane, top, view, { x, colors, width, gutter, seen }, selected) {
   const height = ROW - 4;
   text(pen, laneName(pen, lane.name, gutter - 14), 8, top + ROW / 2, gutter - 14, selected ? colors.strong : colors.ink);
   pen.fillStyle = colors.lane;
   pen.fillRect(gutter, top + 2, width - gutter, height);
   for (let at = firstAfter(lane, view.start); at < lane.starts.length && lane.starts[at] < view.end; at += 1) {
     const kind = data.kinds[lane.kinds[at]][0];
+    seen.add(kind);
     const part = height * (HEIGHTS[kind] || 1);
     const left = Math.max(gutter, x(lane.starts[at]));
     const right = Math.min(width, x(lane.ends[at]));

@@ -33,7 +33,9 @@ function startTimeline() {
   function paint() {
     asked = false;
     state.scroll = frame.scrollTop;
-    draw(pen, data, view, layout, colors, state);
+    const seen = draw(pen, data, view, layout, colors, state);
+    // What has been seen once stays, so that the page does not jump while the view moves.
+    for (const item of section.querySelectorAll(".legend li[hidden]")) item.hidden = !seen.has(item.querySelector("rect").getAttribute("class"));
   }
 
   function refresh() {

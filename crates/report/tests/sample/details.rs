@@ -49,7 +49,7 @@ fn wait(lane: usize, number: i32) -> WaitView {
         waker: Some(if lane == 1 { culprit_thread() } else { serve(VICTIMS[lane - 2]) }),
         waker_lane: Some(lane - 1),
         waker_stack: Some(1),
-        how: "let go of the lock in munmap".to_owned(),
+        how: "released the lock in munmap".to_owned(),
     }
 }
 

@@ -60,7 +60,7 @@ fn whole(out: &mut String, machine: &Machine) -> std::fmt::Result {
     can(
         out,
         "proven for mmap_lock, strong for other locks, disks, limits and stop signals",
-        "what was before its start: a recording that begins in the freeze has no size and no begin of the call",
+        "what was before its start: a recording that begins in the freeze has no size and no start of the call",
     )?;
     for group in lacking(machine) {
         comment(

@@ -4,7 +4,7 @@
 
 # 1. perf: who held which lock, in which call, over how many bytes, and who stood still for it
 #    can tell: proven for mmap_lock, strong for other locks, disks, limits and stop signals
-#    cannot tell: what was before its start: a recording that begins in the freeze has no size and no begin of
+#    cannot tell: what was before its start: a recording that begins in the freeze has no size and no start of
 #    the call
 perf record -a -g -m 16M -k CLOCK_MONOTONIC --buildid-all -o freeze.data \
     -e sched:sched_switch,sched:sched_waking \
