@@ -26,6 +26,7 @@ use crate::release;
 use crate::rules::WaitKind;
 use crate::runtime;
 use crate::sites::LockKey;
+use crate::stopped;
 use crate::thread_state::{Doing, WaitId};
 use crate::windows::Harm;
 
@@ -118,6 +119,23 @@ pub(crate) fn of(model: &Model<'_>, harms: &[Harm]) -> (Vec<Leaf>, Nanos) {
     let mut blamer = Blamer::new(model);
     harms.iter().for_each(|harm| blamer.add(harm));
     (blamer.leaves(), harms.iter().map(|harm| harm.span.duration()).sum())
+}
+
+/// Whether a wait was for a thread to do its work, and for no lock.
+pub(crate) fn is_for_job(model: &Model<'_>, wait: WaitId) -> bool {
+    let waker = model.wakeup(wait).and_then(|wakeup| wakeup.waker);
+    waker.is_some_and(|waker| {
+        is_job(model, waker, model.states.wait(wait).span) || runtime::is_worker(model, waker)
+    })
+}
+
+/// Whether a thread lived for what another waited for: born during the wait, or ended with it.
+fn is_job(model: &Model<'_>, waker: ThreadId, wait: Span) -> bool {
+    const WITH_IT: Nanos = Nanos(5_000_000);
+    let thread = model.capture.threads.get(waker);
+    let around = Span::new(wait.end, wait.end.plus(WITH_IT));
+    thread.born.is_some_and(|born| wait.contains(born))
+        || thread.ended.is_some_and(|ended| around.contains(ended))
 }
 
 /// Follows waits to their roots.
@@ -217,8 +235,8 @@ impl<'m, 'a> Blamer<'m, 'a> {
             Err(Why::Interrupt) if via.is_some() && self.is_sliced(id) => {
                 self.leaf(Root::Unknown(Why::NoHolder), via, span);
             }
-            // The last in the chain waits for nobody that is known: a timed wait is its own root.
-            Err(Why::Interrupt) if via.is_some() => self.own(id, span, via),
+            // The last in the chain waits for nobody that is known: a timed wait is its own root, and so is one for a job.
+            Err(Why::Interrupt | Why::Job) if via.is_some() => self.own(id, span, via),
             Err(why) => self.leaf(Root::Unknown(why), via, span),
         }
     }
@@ -244,7 +262,12 @@ impl<'m, 'a> Blamer<'m, 'a> {
                 && !model.capture.threads.get(waker).is_idle_task()
         });
         let waker = waker.ok_or(Why::Interrupt)?;
-        if !known_lock && self.is_job(waker, wait.span) && !self.hands_on(wait.thread, wait.span) {
+        let interrupted = |stack| stopped::interrupts(model.capture, stack);
+        if !known_lock && wakeup.stack.is_some_and(interrupted) {
+            return Err(Why::NoHolder);
+        }
+        if !known_lock && is_job(model, waker, wait.span) && !self.hands_on(wait.thread, wait.span)
+        {
             return Err(Why::Job);
         }
         let hold = Hold {
@@ -270,15 +293,6 @@ impl<'m, 'a> Blamer<'m, 'a> {
         const SHORT: Nanos = Nanos(50_000_000);
         let slices = self.model.series.of(id).map_or(1, |series| series.waits.len());
         slices >= SLICES && self.model.states.wait(id).span.duration() < SHORT
-    }
-
-    /// Whether a thread lived for what another waited for: born during the wait, or ended with it.
-    fn is_job(&self, waker: ThreadId, wait: Span) -> bool {
-        const WITH_IT: Nanos = Nanos(5_000_000);
-        let thread = self.model.capture.threads.get(waker);
-        let around = Span::new(wait.end, wait.end.plus(WITH_IT));
-        thread.born.is_some_and(|born| wait.contains(born))
-            || thread.ended.is_some_and(|ended| around.contains(ended))
     }
 
     /// Whether a thread, as soon as it was woken, let on another that had waited with it: a lock goes from hand to hand.

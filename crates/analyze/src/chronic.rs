@@ -7,6 +7,7 @@ use crate::findings::{Cause, Contention, FrameView};
 use crate::model::Model;
 use crate::options::Options;
 use crate::rules::WaitKind;
+use crate::runtime;
 use crate::sites::Site;
 use crate::tally::Tally;
 use crate::thread_state::WaitId;
@@ -28,6 +29,10 @@ pub(crate) fn find(
     if candidates.is_empty() {
         return None;
     }
+    // A runtime's helpers wait for work.
+    let threads = model.capture.threads.iter().map(|(thread, _)| thread);
+    let helpers: FxHashSet<ThreadId> =
+        threads.filter(|&thread| runtime::is_helper(model, thread)).collect();
     let mut by_lock: FxHashMap<(ProcessId, u32), Vec<WaitId>> = FxHashMap::default();
     for (id, wait) in model.states.waits() {
         let site = model.sites.of(id);
@@ -40,7 +45,12 @@ pub(crate) fn find(
                 raw.crew.contains(&wait.thread) && raw.span.intersect(wait.span).is_some()
             })
         };
-        if for_lock && short && !in_freeze() {
+        if for_lock
+            && short
+            && !helpers.contains(&wait.thread)
+            && !ran_out(model, id)
+            && !in_freeze()
+        {
             by_lock.entry(key).or_default().push(id);
         }
     }
@@ -70,6 +80,17 @@ fn candidates(model: &Model<'_>) -> FxHashSet<(ProcessId, u32)> {
 
 fn is_lock(site: &Site) -> bool {
     matches!(site.kind, WaitKind::Harm(cause, _) if cause.is_lock())
+}
+
+/// Whether nobody let go of a futex that was waited for, of which no function says that it is a lock: such is the sleep of many a
+/// runtime.
+fn ran_out(model: &Model<'_>, id: WaitId) -> bool {
+    let site = model.sites.of(id);
+    let let_on = || model.wakeup(id).is_some_and(|wakeup| wakeup.context == Context::Task);
+    matches!(site.kind, WaitKind::Harm(Cause::Futex, _))
+        && !site.known_lock
+        && !model.capture.wakeups.is_empty()
+        && !let_on()
 }
 
 fn contention(
@@ -132,4 +153,53 @@ fn goes_from_hand_to_hand(
         .collect();
     let own = wakers.iter().filter(|&waker| threads.contains(waker));
     !wakers.is_empty() && own.count() * 2 > wakers.len()
+}
+
+#[cfg(test)]
+mod tests {
+    use coldcase_ingest::capture::Capture;
+
+    use super::*;
+    use crate::script;
+
+    /// How many waits for a futex are told of threads that let each other on a hundred times, and wait as often until time is up.
+    fn told(names: [&str; 4]) -> Option<u64> {
+        const FUTEX: &str = "schedule<futex_wait_queue<__futex_wait<futex_wait<do_futex";
+        let threads: Vec<(char, &str)> = ('a'..).zip(names).collect();
+        let mut events = vec!["0 .d".to_owned()];
+        for at in (0..4000).step_by(40) {
+            for (place, thread) in ('a'..='c').enumerate() {
+                let waker = ['b', 'c', 'a'][place];
+                events.push(format!("{}ms {thread}>- S {FUTEX}", at + 1));
+                events.push(format!(
+                    "{}ms {waker}!{thread} futex_wake,{}ms ->{thread}",
+                    at + 9,
+                    at + 9
+                ));
+                events.push(format!("{}ms {thread}>- S {FUTEX}", at + 10));
+                events.push(format!("{}ms w:{thread},{}ms ->{thread}", at + 30, at + 30));
+            }
+        }
+        events.sort_by_key(|event| {
+            event.split_once("ms").and_then(|(at, _)| at.parse::<u64>().ok()).unwrap_or(0)
+        });
+        let capture = script::process(Capture::default(), &threads);
+        let mut capture = script::record(capture, &events.join(","));
+        for wakeup in capture.wakeups.iter_mut().filter(|wakeup| wakeup.waker.is_none()) {
+            wakeup.context = Context::HardIrq;
+        }
+        let model = script::model(&capture);
+        find(&model, &Options::default(), &[]).map(|contention| contention.waits)
+    }
+
+    #[test]
+    fn who_sleeps_at_a_futex_until_time_is_up_contends_for_nothing() {
+        assert_eq!(told(["serve", "serve", "serve", "main"]), Some(300));
+    }
+
+    #[test]
+    fn javas_compilers_wait_for_work() {
+        let compiler = "C2 CompilerThre";
+        assert_eq!(told([compiler, compiler, compiler, "VM Thread"]), None);
+    }
 }

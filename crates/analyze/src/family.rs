@@ -12,6 +12,7 @@ use crate::model::Model;
 use crate::names;
 use crate::rules::WaitKind;
 use crate::sites::Site;
+use crate::stopped;
 use crate::sums::Group;
 use crate::thread_state::{Doing, WaitId};
 use crate::windows::{Harm, RawWindow, SEVERAL};
@@ -83,13 +84,19 @@ fn is_for_futex(site: &Site) -> bool {
     matches!(site.kind, WaitKind::Harm(Cause::Futex, _))
 }
 
-/// The thread of another process that ended a wait for a futex or a semaphore.
+/// The thread of another process that ended a wait for a futex or a semaphore, and did not merely interrupt it.
 fn let_on_by_another(model: &Model<'_>, id: WaitId) -> Option<ThreadId> {
     let threads = &model.capture.threads;
-    if !is_for_futex(model.sites.of(id)) {
+    let site = model.sites.of(id);
+    if !is_for_futex(site) {
         return None;
     }
     let wakeup = model.wakeup(id).filter(|wakeup| wakeup.context == Context::Task)?;
+    // A known lock may be one that is let go by a signal, as PostgreSQL's are.
+    let interrupted = |stack| !site.known_lock && stopped::interrupts(model.capture, stack);
+    if wakeup.stack.is_some_and(interrupted) {
+        return None;
+    }
     let own = threads.get(model.states.wait(id).thread).process;
     wakeup.waker.filter(|&waker| threads.get(waker).process != own)
 }
@@ -238,21 +245,26 @@ mod tests {
     const WAITS: &str = "schedule<futex_wait_queue<__futex_wait<futex_wait";
 
     /// Three children of different names, each of whose waits for a futex the waker ends.
-    fn let_on_by(waker: char) -> usize {
+    fn let_on_by(waker: char, how: &str) -> usize {
         let capture = children(&[('a', "parse"), ('b', "index"), ('c', "rank"), ('d', "store")]);
         let mut script = vec!["0 .d".to_owned()];
         script.extend(('a'..='c').map(|child| format!("1ms {child}>- S {WAITS}")));
-        script.extend(
-            ('a'..='c').map(|child| format!("9ms {waker}!{child} futex_wake,9ms ->{child}")),
-        );
+        script.extend(('a'..='c').map(|child| format!("9ms {waker}!{child} {how},9ms ->{child}")));
         let capture = script::record(capture, &script.join(","));
         all(&script::model(&capture)).iter().map(|family| family.threads.len()).sum()
     }
 
     #[test]
     fn who_lets_go_of_what_its_brothers_wait_for_shares_it_with_them() {
-        assert_eq!(let_on_by('d'), 4);
-        assert_eq!(let_on_by('m'), 3);
-        assert_eq!(let_on_by('x'), 0);
+        assert_eq!(let_on_by('d', "futex_wake"), 4);
+        assert_eq!(let_on_by('m', "futex_wake"), 3);
+        assert_eq!(let_on_by('x', "futex_wake"), 0);
+    }
+
+    #[test]
+    fn a_debugger_of_the_same_shell_shares_no_lock_with_whom_it_stops() {
+        let attaches = "try_to_wake_up<complete_signal<__send_signal_locked<ptrace_attach";
+        let leaves = "try_to_wake_up<__ptrace_unlink<__ptrace_detach";
+        assert_eq!((let_on_by('d', attaches), let_on_by('d', leaves)), (0, 0));
     }
 }

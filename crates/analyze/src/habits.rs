@@ -6,6 +6,7 @@ use coldcase_ingest::capture::{Nanos, ThreadId};
 
 use crate::findings::{Cause, Operation};
 use crate::model::Model;
+use crate::network;
 use crate::operation::is_memory;
 use crate::rules::WaitKind;
 use crate::thread_state::{Doing, Wait, WaitId};
@@ -141,9 +142,11 @@ impl<'m, 'a> Habits<'m, 'a> {
                     && self.lengths(Some(cause)).len() < HABIT
                     && self.stands_out(length, None) == Some(true)
             }
-            // Reading its files is what a new process does.
+            // Reading its files is what a new process does. An answer is late by the thread's own habits, however new it is.
             Cause::DiskIo | Cause::PageFaultIo | Cause::FsJournal | Cause::Network => {
-                !self.born_here && self.stands_out(length, Some(cause)) != Some(false)
+                let by_habit = site.is_some_and(|site| network::waits_for_data(model, site));
+                (!self.born_here || cause == Cause::Network && by_habit)
+                    && self.stands_out(length, Some(cause)) != Some(false)
             }
             Cause::Futex if known_lock => self.stands_out(length, Some(cause)) != Some(false),
             Cause::Futex => {

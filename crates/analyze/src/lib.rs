@@ -8,6 +8,7 @@
 //! ```
 
 mod assemble;
+mod background;
 mod blame;
 mod brackets;
 mod chain;

@@ -62,6 +62,11 @@ pub(crate) fn late_answers(
     late
 }
 
+/// Whether a site is one at which a thread waits for data, for work or for an answer.
+pub(crate) fn waits_for_data(model: &Model<'_>, site: &Site) -> bool {
+    WAITS_FOR_DATA.contains(&model.sites.name(site))
+}
+
 /// Whether nothing but polls makes a freeze: what one of them waits for is known less well than what many do.
 pub(crate) fn is_of_polls(model: &Model<'_>, raw: &RawWindow) -> bool {
     let name = |id| model.sites.name(model.sites.of(id));
@@ -112,9 +117,37 @@ pub(crate) fn answered(model: &Model<'_>, wait: WaitId, thread: ThreadId) -> boo
     who_answered(model, wait) == Some(thread)
 }
 
+/// What is known where the recording ended before the answers came: who gave those before.
+fn not_yet(model: &Model<'_>, raw: &RawWindow) -> Vec<Sentence> {
+    let mut told = vec!["The answers had not come when the recording ended".into()];
+    let earlier = model.states.waits().filter(|(id, wait)| {
+        raw.threads.contains(&wait.thread) && waits_for_data(model, model.sites.of(*id))
+    });
+    let wakeups = earlier.filter_map(|(id, _)| model.wakeup(id));
+    let senders = wakeups.filter(|wakeup| is_by_other_end(model.capture, wakeup));
+    let senders: Vec<ThreadId> = senders.filter_map(|wakeup| wakeup.waker).collect();
+    let tally: Tally<ThreadId> = senders.iter().map(|&sender| (sender, Nanos(1))).collect();
+    if let Some((sender, times)) = tally.largest()
+        && times.0 as usize * 2 > senders.len()
+        && senders.len() >= HABIT
+    {
+        let name = view::thread_name(model.capture, sender);
+        let of = name.pid.map_or(String::new(), |pid| format!(" of process {pid}"));
+        let ran = model.states.ran(sender, raw.span).share_of(raw.span.duration());
+        let most = Sentence::from("Most answers before came from ").task(&name.comm);
+        told.push(
+            most.words(&format!("{of}, which was on a CPU for {:.0} % of the window", 100.0 * ran)),
+        );
+    }
+    told
+}
+
+fn is_late(model: &Model<'_>, wait: WaitId) -> bool {
+    matches!(model.sites.of(wait).kind, WaitKind::Harm(Cause::Network, _))
+}
+
 fn who_answered(model: &Model<'_>, wait: WaitId) -> Option<ThreadId> {
-    let for_answer = matches!(model.sites.of(wait).kind, WaitKind::Harm(Cause::Network, _));
-    let wakeup = model.wakeup(wait).filter(|_| for_answer)?;
+    let wakeup = model.wakeup(wait).filter(|_| is_late(model, wait))?;
     wakeup.waker.filter(|_| is_by_other_end(model.capture, wakeup))
 }
 
@@ -159,7 +192,13 @@ pub(crate) fn reasons(
     other: Option<&OtherEnd>,
 ) -> Vec<Sentence> {
     let Some(other) = other else {
-        return vec!["The answers came from outside of what was recorded".into()];
+        let mut for_answer = raw.waits().filter(|&id| is_late(model, id)).peekable();
+        let some = for_answer.peek().is_some();
+        return if some && for_answer.all(|id| model.states.wait(id).open_end) {
+            not_yet(model, raw)
+        } else {
+            vec!["The answers came from outside of what was recorded".into()]
+        };
     };
     let name = view::thread_name(model.capture, other.thread);
     let of = name.pid.map_or(String::new(), |pid| format!(" of process {pid}"));
@@ -183,6 +222,8 @@ pub(crate) fn reasons(
 
 #[cfg(test)]
 mod tests {
+    use coldcase_ingest::capture::Timestamp;
+
     use super::*;
     use crate::analyze;
     use crate::findings::{Findings, Grade};
@@ -219,6 +260,32 @@ mod tests {
     #[test]
     fn who_rests_in_its_receives_waits_for_no_answer() {
         assert_eq!(late(&rounds(false, RECEIVES)), 0);
+    }
+
+    #[test]
+    fn who_owes_an_answer_that_has_not_come_is_told_by_who_gave_those_before() {
+        // a is born in the recording, which ends before b, which runs, has answered for the last time.
+        let mut capture = script::process(Capture::default(), &[('b', "server")]);
+        let a = script::tid('a');
+        let thread = capture.threads.fork(a, a, None, Timestamp(1));
+        capture.threads.name(thread, "client", Timestamp(1));
+        let mut events = vec!["0 .b".to_owned()];
+        for at in (0..120).step_by(10) {
+            events.push(format!("{}ms a>b S {SLEEPS},{}ms b>a S {SLEEPS}", at + 1, at + 5));
+            events.push(format!("{}ms a>b S {RECEIVES},{}ms b!a tcp_sendmsg", at + 6, at + 7));
+            events.push(format!("{}ms b>a S {SLEEPS}", at + 8));
+        }
+        events.push(format!("130ms a>b S {RECEIVES},330ms .b"));
+        let findings =
+            analyze(&script::record(capture, &events.join(",")), &crate::Options::default());
+        let window = findings.worst().unwrap();
+        assert_eq!((window.cause, window.grade), (Some(Cause::Network), Grade::Circumstantial));
+        let told: Vec<String> = window.reasons.iter().map(ToString::to_string).collect();
+        assert!(told.contains(&"The answers had not come when the recording ended".to_owned()));
+        assert!(
+            told.iter().any(|told| told.contains("process 98, which was on a CPU for 100 %")),
+            "{told:?}"
+        );
     }
 
     #[test]

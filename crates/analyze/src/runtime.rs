@@ -8,9 +8,17 @@ use crate::model::Model;
 /// `gc/`, JDK 8 to 25). The kernel keeps 15 bytes of a name.
 const COLLECTORS: &[&str] = &["VM Thread", "ZDriver", "ZDirector", "Shenandoah Cont"];
 
-/// Threads of HotSpot that help whoever waits for them.
-const WORKERS: &[&str] =
-    &["GC Thread#", "G1 ", "ZWorker", "XWorker", "Shenandoah GC", "ParGC", "GC task thread#"];
+/// Threads of HotSpot that help whoever waits for them, and those of Java that wait for a child process (`ProcessHandleImpl`).
+const WORKERS: &[&str] = &[
+    "GC Thread#",
+    "G1 ",
+    "ZWorker",
+    "XWorker",
+    "Shenandoah GC",
+    "ParGC",
+    "GC task thread#",
+    "process reaper",
+];
 
 /// Threads of HotSpot that rest until there is something to compile, to report or to clean up.
 const HELPERS: &[&str] = &[

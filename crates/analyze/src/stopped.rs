@@ -138,6 +138,11 @@ fn stopping(name: &str) -> Option<(Operation, &'static str)> {
     }
 }
 
+/// Whether a waking interrupts a wait, for a signal or a debugger, and lets go of nothing that was waited for.
+pub(crate) fn interrupts(capture: &Capture, stack: StackId) -> bool {
+    names::kernel(capture, stack).any(|name| stopping(name).is_some() || name == "__ptrace_unlink")
+}
+
 /// `bash (pid 18633) froze and thawed the cgroup`, as far as threads were woken for that: who sleeps is frozen where it sleeps.
 pub(crate) fn freezer(model: &Model<'_>, threads: &[ThreadId], span: Span) -> Option<Sentence> {
     let around = Span::new(span.start.minus(SOON), span.end.plus(SOON));

@@ -65,7 +65,9 @@ pub(crate) fn by_process(model: &Model<'_>) -> Vec<ProcessTotal> {
     let threads = &model.capture.threads;
     let mut processes: BTreeMap<&str, (u64, Vec<Total>)> = BTreeMap::new();
     for (id, thread) in threads.iter() {
-        let seen = !model.states.of(id).is_empty() && !thread.is_idle_task();
+        // Of whom a recording of some processes has but the comings, it has nothing that could be looked at.
+        let seen = model.states.leaves(id) || model.states.comings_recorded;
+        let seen = seen && !model.states.of(id).is_empty() && !thread.is_idle_task();
         if seen && !threads.process(thread.process).kernel {
             let none = || (0, vec![Total::default(); model.sites.names().len()]);
             let comm = threads.process_comm(thread.process);
@@ -130,4 +132,26 @@ fn finished(totals: Vec<Total>, model: &Model<'_>) -> Vec<SiteTotal> {
         a.idle.cmp(&b.idle).then(b.blocked.cmp(&a.blocked)).then_with(|| a.site.cmp(&b.site))
     });
     sites
+}
+
+#[cfg(test)]
+mod tests {
+    use coldcase_ingest::capture::Capture;
+
+    use super::*;
+    use crate::script;
+
+    #[test]
+    fn who_is_only_seen_to_come_to_a_cpu_was_not_looked_at() {
+        let looked_at = |options: &[&str]| {
+            let capture = script::process(Capture::default(), &[('a', "server")]);
+            let capture = script::process(capture, &[('b', "stranger")]);
+            let mut capture = script::record(capture, "0 .a,1ms a>b,2ms .a,3ms a>b,4ms .a");
+            capture.origin.command = options.iter().map(|&word| word.to_owned()).collect();
+            let model = script::model(&capture);
+            by_process(&model).into_iter().map(|row| row.comm).collect::<Vec<_>>()
+        };
+        assert_eq!(looked_at(&["perf", "record", "-p", "97"]), ["server"]);
+        assert_eq!(looked_at(&["perf", "record", "-a"]), ["server", "stranger"]);
+    }
 }

@@ -147,14 +147,19 @@ fn longest_stop(model: &Model<'_>, leaves: &[Leaf]) -> Option<WaitId> {
 }
 
 /// Time that ends at threads which themselves wait for work from outside, or which bring work now and then: who
-/// sleeps and then wakes the others itself hands out work; who sleeps with a lock wakes one, and that one the
-/// next.
+/// sleeps, or waits for its child process, and then wakes the others itself hands out work; who does so with a lock wakes one,
+/// and that one the next. Whoever rests elsewhere as well does not rest where a thread lets it on that had a job done meanwhile.
 fn waits_for_work(model: &Model<'_>, raw: &RawWindow, leaves: &[Leaf]) -> Nanos {
+    let rest_there = rhythm::rest_there(model, raw);
     let resting = leaves.iter().filter(|leaf| match leaf.root {
         Root::Blocked(thread, wait) => {
             let site = model.sites.of(wait);
-            let sleeps = model.sites.name(site) == "sleep";
-            site.kind == WaitKind::Idle && (!sleeps || wakes_them_itself(model, raw, thread))
+            let own_making = ["sleep", "child wait"].contains(&model.sites.name(site));
+            match site.kind {
+                WaitKind::Idle => !own_making || wakes_them_itself(model, raw, thread),
+                // Who waits for a job with a lock keeps others from what they do, and who brings work does not.
+                _ => rest_there && blame::is_for_job(model, wait),
+            }
         }
         Root::Unknown(why) => matches!(why, Why::Job | Why::Rest),
         _ => false,
@@ -296,6 +301,36 @@ mod tests {
         assert!(findings.worst().unwrap().culprit.is_none(), "{:?}", findings.windows);
         // Who runs meanwhile is one.
         let findings = after_habits(&format!("{waits},{ends}"));
+        let culprit = findings.worst().unwrap().culprit.as_ref().unwrap();
+        assert_eq!(culprit.thread.tid, Some(script::tid('d')));
+    }
+
+    /// What is found where a, b and c wait for what d lets go of, after it did something; each lets the next on.
+    fn behind_d(does: &str) -> Findings {
+        let waits = "101ms a>b S FUTEX,101ms b>c S FUTEX,101ms c>d S FUTEX";
+        let ends = "501ms d!a WAKES,502ms d>a S SLEEPS,502ms a!b WAKES,503ms a>b S SLEEPS,503ms b!c WAKES,\
+                    504ms b>c S SLEEPS,505ms c>- S SLEEPS";
+        after_habits(&format!("{waits},{does},{ends}"))
+    }
+
+    #[test]
+    fn who_waits_for_its_child_with_the_lock_is_the_culprit() {
+        let findings = behind_d("102ms d>- S schedule<do_wait<kernel_wait4,501ms ->d");
+        let culprit = findings.worst().unwrap().culprit.as_ref().unwrap();
+        assert_eq!(culprit.thread.tid, Some(script::tid('d')));
+    }
+
+    #[test]
+    fn a_holder_that_often_waits_for_its_disk_lets_nobody_on_and_off() {
+        let reads = |at: u64| {
+            format!(
+                "{at}ms d>- D schedule<io_schedule<submit_bio_wait,{}ms k!d,{}ms ->d",
+                at + 1,
+                at + 1
+            )
+        };
+        let reads: Vec<String> = (102..500).step_by(10).map(reads).collect();
+        let findings = behind_d(&reads.join(","));
         let culprit = findings.worst().unwrap().culprit.as_ref().unwrap();
         assert_eq!(culprit.thread.tid, Some(script::tid('d')));
     }

@@ -6,6 +6,7 @@
 
 use coldcase_ingest::capture::{Context, Nanos, ProcessId, Span, ThreadId, Timestamp};
 
+use crate::background;
 use crate::cpu;
 use crate::family;
 use crate::findings::Cause;
@@ -133,7 +134,7 @@ pub(crate) fn find(model: &Model<'_>, options: &Options) -> Vec<RawWindow> {
                 Vec::new()
             };
             harms.retain(is_common);
-            of_crew(model, (family.master, crew), harms, options)
+            of_crew(model, (family.master, crew), &harms, options)
         })
         .filter(|window| window.stood_still().count() >= SEVERAL)
         .collect();
@@ -146,7 +147,7 @@ pub(crate) fn find(model: &Model<'_>, options: &Options) -> Vec<RawWindow> {
             } else {
                 Vec::new()
             };
-            of_crew(model, (id, crew), harms, options)
+            of_all_or_those_at_work(model, (id, crew), &harms, options)
         })
         .filter(|window| !windows.iter().any(|family| family::is_part_of(window, family)))
         .collect();
@@ -175,15 +176,37 @@ pub(crate) fn harms(model: &Model<'_>, threads: &[ThreadId], options: &Options) 
     harms
 }
 
+/// The freezes of a process, and where it has none, those of its threads that do not rest at futexes all along.
+fn of_all_or_those_at_work(
+    model: &Model<'_>,
+    crew: (ProcessId, &[ThreadId]),
+    harms: &[Harm],
+    options: &Options,
+) -> Vec<RawWindow> {
+    let mut found = of_crew(model, crew, harms, options);
+    if let Some(at_work) = background::without(model, harms) {
+        let all = found.len();
+        let is_new = |known: &[RawWindow], window: &RawWindow| {
+            known.iter().all(|known| known.span.intersect(window.span).is_none())
+        };
+        for window in of_crew(model, crew, &at_work, options) {
+            if is_new(&found[..all], &window) {
+                found.push(window);
+            }
+        }
+    }
+    found
+}
+
 /// The freezes of a process, or of a master's children, with all their threads.
 fn of_crew(
     model: &Model<'_>,
     crew: (ProcessId, &[ThreadId]),
-    harms: Vec<Harm>,
+    harms: &[Harm],
     options: &Options,
 ) -> Vec<RawWindow> {
-    let windows = join(model, &harms);
-    let harms = InTime::new(&harms);
+    let windows = join(model, harms);
+    let harms = InTime::new(harms);
     windows
         .into_iter()
         .filter_map(|span| options.window.map_or(Some(span), |limits| span.intersect(limits)))
@@ -229,7 +252,7 @@ pub(crate) fn without_those_at_futexes(
             && !others().any(|harm| harm.thread == **thread)
     };
     let crew: Vec<ThreadId> = raw.crew.iter().filter(|thread| !at_rest(thread)).copied().collect();
-    of_crew(model, (raw.process, &crew), others().copied().collect(), options)
+    of_crew(model, (raw.process, &crew), &others().copied().collect::<Vec<_>>(), options)
 }
 
 /// Whether a harm may be rest: a wait for a futex, of which no function says that it is a lock, that had not ended when the
@@ -459,7 +482,9 @@ fn is_nobodys_routine(cause: Cause) -> bool {
 /// waits that run out and are taken up again let nobody on.
 pub(crate) fn comes_and_goes(model: &Model<'_>, window: &RawWindow) -> bool {
     const TIMES: usize = 3;
-    let wakeups = window.waits().filter_map(|id| model.wakeup(id));
+    // Who has the lock may wait for its disk as often as it likes.
+    let at_futex = window.harms.iter().filter(|harm| harm.cause == Cause::Futex);
+    let wakeups = at_futex.filter_map(|harm| model.wakeup(harm.wait?));
     wakeups.filter(|wakeup| wakeup.context == Context::Task).count() > TIMES * window.threads.len()
 }
 
