@@ -411,7 +411,7 @@ mod tests {
         let capture = script::process(Capture::default(), &[('a', "client")]);
         let capture = script::process(capture, &[('b', "server")]);
         let capture = script::record(capture, &events.join(","));
-        let findings = analyze(&capture, &Options::default());
+        let findings = analyze(&capture, &script::options());
         let [window] = &findings.windows[..] else { panic!("{:?}", findings.windows) };
         assert_eq!(
             (window.cause, window.freeze.pid),
@@ -433,7 +433,7 @@ mod tests {
         let events =
             format!("0 .a,1ms a>b D {disk},3ms b>a S {futex},8ms a>- S {sleeps},9ms ->b,100ms b>-");
         let capture = script::process(Capture::default(), &[('a', "copy"), ('b', "pool")]);
-        let findings = analyze(&script::record(capture, &events), &Options::default());
+        let findings = analyze(&script::record(capture, &events), &script::options());
         let times = |stacks: &[FoldedStack]| stacks.iter().map(|row| row.time).sum();
         assert_eq!(findings.windows.len(), 0);
         let held_up: Nanos = times(&findings.off_cpu);
@@ -454,7 +454,7 @@ mod tests {
         let capture = script::process(capture, &[('b', "other")]);
         let mut capture = script::record(capture, &events.join(","));
         let told = |capture: &Capture| {
-            let findings = analyze(capture, &Options::default());
+            let findings = analyze(capture, &script::options());
             assert_eq!(findings.windows.len(), 2, "{:?}", findings.windows);
             findings.worst().unwrap().freeze.comm.clone()
         };

@@ -162,7 +162,7 @@ mod tests {
                  200ms w:b,201ms c>a S,202ms a>b S,203ms .b"
             );
             let capture = script::record(capture, &script);
-            let findings = crate::analyze(&capture, &crate::Options::default());
+            let findings = crate::analyze(&capture, &script::options());
             let window = findings.worst().unwrap();
             let link = &window.chain[0];
             (link.waiter.comm.clone(), link.waker.clone().and_then(|waker| waker.tid))

@@ -121,7 +121,7 @@ mod tests {
         }
         request(20, Phase::Begin, 101);
         request(20, Phase::End, if answered_at_once { 102 } else { 399 });
-        let findings = crate::analyze(&capture, &crate::Options::default());
+        let findings = crate::analyze(&capture, &script::options());
         let reasons = &findings.worst().unwrap().reasons;
         reasons.iter().find(|reason| reason.contains("device 7:0")).map(|reason| reason.to_string())
     }

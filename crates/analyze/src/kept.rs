@@ -203,7 +203,7 @@ mod tests {
         events.push("200ms k>- S schedule<do_sys_poll".to_owned());
         round(&mut events, 205, 400, 'k');
         let capture = script::record(capture, &events.join(","));
-        hint(&script::model(&capture), &Options::default()).map(|hint| hint.missing.to_string())
+        hint(&script::model(&capture), &script::options()).map(|hint| hint.missing.to_string())
     }
 
     #[test]
@@ -238,7 +238,7 @@ mod tests {
         events.extend(('a'..='d').map(|t| format!("606ms ->{t}")));
         events.extend(('a'..='d').map(|t| format!("608ms {t}>- {polls}")));
         let capture = script::record(capture, &events.join(","));
-        let findings = crate::analyze(&capture, &Options::default());
+        let findings = crate::analyze(&capture, &script::options());
         let window = findings.worst()?;
         let told = window.reasons.iter().any(|row| row.contains("while it waited for its client"));
         assert!(told, "{:?}", window.reasons);
@@ -267,7 +267,7 @@ mod tests {
         events.extend(('a'..='d').map(|t| format!("606ms k!{t} futex_wake")));
         events.extend(('a'..='d').map(|t| format!("606ms ->{t}")));
         let capture = script::record(capture, &events.join(","));
-        let findings = crate::analyze(&capture, &Options::default());
+        let findings = crate::analyze(&capture, &script::options());
         assert!(findings.windows.is_empty(), "{:?}", findings.windows);
     }
 }

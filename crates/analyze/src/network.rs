@@ -308,7 +308,7 @@ mod tests {
             script.push(wait);
         }
         script.push(format!("{events},221ms b!a,221ms b>a S,222ms a>-"));
-        analyze(&script::record(Capture::default(), &script.join(",")), &crate::Options::default())
+        analyze(&script::record(Capture::default(), &script.join(",")), &script::options())
     }
 
     const PIPE: &str = "schedule<anon_pipe_write<vfs_write";

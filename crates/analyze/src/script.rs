@@ -6,6 +6,7 @@ use coldcase_ingest::capture::{
 };
 
 use crate::model::Model;
+use crate::options::Options;
 use crate::rules::Rules;
 
 /// A capture of the whole machine, of one CPU. Events are parted by `,`, their words by blanks, the first of which is
@@ -73,6 +74,11 @@ pub(crate) fn process(mut capture: Capture, threads: &[(char, &str)]) -> Capture
         capture.threads.name(thread, comm, Timestamp(0));
     }
     capture
+}
+
+/// As the program is called without options.
+pub(crate) fn options() -> Options {
+    Options::default()
 }
 
 /// What the built-in rules make of a capture.

@@ -67,7 +67,7 @@ mod tests {
             .replace("UNMAPS", "schedule<zap_pte_range<unmap_vmas<__vm_munmap<__x64_sys_munmap");
         let mut capture = script::record(capture, &script);
         capture.origin.command = ["perf", "record", "-p", "109"].map(str::to_owned).to_vec();
-        let findings = crate::analyze(&capture, &crate::Options::default());
+        let findings = crate::analyze(&capture, &script::options());
         let culprit = findings.worst().unwrap().culprit.as_ref().unwrap();
         let operation = Some(Operation::Syscall(Syscall::Munmap));
         assert_eq!((culprit.thread.tid, culprit.operation), (Some(script::tid('m')), operation));

@@ -65,7 +65,7 @@ mod tests {
         }
         events.push("502ms .m".to_owned());
         let capture = script::record(capture, &events.join(","));
-        let findings = crate::analyze(&capture, &crate::Options::default());
+        let findings = crate::analyze(&capture, &script::options());
         let missing = findings.verdict.cannot_tell.iter();
         let mut told = missing.map(|row| row.missing.to_string());
         (findings.windows.len(), told.find(|row| row.contains("until the recording ended")))

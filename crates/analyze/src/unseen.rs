@@ -136,7 +136,7 @@ mod tests {
 
     fn told(command: &[&str], long: u64) -> Option<String> {
         let capture = capture(command, long);
-        hint(&script::model(&capture), &Options::default()).map(|hint| hint.missing.to_string())
+        hint(&script::model(&capture), &script::options()).map(|hint| hint.missing.to_string())
     }
 
     #[test]
@@ -153,6 +153,6 @@ mod tests {
     #[test]
     fn where_everything_was_recorded_nothing_is_unseen() {
         let capture = script::record(capture(&["perf", "record", "-a"], 500), "900ms w:a");
-        assert_eq!(hint(&script::model(&capture), &Options::default()), None);
+        assert_eq!(hint(&script::model(&capture), &script::options()), None);
     }
 }

@@ -283,7 +283,7 @@ mod tests {
         for wakeup in capture.wakeups.iter_mut().filter(|wakeup| wakeup.waker.is_none()) {
             wakeup.context = Context::HardIrq;
         }
-        analyze(&capture, &crate::Options::default())
+        analyze(&capture, &script::options())
     }
 
     #[test]
@@ -358,7 +358,7 @@ mod tests {
         round(201, FUTEX, 601);
         round(602, rest, 604);
         let capture = script::record(capture, &events.join(","));
-        analyze(&capture, &crate::Options::default())
+        analyze(&capture, &script::options())
     }
 
     #[test]
@@ -412,7 +412,7 @@ mod tests {
                 111 + starved,
             ));
             capture = script::record(capture, &events.join(","));
-            analyze(&capture, &crate::Options::default()).worst().unwrap().grade
+            analyze(&capture, &script::options()).worst().unwrap().grade
         };
         assert_eq!(grade(10), Grade::Strong);
         assert_eq!(grade(100), Grade::Circumstantial);

@@ -591,7 +591,7 @@ mod tests {
         }
         events.push(format!("121ms a>- D {reads},201ms ->a,202ms a>-"));
         let capture = script::record(Capture::default(), &events.join(","));
-        find(&script::model(&capture), &Options::default()).len()
+        find(&script::model(&capture), &script::options()).len()
     }
 
     #[test]
@@ -613,7 +613,7 @@ mod tests {
         }
         events.push("436ms a>-".to_owned());
         let capture = script::record(Capture::default(), &events.join(","));
-        find(&script::model(&capture), &Options::default()).len()
+        find(&script::model(&capture), &script::options()).len()
     }
 
     #[test]
@@ -642,7 +642,7 @@ mod tests {
             events.push("500ms .m".to_owned());
             let capture = script::process(Capture::default(), &threads);
             let capture = script::record(capture, &events.join(","));
-            let found = find(&script::model(&capture), &Options::default());
+            let found = find(&script::model(&capture), &script::options());
             found.iter().filter(|window| window.cause == Cause::Futex).count()
         };
         assert_eq!(freezes("schedule<rt_mutex_wait_proxy_lock<futex_lock_pi<do_futex"), 1);

@@ -98,7 +98,7 @@ mod tests {
         let threads = [('a', "serve"), ('b', "serve"), ('c', "serve")];
         let capture = script::process(Capture::default(), &threads);
         let capture = script::record(capture, &script.join(","));
-        hint(&script::model(&capture), &Options::default()).map(|hint| hint.missing.to_string())
+        hint(&script::model(&capture), &script::options()).map(|hint| hint.missing.to_string())
     }
 
     #[test]
