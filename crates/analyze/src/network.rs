@@ -47,7 +47,9 @@ pub(crate) fn late_answers(
         let mut for_data: [Vec<(u64, WaitId)>; 2] = Default::default();
         for slice in states.of(thread).iter() {
             let Doing::Blocked(id) = slice.doing else { continue };
-            if let Some(kind) = kind(sites.of(id)) {
+            // The waking by another process is not recorded then: it may have got its answer, and run on.
+            let untold = states.wait(id).open_end && !states.comings_recorded;
+            if let Some(kind) = kind(sites.of(id)).filter(|_| !untold) {
                 for_data[kind].push((slice.span.duration().0, id));
             }
         }
@@ -60,6 +62,11 @@ pub(crate) fn late_answers(
     }
     late.sort_unstable();
     late
+}
+
+/// Whether what is waited for at a site is data.
+pub(crate) fn is_for_data(sites: &Sites, site: &Site) -> bool {
+    WAITS_FOR_DATA.contains(&sites.name(site))
 }
 
 /// Whether nothing but polls makes a freeze: what one of them waits for is known less well than what many do.
