@@ -9,7 +9,7 @@ use crate::model::Model;
 use crate::names;
 use crate::rules;
 use crate::tally::Tally;
-use crate::thread_state::Doing;
+use crate::thread_state::{Doing, ThreadStates};
 use crate::windows::RawWindow;
 
 /// A CPU that is idle while threads want to run is held back from them: by a quota of their cgroup (CFS
@@ -50,6 +50,41 @@ fn recurs(model: &Model<'_>, thread: ThreadId) -> bool {
         Doing::Running | Doing::Blocked(_) => false,
     });
     taken_off.take(TIMES).count() == TIMES
+}
+
+/// Whether each CPU was kept through a span by a thread that never gave way to another: one of real-time priority does that (`man 7
+/// sched`), and whoever waits for a CPU meanwhile does not do so as a matter of course, however often it happens.
+pub(crate) fn are_all_kept(model: &Model<'_>, span: Span) -> bool {
+    /// The kernel leaves a twentieth of each second to the others (`sched_rt_runtime_us`).
+    const MOST: f64 = 0.9;
+    if span.duration() < KEPT || losses::any(model.capture, span) {
+        return false;
+    }
+    let kept: Nanos = model.kept_cpus().iter().map(|kept| kept.overlap(span)).sum();
+    kept.share_of(model.load().whole(span)) > MOST
+}
+
+/// Who takes turns with others, whatever its weight, gives way within some milliseconds (`base_slice_ns`, `kernel/sched/fair.c`).
+const KEPT: Nanos = Nanos(500_000_000);
+
+/// Every time that a thread had a CPU for so long without a break.
+pub(crate) fn kept(states: &ThreadStates) -> Vec<Span> {
+    states.threads().flat_map(|thread| kept_by(states, thread)).collect()
+}
+
+fn kept_by(states: &ThreadStates, thread: ThreadId) -> Vec<Span> {
+    /// It goes to another CPU, or one of the kernel's own threads has something to do.
+    const NO_BREAK: Nanos = Nanos(200_000);
+    let mut kept: Vec<Span> = Vec::new();
+    for slice in states.of(thread).iter().filter(|slice| slice.doing == Doing::Running) {
+        match kept.last_mut() {
+            Some(last) if slice.span.start <= last.end.plus(NO_BREAK) => last.end = slice.span.end,
+            Some(last) if last.duration() < KEPT => *last = slice.span,
+            _ => kept.push(slice.span),
+        }
+    }
+    kept.retain(|span| span.duration() >= KEPT);
+    kept
 }
 
 /// Who had the CPUs, and the figure that tells a throttled process from a starved one.
@@ -136,6 +171,35 @@ mod tests {
     fn a_cpu_that_is_never_seen_to_come_back_from_idling_is_not_known_to_idle() {
         assert!(throttled_until("->a"));
         assert!(!throttled_until("b>a S"));
+    }
+
+    #[test]
+    fn who_finds_no_cpu_beside_one_that_never_gives_way_does_not_do_so_as_a_matter_of_course() {
+        // a is new and wants the only CPU for 600 ms in each second, while b has it.
+        let freezes = |breaks: &str, lost: bool| {
+            let mut events = Vec::new();
+            for second in 0..3 {
+                let at = 1000 * second;
+                events.push(format!("{}ms a>b R+ schedule", at + 1));
+                events.extend(breaks.split_whitespace().map(|row| {
+                    let (from, until) = (at + 300, at + 305);
+                    row.replace("FROM", &from.to_string()).replace("UNTIL", &until.to_string())
+                }));
+                events.push(format!("{}ms b>a S schedule<do_nanosleep", at + 601));
+            }
+            let mut capture = Capture::default();
+            capture.threads.fork(script::tid('a'), script::tid('a'), None, Timestamp(1));
+            let script = format!("0 .b,1 .a,{}", events.join(",").replace(';', " "));
+            let mut capture = script::record(capture, &script);
+            let (time, kind, note) =
+                (Some(Timestamp(1_500_000_000)), LossKind::Lost, String::new());
+            capture.losses.extend(lost.then_some(Loss { time, kind, count: 1, note }));
+            let found = crate::windows::find(&script::model(&capture), &script::options());
+            found.iter().filter(|window| window.cause == Cause::CpuStarvation).count()
+        };
+        assert_eq!(freezes("", false), 3);
+        assert_eq!(freezes("FROMms;b>c;R+ UNTILms;c>b;S", false), 0);
+        assert_eq!(freezes("", true), 1);
     }
 
     #[test]

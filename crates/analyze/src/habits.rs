@@ -2,14 +2,14 @@
 
 use std::cell::OnceCell;
 
-use coldcase_ingest::capture::{Nanos, ThreadId};
+use coldcase_ingest::capture::{Nanos, Span, ThreadId, Timestamp};
 
 use crate::findings::{Cause, Operation};
 use crate::model::Model;
-use crate::network;
 use crate::operation::is_memory;
 use crate::rules::WaitKind;
 use crate::thread_state::{Doing, Wait, WaitId};
+use crate::{cpu, losses};
 
 /// How long a thread usually stays off its CPU.
 pub(crate) struct Habits<'m, 'a> {
@@ -17,7 +17,8 @@ pub(crate) struct Habits<'m, 'a> {
     thread: ThreadId,
     /// Put together when it is first asked for, as for most threads it never is.
     times: OnceCell<Times>,
-    born_here: bool,
+    /// When the thread was born, if that was in the recording.
+    born: Option<Timestamp>,
 }
 
 /// How long a thread was away.
@@ -42,9 +43,7 @@ pub(crate) fn usual(lengths: &[u64]) -> u64 {
 
 impl<'m, 'a> Habits<'m, 'a> {
     pub fn new(model: &'m Model<'a>, thread: ThreadId) -> Self {
-        let born = model.capture.threads.get(thread).born;
-        let born_here = born.is_some_and(|born| model.span.contains(born));
-        Self { model, thread, times: OnceCell::new(), born_here }
+        Self { model, thread, times: OnceCell::new(), born: born_here(model, thread) }
     }
 
     fn collect(&self) -> Times {
@@ -111,13 +110,31 @@ impl<'m, 'a> Habits<'m, 'a> {
         self.lengths(None).len() >= HABIT && self.usual(None).saturating_mul(FACTOR) <= length.0
     }
 
+    /// Whether the thread is so new that nobody knows what is usual for it: what it does first is to read its files, and to wait for
+    /// its first work. Where events were lost, waits seem long that were not, and who lives short has nothing to hold against them.
+    fn is_new(&self, span: Span) -> bool {
+        const NEW: Nanos = Nanos(1_000_000_000);
+        self.born.is_some_and(|born| {
+            span.start < born.plus(NEW) || losses::any(self.model.capture, span)
+        })
+    }
+
+    /// Whether the thread was added to a process that is older than it: as a worker of a pool that was too small, as a rule.
+    fn is_added(&self) -> bool {
+        let threads = &self.model.capture.threads;
+        let process = threads.process_of(self.thread);
+        let mut first =
+            process.threads.iter().filter(|&&id| Some(threads.get(id).tid) == process.pid);
+        self.born.is_some() && !first.any(|&first| born_here(self.model, first).is_some())
+    }
+
     /// Whether a long wait is a harm and not the thread's way of life.
-    pub fn is_unusual(&self, length: Nanos, cause: Cause, wait: Option<WaitId>) -> bool {
-        let model = self.model;
+    pub fn is_unusual(&self, span: Span, cause: Cause, wait: Option<WaitId>) -> bool {
+        let (model, length) = (self.model, span.duration());
         let site = wait.map(|id| model.sites.of(id));
         let known_lock = site.is_some_and(|site| site.known_lock);
         // What a new process does first may be to wait for its turn.
-        if self.born_here && site.is_some_and(|site| model.sites.name(site) == "file lock") {
+        if self.born.is_some() && site.is_some_and(|site| model.sites.name(site) == "file lock") {
             return false;
         }
         let wait = wait.map(|id| model.states.wait(id));
@@ -138,15 +155,17 @@ impl<'m, 'a> Habits<'m, 'a> {
             | Cause::Swap => true,
             // A producer that is faster than its consumer waits at what is between them as a matter of course.
             Cause::Network if site.is_some_and(|site| model.sites.name(site).starts_with(FULL)) => {
-                !self.born_here
-                    && self.lengths(Some(cause)).len() < HABIT
+                self.lengths(Some(cause)).len() < HABIT
                     && self.stands_out(length, None) == Some(true)
+                    && !self.is_new(span)
             }
-            // Reading its files is what a new process does. An answer is late by the thread's own habits, however new it is.
+            // Network: an answer is known to be late by what is usual for the thread.
             Cause::DiskIo | Cause::PageFaultIo | Cause::FsJournal | Cause::Network => {
-                let by_habit = site.is_some_and(|site| network::waits_for_data(model, site));
-                (!self.born_here || cause == Cause::Network && by_habit)
-                    && self.stands_out(length, Some(cause)) != Some(false)
+                let stands_out = match self.stands_out(length, Some(cause)) {
+                    None => self.born.is_none() || cause == Cause::Network,
+                    Some(known) => known,
+                };
+                stands_out && !self.is_new(span)
             }
             Cause::Futex if known_lock => self.stands_out(length, Some(cause)) != Some(false),
             Cause::Futex => {
@@ -157,12 +176,15 @@ impl<'m, 'a> Habits<'m, 'a> {
                         && unheard_of
                         && wait.is_some_and(|wait| is_behind_a_call(model, wait))
                 };
-                !self.born_here && (self.stands_out(length, None) == Some(true) || behind_a_call())
+                (self.stands_out(length, None) == Some(true) || behind_a_call())
+                    && !self.is_added()
+                    && !self.is_new(span)
             }
             Cause::CpuStarvation => {
-                !self.born_here
-                    && length >= LONG_FOR_A_CPU
-                    && self.stands_out(length, Some(cause)) == Some(true)
+                let unheard_of =
+                    self.born.is_none() && self.stands_out(length, Some(cause)) == Some(true);
+                length >= LONG_FOR_A_CPU
+                    && (unheard_of || cpu::are_all_kept(model, span))
                     // Of a process whose own events perf may not see there are only the wakings and comings, which
                     // others cause: it seems to wait for a CPU from its last waking on.
                     && model.states.leaves(self.thread)
@@ -170,6 +192,11 @@ impl<'m, 'a> Habits<'m, 'a> {
             Cause::MemorySyscall | Cause::Unknown => false,
         }
     }
+}
+
+/// When a thread was born, if that was in the recording.
+pub(crate) fn born_here(model: &Model<'_>, thread: ThreadId) -> Option<Timestamp> {
+    model.capture.threads.get(thread).born.filter(|&born| model.span.contains(born))
 }
 
 /// Whether a thread of the same process stood in a memory call of its own for most of a wait.
@@ -186,3 +213,52 @@ fn is_behind_a_call(model: &Model<'_>, wait: &Wait) -> bool {
 
 /// On a busy machine a thread waits tens of milliseconds for a CPU as a matter of course.
 const LONG_FOR_A_CPU: Nanos = Nanos(100_000_000);
+
+#[cfg(test)]
+mod tests {
+    use coldcase_ingest::capture::{Capture, Timestamp};
+
+    use crate::script;
+    use crate::windows;
+
+    /// How many freezes there are where a to d sleep for 5 ms again and again, and at last wait for m, which computes for 100 ms; those
+    /// of `born` are born at the beginning of the recording.
+    fn freezes(born: &str, rounds: u64) -> usize {
+        const FUTEX: &str = "schedule<futex_wait_queue<__futex_wait<futex_wait<do_futex";
+        const SLEEPS: &str = "schedule<do_nanosleep<hrtimer_nanosleep";
+        const WAKES: &str = "try_to_wake_up<wake_up_q<futex_wake<do_futex";
+        let mut capture = Capture::default();
+        for thread in "mabcd".chars() {
+            let (pid, tid) = (script::tid('m'), script::tid(thread));
+            if born.contains(thread) {
+                capture.threads.fork(pid, tid, None, Timestamp(1));
+            } else {
+                capture.threads.of_pid_tid(pid, tid);
+            }
+        }
+        let mut events = vec!["0 .m".to_owned()];
+        for round in 0..rounds {
+            let at = 10 * round;
+            events.extend(('a'..='d').map(|thread| format!("{}ms {thread}>- S {SLEEPS}", at + 1)));
+            events.extend(('a'..='d').map(|thread| format!("{}ms ->{thread}", at + 6)));
+        }
+        let at = 10 * rounds;
+        let next = || "abcd".chars().zip("bcdm".chars());
+        events.extend(next().map(|(thread, next)| format!("{at}ms {thread}>{next} S {FUTEX}")));
+        let end = at + 100;
+        events.extend(('a'..='d').map(|thread| format!("{end}ms m!{thread} {WAKES}")));
+        events.push(format!("{end}ms m>a S {SLEEPS}"));
+        events.extend(next().map(|(thread, next)| format!("{end}ms {thread}>{next} S {SLEEPS}")));
+        let capture = script::record(capture, &events.join(","));
+        windows::find(&script::model(&capture), &script::options()).len()
+    }
+
+    #[test]
+    fn a_new_process_freezes_when_it_has_shown_what_is_usual_for_it() {
+        assert_eq!(freezes("", 10), 1);
+        assert_eq!(freezes("mabcd", 110), 1);
+        assert_eq!(freezes("mabcd", 90), 0);
+        // Added to a pool.
+        assert_eq!(freezes("abcd", 110), 0);
+    }
+}

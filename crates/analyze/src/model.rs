@@ -17,9 +17,9 @@ use crate::rules::Rules;
 use crate::series::Series;
 use crate::sightings::Sightings;
 use crate::sites::Sites;
-use crate::stopped;
 use crate::sums::Sums;
 use crate::thread_state::{Doing, ThreadStates, WaitId};
+use crate::{cpu, stopped};
 
 /// What is derived from a capture.
 pub(crate) struct Model<'a> {
@@ -36,6 +36,7 @@ pub(crate) struct Model<'a> {
     /// Asked for by few captures.
     sightings: OnceCell<Sightings>,
     load: OnceCell<Load>,
+    kept_cpus: OnceCell<Vec<Span>>,
 }
 
 impl<'a> Model<'a> {
@@ -56,7 +57,6 @@ impl<'a> Model<'a> {
         let brk = BrkSizes::new(capture, &brackets);
         let resident = ResidentSizes::new(capture);
         let span = capture.whole();
-        let (sightings, load) = (OnceCell::new(), OnceCell::new());
         Self {
             capture,
             span,
@@ -68,14 +68,20 @@ impl<'a> Model<'a> {
             holds,
             brk,
             resident,
-            sightings,
-            load,
+            sightings: OnceCell::new(),
+            load: OnceCell::new(),
+            kept_cpus: OnceCell::new(),
         }
     }
 
     /// How many CPUs were busy, and when.
     pub fn load(&self) -> &Load {
         self.load.get_or_init(|| Load::new(self.capture, &self.states))
+    }
+
+    /// Every time that a thread had a CPU for long without a break.
+    pub fn kept_cpus(&self) -> &[Span] {
+        self.kept_cpus.get_or_init(|| cpu::kept(&self.states))
     }
 
     /// Where threads were seen while they ran.

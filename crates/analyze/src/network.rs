@@ -47,7 +47,9 @@ pub(crate) fn late_answers(
         let mut for_data: [Vec<(u64, WaitId)>; 2] = Default::default();
         for slice in states.of(thread).iter() {
             let Doing::Blocked(id) = slice.doing else { continue };
-            if let Some(kind) = kind(sites.of(id)) {
+            // The waking by another process is not recorded then: it may have got its answer, and run on.
+            let untold = states.wait(id).open_end && !states.comings_recorded;
+            if let Some(kind) = kind(sites.of(id)).filter(|_| !untold) {
                 for_data[kind].push((slice.span.duration().0, id));
             }
         }
@@ -62,9 +64,9 @@ pub(crate) fn late_answers(
     late
 }
 
-/// Whether a site is one at which a thread waits for data, for work or for an answer.
-pub(crate) fn waits_for_data(model: &Model<'_>, site: &Site) -> bool {
-    WAITS_FOR_DATA.contains(&model.sites.name(site))
+/// Whether what is waited for at a site is data.
+pub(crate) fn is_for_data(sites: &Sites, site: &Site) -> bool {
+    WAITS_FOR_DATA.contains(&sites.name(site))
 }
 
 /// Whether nothing but polls makes a freeze: what one of them waits for is known less well than what many do.
@@ -121,7 +123,7 @@ pub(crate) fn answered(model: &Model<'_>, wait: WaitId, thread: ThreadId) -> boo
 fn not_yet(model: &Model<'_>, raw: &RawWindow) -> Vec<Sentence> {
     let mut told = vec!["The answers had not come when the recording ended".into()];
     let earlier = model.states.waits().filter(|(id, wait)| {
-        raw.threads.contains(&wait.thread) && waits_for_data(model, model.sites.of(*id))
+        raw.threads.contains(&wait.thread) && is_for_data(&model.sites, model.sites.of(*id))
     });
     let wakeups = earlier.filter_map(|(id, _)| model.wakeup(id));
     let senders = wakeups.filter(|wakeup| is_by_other_end(model.capture, wakeup));

@@ -10,8 +10,10 @@ use coldcase_ingest::capture::{Nanos, ProcessId, Sentence, Span, ThreadId, Times
 use crate::findings::{CannotTell, Cause};
 use crate::habits::{FACTOR, HABIT, usual};
 use crate::model::Model;
+use crate::network;
 use crate::options::Options;
 use crate::rules::WaitKind;
+use crate::sites::Site;
 use crate::thread_state::Doing;
 use crate::windows::{SEVERAL, wanted};
 
@@ -105,10 +107,23 @@ fn gaps(model: &Model<'_>, thread: ThreadId) -> Vec<Span> {
             let rests = site.kind == WaitKind::Idle;
             let sleeps = rests && model.sites.name(site) == "sleep";
             let counts = sleeps || rests && !model.states.comings_recorded;
-            counts && wait.wakeup.is_none() && !wait.open_start && !wait.open_end
+            let may_be_over = !wait.open_end || wants_answer(model, thread, site);
+            counts && wait.wakeup.is_none() && !wait.open_start && may_be_over
         }
     });
     untold.map(|slice| slice.span).collect()
+}
+
+/// Whether a thread that waits for data waits for an answer, as it has its rest elsewhere. In a recording of some processes it may
+/// have got it when the recording ends.
+fn wants_answer(model: &Model<'_>, thread: ThreadId, site: &Site) -> bool {
+    let is_for_data = |site: &Site| network::is_for_data(&model.sites, site);
+    let rests = model.sums.iter().filter(|group| {
+        group.thread == thread && group.site.kind == WaitKind::Idle && !is_for_data(&group.site)
+    });
+    !model.states.comings_recorded
+        && is_for_data(site)
+        && rests.map(|group| group.waits).sum::<u64>() >= HABIT as u64
 }
 
 #[cfg(test)]
@@ -148,6 +163,20 @@ mod tests {
     #[test]
     fn what_is_usual_is_not() {
         assert_eq!(told(&["perf", "record", "-p", "1"], 20), None);
+    }
+
+    #[test]
+    fn who_rests_elsewhere_may_have_got_the_answer_that_it_waited_for_when_the_recording_ends() {
+        let told = |waits: &str| {
+            let leaves = ["a", "b", "c"].map(|thread| format!("141ms {thread}>- S {waits}"));
+            let script = format!("{},700ms .m", leaves.join(","));
+            let mut capture = script::record(capture(&[], 20), &script);
+            capture.origin.command = ["perf", "record", "-p", "1"].map(str::to_owned).to_vec();
+            hint(&script::model(&capture), &script::options()).map(|hint| hint.missing.to_string())
+        };
+        let late = told("schedule<sk_wait_data<tcp_recvmsg").unwrap();
+        assert!(late.contains("3 threads of serve") && late.contains("at once for 559 ms"));
+        assert_eq!(told(SLEEPS), None);
     }
 
     #[test]

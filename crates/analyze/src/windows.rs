@@ -10,7 +10,7 @@ use crate::background;
 use crate::cpu;
 use crate::family;
 use crate::findings::Cause;
-use crate::habits::{HABIT, Habits};
+use crate::habits::{self, HABIT, Habits};
 use crate::model::Model;
 use crate::network;
 use crate::options::{Options, ProcessFilter};
@@ -416,6 +416,9 @@ fn concerns_the_process(model: &Model<'_>, window: &RawWindow) -> bool {
             frozen * 2 >= lively.count() && (frozen >= 2 || length >= LONG_FOR_THE_ONLY_ONE)
         }
         Cause::Network if network::is_of_polls(model, window) => frozen >= SEVERAL,
+        Cause::Network if is_of_new_ones(model, window) => {
+            frozen >= SEVERAL && length >= LONG_FOR_ONE_OF_MANY
+        }
         Cause::DiskIo | Cause::PageFaultIo | Cause::FsJournal
             if frozen < 2 && length < LONG_FOR_ONE_OF_MANY && lives_off_its_disk(model, window) =>
         {
@@ -428,6 +431,11 @@ fn concerns_the_process(model: &Model<'_>, window: &RawWindow) -> bool {
                 || is_nobodys_routine(window.cause) && length >= LONG_FOR_ONE_OF_MANY
         }
     }
+}
+
+/// Whether all who stood still were born in the recording: what is usual for one of them is known less well than what is for many.
+fn is_of_new_ones(model: &Model<'_>, window: &RawWindow) -> bool {
+    window.stood_still().all(|thread| habits::born_here(model, thread).is_some())
 }
 
 /// Whether the threads of a window never rest, and mostly wait for this: a program that copies files waits for its disk
@@ -559,8 +567,9 @@ impl<'m, 'a> Judge<'m, 'a> {
             },
         };
         let series = wait.and_then(|id| model.series.of_known_lock(id));
-        let length = series.map_or(slice.span, |series| series.span).duration();
-        let makes_window = length >= self.long && self.habits.is_unusual(length, cause, wait);
+        let span = series.map_or(slice.span, |series| series.span);
+        let makes_window =
+            span.duration() >= self.long && self.habits.is_unusual(span, cause, wait);
         if !makes_window && (wait.is_none() || cause == Cause::Futex) {
             return None;
         }
