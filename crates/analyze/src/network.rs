@@ -272,12 +272,12 @@ mod tests {
         let thread = capture.threads.fork(a, a, None, Timestamp(1));
         capture.threads.name(thread, "client", Timestamp(1));
         let mut events = vec!["0 .b".to_owned()];
-        for at in (0..120).step_by(10) {
+        for at in (0..1200).step_by(100) {
             events.push(format!("{}ms a>b S {SLEEPS},{}ms b>a S {SLEEPS}", at + 1, at + 5));
             events.push(format!("{}ms a>b S {RECEIVES},{}ms b!a tcp_sendmsg", at + 6, at + 7));
             events.push(format!("{}ms b>a S {SLEEPS}", at + 8));
         }
-        events.push(format!("130ms a>b S {RECEIVES},330ms .b"));
+        events.push(format!("1210ms a>b S {RECEIVES},1410ms .b"));
         let findings =
             analyze(&script::record(capture, &events.join(",")), &crate::Options::default());
         let window = findings.worst().unwrap();
