@@ -1,32 +1,28 @@
 //! Puts the answer together.
 
-use std::cmp::Reverse;
+mod freezes;
+mod profile;
+mod summary;
 
-use coldcase_ingest::capture::{
-    Capture, Meaning, Mode, Nanos, Sentence, Span, Switch, Symbol, TaskState, ThreadId,
-};
+use coldcase_ingest::capture::{Capture, Meaning, Span, Switch, TaskState, ThreadId};
 
-use crate::brackets::Brackets;
 use crate::container;
 use crate::details::{Before, Details};
 use crate::findings::{
-    CaptureSummary, Cause, Container, Findings, Freeze, Grade, MemoryEvent, Operation, Outcome,
-    SymbolCounts, Verdict, Window,
+    CannotTell, Cause, Container, Findings, Grade, MemoryEvent, Operation, Outcome, Possible,
+    Verdict, Window,
 };
 use crate::memory::{self, Frozen};
 use crate::model::Model;
 use crate::options::Options;
-use crate::profile;
 use crate::records::{self, Records};
 use crate::remedies::{self, Around};
-use crate::resident::ResidentSizes;
 use crate::rules::WaitKind;
 use crate::suspects::{self, Suspects};
-use crate::verdict::Judgement;
 use crate::windows::{self, Harm, RawWindow};
 use crate::{
-    chronic, family, fingerprint, heat, kept, logged, lone, own_calls, own_line, proofs, reasons,
-    rhythm, timeline, totals, unended, unseen, verdict, waits, yields,
+    chronic, family, fingerprint, heat, kept, lone, own_line, proofs, reasons, timeline, totals,
+    unended, unseen, waits, yields,
 };
 
 /// Analyses a capture.
@@ -36,7 +32,7 @@ use crate::{
 #[must_use]
 pub fn analyze(capture: &Capture, options: &Options) -> Findings {
     if is_profile(capture) {
-        return of_profile(capture, options);
+        return profile::findings(capture, options);
     }
     of_events(&Model::new(capture, &options.rules), options).0
 }
@@ -45,7 +41,7 @@ pub fn analyze(capture: &Capture, options: &Options) -> Findings {
 #[must_use]
 pub fn analyze_with_records(capture: &Capture, options: &Options) -> (Findings, Records) {
     if is_profile(capture) {
-        return (of_profile(capture, options), records::of_profile(capture, options));
+        return (profile::findings(capture, options), records::of_profile(capture, options));
     }
     let model = Model::new(capture, &options.rules);
     let (findings, windows) = of_events(&model, options);
@@ -60,40 +56,20 @@ fn is_profile(capture: &Capture) -> bool {
 /// The findings, with the freezes that they tell of.
 fn of_events(model: &Model<'_>, options: &Options) -> (Findings, Vec<RawWindow>) {
     let capture = model.capture;
-    let no_scheduler = !can_judge(capture);
-    let found = if no_scheduler { Vec::new() } else { windows::find(model, options) };
-    let mut judged: Vec<(RawWindow, Window)> =
-        found.into_iter().flat_map(|raw| judged(model, options, raw)).collect();
-    rhythm::drop(model, &mut judged);
-    if !no_scheduler {
-        judged.extend(own_calls::find(model, options, &judged));
-    }
-    drop_consequences(model, &mut judged);
-    judged.sort_by_key(|(raw, _)| (raw.span.start, raw.process));
-    let (raws, mut windows): (Vec<RawWindow>, Vec<Window>) = judged.into_iter().unzip();
-    logged::doubt(capture, &mut windows);
-    let worst = (0..windows.len()).max_by_key(|&index| {
-        (is_the_alarms(capture, &raws[index]), windows[index].freeze.blocked, Reverse(index))
-    });
+    let (raws, mut windows) =
+        if can_judge(capture) { freezes::find(model, options) } else { Default::default() };
+    let worst = freezes::worst(capture, &raws, &windows);
     let raw = worst.map(|index| &raws[index]);
-    let judged = worst.is_none() && can_deny(capture, options);
-    let (possible, family) = judged.then(|| family::hint(model)).flatten().unzip();
-    let unseen = match worst {
-        None if judged => family
-            .or_else(|| unseen::hint(model, options))
-            .or_else(|| kept::hint(model, options))
-            .or_else(|| yields::hint(model, options))
-            .or_else(|| unended::hint(model, options)),
-        _ => None,
-    };
-    let can_deny = can_deny(capture, options) && unseen.is_none();
+    let deniable = can_deny(capture, options);
+    let (possible, unseen) =
+        if worst.is_none() && deniable { may_have_frozen(model, options) } else { (None, None) };
+    let in_doubt = unseen.is_some();
     let suspects = match worst {
         Some(index) => suspects::examine(model, &raws[index], &windows[index]),
-        None if no_scheduler => suspects::nothing_to_judge_by(capture),
+        None if !can_judge(capture) => suspects::nothing_to_judge_by(capture),
         None => Suspects {
             cannot_tell: unseen
-                .iter()
-                .cloned()
+                .into_iter()
                 .chain(lone::hint(model))
                 .chain(suspects::not_judged(model))
                 .collect(),
@@ -114,9 +90,9 @@ fn of_events(model: &Model<'_>, options: &Options) -> (Findings, Vec<RawWindow>)
         None => timeline::held_up(model, contention.as_ref()),
     };
     let findings = Findings {
-        capture: summary(capture),
+        capture: summary::of(capture),
         verdict: Verdict {
-            outcome: outcome(worst.map(|index| &windows[index]), can_deny),
+            outcome: outcome(worst.map(|index| &windows[index]), deniable && !in_doubt),
             window: worst,
             fingerprint: worst
                 .map(|index| fingerprint::of(&windows[index], container.as_ref(), &wait_sites)),
@@ -149,25 +125,22 @@ fn of_events(model: &Model<'_>, options: &Options) -> (Findings, Vec<RawWindow>)
     (findings, raws)
 }
 
+/// Where nothing is seen to have frozen: what may have, and why that cannot be told.
+fn may_have_frozen(model: &Model<'_>, options: &Options) -> (Option<Possible>, Option<CannotTell>) {
+    let (possible, family) = family::hint(model).unzip();
+    let unseen = family
+        .or_else(|| unseen::hint(model, options))
+        .or_else(|| kept::hint(model, options))
+        .or_else(|| yields::hint(model, options))
+        .or_else(|| unended::hint(model, options));
+    (possible, unseen)
+}
+
 fn memory_events(model: &Model<'_>, raws: &[RawWindow], windows: &[Window]) -> Vec<MemoryEvent> {
     let freezes = raws.iter().zip(windows);
     let freezes: Vec<Frozen> =
         freezes.map(|(raw, window)| Frozen::new(model.capture, raw, window)).collect();
     memory::events(model.capture, &model.brackets, &model.resident, &freezes)
-}
-
-/// Whether a freeze is one for which the alarm came: one of a process that was watched, before it was seen to be well again.
-/// On a busy machine another may have waited for longer.
-fn is_the_alarms(capture: &Capture, raw: &RawWindow) -> bool {
-    /// So much later an alarm may come than its freeze ended: a check asks once in a while, and waits for its answer.
-    const LATE: Nanos = Nanos(1_000_000_000);
-    let Some(incident) = &capture.incident else { return false };
-    let threads = &capture.threads;
-    let pid = |&thread: &ThreadId| threads.process(threads.get(thread).process).pid;
-    let watched = raw.crew.iter().filter_map(pid).any(|pid| incident.watched.contains(&pid));
-    let over = incident.well_again.is_some_and(|well| raw.span.start >= well);
-    let before = incident.alarm.is_some_and(|alarm| raw.span.end.plus(LATE) < alarm);
-    watched && !over && !before
 }
 
 /// What the remedies for a freeze depend on.
@@ -188,20 +161,6 @@ fn around<'a>(
         to_swap: reasons::waited_for_swap(model, raw, window.cause).is_some(),
         held_up_by: reasons::held_up_by(model, raw, window.culprit.as_ref()),
     }
-}
-
-/// What becomes of what looks like a freeze.
-fn judged(model: &Model<'_>, options: &Options, raw: RawWindow) -> Vec<(RawWindow, Window)> {
-    let freezes = match verdict::judge(model, &raw) {
-        Judgement::Freeze(freeze) => vec![*freeze],
-        Judgement::Rest => {
-            let rest = windows::without_those_at_futexes(model, &raw, options).into_iter();
-            rest.filter_map(|raw| verdict::judge(model, &raw).freeze()).collect()
-        }
-    };
-    // Its holder may have stood still for long before anybody wanted the lock.
-    let long = freezes.into_iter().filter(|(raw, _)| raw.span.duration() >= options.min_freeze);
-    long.collect()
 }
 
 /// What lies behind a verdict.
@@ -236,44 +195,6 @@ fn details(
     }
 }
 
-/// Drops freezes of those who only waited for an answer of a process that itself was frozen then, and tells of them
-/// where that one is told.
-fn drop_consequences(model: &Model<'_>, judged: &mut Vec<(RawWindow, Window)>) {
-    let (mut causes, rest): (Vec<_>, Vec<_>) =
-        std::mem::take(judged).into_iter().partition(|(raw, _)| raw.cause != Cause::Network);
-    for (raw, window) in rest {
-        let tid = window.culprit.as_ref().and_then(|culprit| culprit.thread.tid);
-        let is_of = |crew: &[ThreadId]| {
-            crew.iter().any(|&thread| Some(model.capture.threads.get(thread).tid) == tid)
-        };
-        let mut explains = causes.iter_mut().filter(|(cause, _)| {
-            raw.span.overlap(cause.span).share_of(raw.span.duration()) > 0.5
-                && (tid.is_none() || is_of(&cause.crew))
-        });
-        match explains.next() {
-            None => judged.push((raw, window)),
-            Some((_, cause)) => {
-                let whose = if tid.is_some() { "its answers" } else { "answers" };
-                cause.evidence.push(waited(&window.freeze, whose));
-            }
-        }
-    }
-    causes.append(judged);
-    *judged = causes;
-}
-
-fn waited(freeze: &Freeze, whose: &str) -> Sentence {
-    let threads = match freeze.threads_blocked {
-        1 => "1 thread of ".to_owned(),
-        several => format!("{several} threads of "),
-    };
-    let pid = freeze.pid.map_or(String::new(), |pid| format!(" (pid {pid})"));
-    let time = freeze.blocked.as_millis_f64() / 1e3;
-    Sentence::from(threads)
-        .task(&freeze.comm)
-        .words(&format!("{pid} waited for {whose} meanwhile, {time:.2} s in total"))
-}
-
 /// Whether the capture shows who stood still and in what: all switches, with the state or the stack of those who
 /// leave.
 fn can_judge(capture: &Capture) -> bool {
@@ -293,47 +214,6 @@ fn can_deny(capture: &Capture, options: &Options) -> bool {
         && capture.switches.iter().any(|switch| switch.stack.is_some())
 }
 
-fn of_profile(capture: &Capture, options: &Options) -> Findings {
-    let mut profile = profile::judge(capture, options);
-    if let Some(window) = &mut profile.window {
-        let page_faults = profile.sites.iter().any(|site| {
-            site.cause == Some(Cause::MmapLock) && site.site.ends_with("in page_fault")
-        });
-        let kernel = capture.origin.kernel.as_deref();
-        window.remedies =
-            remedies::of(window, &Around { kernel, page_faults, ..Around::default() });
-    }
-    let windows: Vec<Window> = profile.window.into_iter().collect();
-    let cannot_tell = suspects::nothing_to_judge_by(capture).cannot_tell.into_iter();
-    let known = windows.first().and_then(|window| window.cause);
-    let outcome = outcome(windows.first(), profile.can_deny);
-    let brackets = Brackets::new(capture);
-    Findings {
-        capture: summary(capture),
-        verdict: Verdict {
-            outcome,
-            window: (!windows.is_empty()).then_some(0),
-            fingerprint: windows
-                .first()
-                .map(|window| fingerprint::of(window, None, &profile.sites)),
-            container: None,
-            possible: None,
-            line: None,
-            ruled_out: Vec::new(),
-            cannot_tell: cannot_tell.filter(|other| Some(other.cause) != known).collect(),
-        },
-        windows,
-        wait_sites: profile.sites,
-        processes: profile.processes,
-        contention: None,
-        memory_events: memory::events(capture, &brackets, &ResidentSizes::new(capture), &[]),
-        memory_totals: memory::totals(capture, &brackets),
-        timeline: None,
-        off_cpu: profile.off_cpu,
-        details: Details::default(),
-    }
-}
-
 fn outcome(worst: Option<&Window>, can_deny: bool) -> Outcome {
     match worst {
         None if !can_deny => Outcome::FreezeUnexplained,
@@ -347,84 +227,13 @@ fn outcome(worst: Option<&Window>, can_deny: bool) -> Outcome {
     }
 }
 
-fn summary(capture: &Capture) -> CaptureSummary {
-    let origin = &capture.origin;
-    let mut events: Vec<(String, u64)> =
-        capture.events.iter().map(|event| (event.name.clone(), event.count)).collect();
-    events.sort();
-    CaptureSummary {
-        format: origin.format.to_string(),
-        kernel: origin.kernel.clone(),
-        arch: origin.arch.clone(),
-        hostname: origin.hostname.clone(),
-        cpus: origin.cpus,
-        command: origin.command.clone(),
-        span: capture.span,
-        wall_clock: origin.wall_clock,
-        incident: capture.incident.clone(),
-        events,
-        lost_events: capture.lost_events(),
-        warnings: capture.warnings.clone(),
-        symbols: symbols(capture),
-    }
-}
-
-fn symbols(capture: &Capture) -> SymbolCounts {
-    let mut counts = SymbolCounts::default();
-    for (_, frame) in capture.frames.iter() {
-        let known = u64::from(matches!(frame.symbol, Symbol::Known(_)));
-        match frame.mode {
-            Mode::Kernel => {
-                counts.kernel_total += 1;
-                counts.kernel_resolved += known;
-            }
-            Mode::User => {
-                counts.user_total += 1;
-                counts.user_resolved += known;
-            }
-        }
-    }
-    counts
-}
-
 #[cfg(test)]
 mod tests {
-    use coldcase_ingest::capture::{Incident, Timestamp};
+    use coldcase_ingest::capture::Nanos;
 
     use super::*;
     use crate::findings::FoldedStack;
     use crate::script;
-
-    #[test]
-    fn who_waited_for_a_frozen_process_is_told_where_that_is_told() {
-        let stops = "schedule<do_signal_stop<get_signal";
-        let receives = "schedule<sk_wait_data<tcp_recvmsg";
-        let sleeps = "schedule<do_nanosleep<hrtimer_nanosleep";
-        let mut events = vec!["0 .a".to_owned()];
-        for at in (0..120).step_by(10) {
-            events.push(format!("{}ms a>- S {sleeps},{}ms ->a", at + 1, at + 4));
-            events.push(format!("{}ms a>b S {receives}", at + 5));
-            events.push(format!("{}ms b!a tcp_sendmsg,{}ms b>a S {sleeps}", at + 6, at + 6));
-        }
-        events.push(format!("125ms a>b S {receives},126ms b>- S {stops},326ms ->b"));
-        events.push(format!("327ms b!a tcp_sendmsg,327ms b>a S {sleeps},328ms a>-"));
-        let capture = script::process(Capture::default(), &[('a', "client")]);
-        let capture = script::process(capture, &[('b', "server")]);
-        let capture = script::record(capture, &events.join(","));
-        let findings = analyze(&capture, &script::options());
-        let [window] = &findings.windows[..] else { panic!("{:?}", findings.windows) };
-        assert_eq!(
-            (window.cause, window.freeze.pid),
-            (Some(Cause::Stopped), Some(i32::from(b'b')))
-        );
-        let told: Vec<&str> = window.evidence.iter().map(|row| &**row).collect();
-        assert!(
-            told.contains(
-                &"1 thread of client (pid 97) waited for its answers meanwhile, 0.20 s in total"
-            ),
-            "{told:?}"
-        );
-    }
 
     #[test]
     fn where_nothing_froze_what_held_threads_up_is_told_from_the_rest() {
@@ -439,35 +248,5 @@ mod tests {
         let held_up: Nanos = times(&findings.off_cpu);
         let all: Nanos = times(&findings.details.off_cpu_all);
         assert_eq!((held_up, all), (Nanos::from_millis(2), Nanos::from_millis(8)));
-    }
-
-    #[test]
-    fn the_freeze_that_the_alarm_was_for_comes_before_a_longer_one_of_another() {
-        let (stops, sleeps) = ("schedule<do_signal_stop<get_signal", "schedule<do_nanosleep");
-        let mut events = vec!["0 .a".to_owned(), "0 .b".to_owned()];
-        for at in (0..120).step_by(10) {
-            events.push(format!("{}ms a>b S {sleeps},{}ms b>a S {sleeps}", at + 1, at + 5));
-        }
-        events
-            .push(format!("125ms a>- S {stops},126ms ->b,127ms b>- S {stops},325ms ->a,725ms ->b"));
-        let capture = script::process(Capture::default(), &[('a', "service")]);
-        let capture = script::process(capture, &[('b', "other")]);
-        let mut capture = script::record(capture, &events.join(","));
-        let told = |capture: &Capture| {
-            let findings = analyze(capture, &script::options());
-            assert_eq!(findings.windows.len(), 2, "{:?}", findings.windows);
-            findings.worst().unwrap().freeze.comm.clone()
-        };
-        assert_eq!(told(&capture), "other");
-        let incident = |alarm: u64| Incident {
-            alarm: Some(Timestamp(alarm)),
-            watched: vec![i32::from(b'a')],
-            ..Incident::default()
-        };
-        capture.incident = Some(incident(300_000_000));
-        assert_eq!(told(&capture), "service");
-        // What was over long before is not what it saw.
-        capture.incident = Some(incident(9_000_000_000));
-        assert_eq!(told(&capture), "other");
     }
 }

@@ -82,7 +82,7 @@ impl SplitFiles {
         for (shown, bytes) in places.packages(module) {
             let units = units_of_package(&bytes, &single);
             if units.is_empty() {
-                found.refuse(&shown, "has none of the program's units: it is of another build");
+                found.refuse(&shown, "has none of the program's units: it is from another build");
                 continue;
             }
             single.retain(|unit| !units.contains(&unit.id));

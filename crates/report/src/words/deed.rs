@@ -53,7 +53,7 @@ fn deed(window: &Window, culprit: &Culprit, cause: Cause) -> Deed {
     let did = call.as_ref().map_or_else(String::new, |call| format!(" {call}"));
     let was = call
         .as_ref()
-        .map_or_else(|| "let on those who waited".to_owned(), |call| format!("was {call}"));
+        .map_or_else(|| "released those who waited".to_owned(), |call| format!("was {call}"));
     let during = culprit.duration.map_or_else(String::new, lasting);
     if let (Cause::Stopped, Some(_)) = (cause, lock_before(window)) {
         Deed::certain(format!("{who} stopped the one who had it{did}"))

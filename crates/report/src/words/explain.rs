@@ -127,7 +127,7 @@ pub(crate) fn why_no_symbol(why: WhyNoSymbol) -> &'static str {
         WhyNoSymbol::NotResolved => "not resolved",
         WhyNoSymbol::NoMapping => "no mapping covers this address",
         WhyNoSymbol::FileNotFound => "the module's file was not found",
-        WhyNoSymbol::BuildIdMismatch => "the file found is of another build",
+        WhyNoSymbol::BuildIdMismatch => "the file found is from another build",
         WhyNoSymbol::NoSymbol => "no symbol there",
         WhyNoSymbol::Unreadable => "the module's file could not be read",
         WhyNoSymbol::NoFile => "memory without a file: JIT code, a heap or a stack",
@@ -158,7 +158,7 @@ pub(crate) fn wait_ended(waker: Option<&str>, how: &str) -> String {
             Some(rest) => format!("woken by {waker}{rest}"),
             None => format!("woken by {waker}, which {how}"),
         },
-        (None, "") => "nobody knows who woke it".to_owned(),
+        (None, "") => "it is not recorded who woke it".to_owned(),
         (None, how) => how.to_owned(),
     }
 }

@@ -1,0 +1,168 @@
+//! Freezes: what becomes of what looks like one, and which is the worst.
+
+use std::cmp::Reverse;
+
+use coldcase_ingest::capture::{Capture, Nanos, Sentence, ThreadId};
+
+use crate::findings::{Cause, Freeze, Window};
+use crate::model::Model;
+use crate::options::Options;
+use crate::verdict::{self, Judgement};
+use crate::windows::{self, RawWindow};
+use crate::{logged, own_calls, rhythm};
+
+/// Every freeze, in order of time, with what is said of it.
+pub(super) fn find(model: &Model<'_>, options: &Options) -> (Vec<RawWindow>, Vec<Window>) {
+    let found = windows::find(model, options).into_iter();
+    let mut judged: Vec<(RawWindow, Window)> =
+        found.flat_map(|raw| judged(model, options, raw)).collect();
+    rhythm::drop(model, &mut judged);
+    judged.extend(own_calls::find(model, options, &judged));
+    drop_consequences(model, &mut judged);
+    judged.sort_by_key(|(raw, _)| (raw.span.start, raw.process));
+    let (raws, mut windows): (Vec<RawWindow>, Vec<Window>) = judged.into_iter().unzip();
+    logged::doubt(model.capture, &mut windows);
+    (raws, windows)
+}
+
+/// The index of the freeze that the verdict is about.
+pub(super) fn worst(capture: &Capture, raws: &[RawWindow], windows: &[Window]) -> Option<usize> {
+    (0..windows.len()).max_by_key(|&index| {
+        (is_the_alarms(capture, &raws[index]), windows[index].freeze.blocked, Reverse(index))
+    })
+}
+
+/// What becomes of what looks like a freeze.
+fn judged(model: &Model<'_>, options: &Options, raw: RawWindow) -> Vec<(RawWindow, Window)> {
+    let freezes = match verdict::judge(model, &raw) {
+        Judgement::Freeze(freeze) => vec![*freeze],
+        Judgement::Rest => {
+            let rest = windows::without_those_at_futexes(model, &raw, options).into_iter();
+            rest.filter_map(|raw| verdict::judge(model, &raw).freeze()).collect()
+        }
+    };
+    // Its holder may have stood still for long before anybody wanted the lock.
+    let long = freezes.into_iter().filter(|(raw, _)| raw.span.duration() >= options.min_freeze);
+    long.collect()
+}
+
+/// Drops freezes of those who only waited for an answer of a process that itself was frozen then, and tells of them
+/// where that one is told.
+fn drop_consequences(model: &Model<'_>, judged: &mut Vec<(RawWindow, Window)>) {
+    let (mut causes, rest): (Vec<_>, Vec<_>) =
+        std::mem::take(judged).into_iter().partition(|(raw, _)| raw.cause != Cause::Network);
+    for (raw, window) in rest {
+        let tid = window.culprit.as_ref().and_then(|culprit| culprit.thread.tid);
+        let is_of = |crew: &[ThreadId]| {
+            crew.iter().any(|&thread| Some(model.capture.threads.get(thread).tid) == tid)
+        };
+        let mut explains = causes.iter_mut().filter(|(cause, _)| {
+            raw.span.overlap(cause.span).share_of(raw.span.duration()) > 0.5
+                && (tid.is_none() || is_of(&cause.crew))
+        });
+        match explains.next() {
+            None => judged.push((raw, window)),
+            Some((_, cause)) => {
+                let whose = if tid.is_some() { "its answers" } else { "answers" };
+                cause.evidence.push(waited(&window.freeze, whose));
+            }
+        }
+    }
+    causes.append(judged);
+    *judged = causes;
+}
+
+fn waited(freeze: &Freeze, whose: &str) -> Sentence {
+    let threads = match freeze.threads_blocked {
+        1 => "1 thread of ".to_owned(),
+        several => format!("{several} threads of "),
+    };
+    let pid = freeze.pid.map_or(String::new(), |pid| format!(" (pid {pid})"));
+    let time = freeze.blocked.as_millis_f64() / 1e3;
+    Sentence::from(threads)
+        .task(&freeze.comm)
+        .words(&format!("{pid} waited for {whose} meanwhile, {time:.2} s in total"))
+}
+
+/// Whether a freeze is one for which the alarm came: one of a process that was watched, before it was seen to be well again.
+/// On a busy machine another may have waited for longer.
+fn is_the_alarms(capture: &Capture, raw: &RawWindow) -> bool {
+    /// So much later an alarm may come than its freeze ended: a check asks once in a while, and waits for its answer.
+    const LATE: Nanos = Nanos(1_000_000_000);
+    let Some(incident) = &capture.incident else { return false };
+    let threads = &capture.threads;
+    let pid = |&thread: &ThreadId| threads.process(threads.get(thread).process).pid;
+    let watched = raw.crew.iter().filter_map(pid).any(|pid| incident.watched.contains(&pid));
+    let over = incident.well_again.is_some_and(|well| raw.span.start >= well);
+    let before = incident.alarm.is_some_and(|alarm| raw.span.end.plus(LATE) < alarm);
+    watched && !over && !before
+}
+
+#[cfg(test)]
+mod tests {
+    use coldcase_ingest::capture::{Incident, Timestamp};
+
+    use super::*;
+    use crate::{analyze, script};
+
+    #[test]
+    fn who_waited_for_a_frozen_process_is_told_where_that_is_told() {
+        let stops = "schedule<do_signal_stop<get_signal";
+        let receives = "schedule<sk_wait_data<tcp_recvmsg";
+        let sleeps = "schedule<do_nanosleep<hrtimer_nanosleep";
+        let mut events = vec!["0 .a".to_owned()];
+        for at in (0..120).step_by(10) {
+            events.push(format!("{}ms a>- S {sleeps},{}ms ->a", at + 1, at + 4));
+            events.push(format!("{}ms a>b S {receives}", at + 5));
+            events.push(format!("{}ms b!a tcp_sendmsg,{}ms b>a S {sleeps}", at + 6, at + 6));
+        }
+        events.push(format!("125ms a>b S {receives},126ms b>- S {stops},326ms ->b"));
+        events.push(format!("327ms b!a tcp_sendmsg,327ms b>a S {sleeps},328ms a>-"));
+        let capture = script::process(Capture::default(), &[('a', "client")]);
+        let capture = script::process(capture, &[('b', "server")]);
+        let capture = script::record(capture, &events.join(","));
+        let findings = analyze(&capture, &script::options());
+        let [window] = &findings.windows[..] else { panic!("{:?}", findings.windows) };
+        assert_eq!(
+            (window.cause, window.freeze.pid),
+            (Some(Cause::Stopped), Some(i32::from(b'b')))
+        );
+        let told: Vec<&str> = window.evidence.iter().map(|row| &**row).collect();
+        assert!(
+            told.contains(
+                &"1 thread of client (pid 97) waited for its answers meanwhile, 0.20 s in total"
+            ),
+            "{told:?}"
+        );
+    }
+
+    #[test]
+    fn the_freeze_that_the_alarm_was_for_comes_before_a_longer_one_of_another() {
+        let (stops, sleeps) = ("schedule<do_signal_stop<get_signal", "schedule<do_nanosleep");
+        let mut events = vec!["0 .a".to_owned(), "0 .b".to_owned()];
+        for at in (0..120).step_by(10) {
+            events.push(format!("{}ms a>b S {sleeps},{}ms b>a S {sleeps}", at + 1, at + 5));
+        }
+        events
+            .push(format!("125ms a>- S {stops},126ms ->b,127ms b>- S {stops},325ms ->a,725ms ->b"));
+        let capture = script::process(Capture::default(), &[('a', "service")]);
+        let capture = script::process(capture, &[('b', "other")]);
+        let mut capture = script::record(capture, &events.join(","));
+        let told = |capture: &Capture| {
+            let findings = analyze(capture, &script::options());
+            assert_eq!(findings.windows.len(), 2, "{:?}", findings.windows);
+            findings.worst().unwrap().freeze.comm.clone()
+        };
+        assert_eq!(told(&capture), "other");
+        let incident = |alarm: u64| Incident {
+            alarm: Some(Timestamp(alarm)),
+            watched: vec![i32::from(b'a')],
+            ..Incident::default()
+        };
+        capture.incident = Some(incident(300_000_000));
+        assert_eq!(told(&capture), "service");
+        // What was over long before is not what it saw.
+        capture.incident = Some(incident(9_000_000_000));
+        assert_eq!(told(&capture), "other");
+    }
+}
