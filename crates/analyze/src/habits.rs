@@ -119,6 +119,12 @@ impl<'m, 'a> Habits<'m, 'a> {
         })
     }
 
+    /// The same of waits for another process, which may be new, too: only what is long for anybody is late then.
+    fn is_new_to_answers(&self, span: Span) -> bool {
+        const LATE: Nanos = Nanos(500_000_000);
+        self.born.is_some() && span.duration() < LATE || self.is_new(span)
+    }
+
     /// Whether the thread was added to a process that is older than it: as a worker of a pool that was too small, as a rule.
     fn is_added(&self) -> bool {
         let threads = &self.model.capture.threads;
@@ -155,17 +161,17 @@ impl<'m, 'a> Habits<'m, 'a> {
             | Cause::Swap => true,
             // A producer that is faster than its consumer waits at what is between them as a matter of course.
             Cause::Network if site.is_some_and(|site| model.sites.name(site).starts_with(FULL)) => {
-                self.lengths(Some(cause)).len() < HABIT
+                !self.is_new_to_answers(span)
+                    && self.lengths(Some(cause)).len() < HABIT
                     && self.stands_out(length, None) == Some(true)
-                    && !self.is_new(span)
             }
-            // Network: an answer is known to be late by what is usual for the thread.
-            Cause::DiskIo | Cause::PageFaultIo | Cause::FsJournal | Cause::Network => {
-                let stands_out = match self.stands_out(length, Some(cause)) {
-                    None => self.born.is_none() || cause == Cause::Network,
-                    Some(known) => known,
-                };
-                stands_out && !self.is_new(span)
+            // An answer is known to be late by what is usual for the thread.
+            Cause::Network => {
+                !self.is_new_to_answers(span) && self.stands_out(length, Some(cause)) != Some(false)
+            }
+            Cause::DiskIo | Cause::PageFaultIo | Cause::FsJournal => {
+                !self.is_new(span)
+                    && self.stands_out(length, Some(cause)).unwrap_or(self.born.is_none())
             }
             Cause::Futex if known_lock => self.stands_out(length, Some(cause)) != Some(false),
             Cause::Futex => {
@@ -176,9 +182,9 @@ impl<'m, 'a> Habits<'m, 'a> {
                         && unheard_of
                         && wait.is_some_and(|wait| is_behind_a_call(model, wait))
                 };
-                (self.stands_out(length, None) == Some(true) || behind_a_call())
+                !self.is_new(span)
                     && !self.is_added()
-                    && !self.is_new(span)
+                    && (self.stands_out(length, None) == Some(true) || behind_a_call())
             }
             Cause::CpuStarvation => {
                 let unheard_of =

@@ -12,6 +12,7 @@ use crate::findings::{Cause, Culprit};
 use crate::habits::{self, FACTOR, HABIT};
 use crate::model::Model;
 use crate::names;
+use crate::release;
 use crate::rules::WaitKind;
 use crate::sites::{Site, Sites};
 use crate::stopped;
@@ -150,7 +151,9 @@ fn is_late(model: &Model<'_>, wait: WaitId) -> bool {
 
 fn who_answered(model: &Model<'_>, wait: WaitId) -> Option<ThreadId> {
     let wakeup = model.wakeup(wait).filter(|_| is_late(model, wait))?;
-    wakeup.waker.filter(|_| is_by_other_end(model.capture, wakeup))
+    // Who is let on at a futex had got its answer before, and was not seen to come back from there.
+    let lets_on = wakeup.stack.is_some_and(|stack| release::wakes_futex(model.capture, stack));
+    wakeup.waker.filter(|_| !lets_on && is_by_other_end(model.capture, wakeup))
 }
 
 /// On one machine the sender delivers its data itself, in a software interrupt on its way out of the send
@@ -336,6 +339,14 @@ mod tests {
         };
         assert!(wakeup("try_to_wake_up<sk_stream_write_space<handle_softirqs<tcp_recvmsg"));
         assert!(!wakeup("try_to_wake_up<sk_stream_write_space<handle_softirqs<irq_exit_rcu"));
+    }
+
+    #[test]
+    fn who_lets_go_of_a_futex_gives_no_answer() {
+        let wakes = "try_to_wake_up<wake_up_q<futex_wake<do_futex";
+        let findings =
+            last_wait(SLEEPS, &format!("121ms a>b S {PIPE},220ms b!a {wakes},220ms ->a"));
+        assert!(findings.worst().unwrap().culprit.is_none());
     }
 
     #[test]

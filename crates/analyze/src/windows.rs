@@ -415,9 +415,8 @@ fn concerns_the_process(model: &Model<'_>, window: &RawWindow) -> bool {
         Cause::CpuStarvation => {
             frozen * 2 >= lively.count() && (frozen >= 2 || length >= LONG_FOR_THE_ONLY_ONE)
         }
-        Cause::Network if network::is_of_polls(model, window) => frozen >= SEVERAL,
-        Cause::Network if is_of_new_ones(model, window) => {
-            frozen >= SEVERAL && length >= LONG_FOR_ONE_OF_MANY
+        Cause::Network if network::is_of_polls(model, window) || is_of_new_ones(model, window) => {
+            frozen >= SEVERAL
         }
         Cause::DiskIo | Cause::PageFaultIo | Cause::FsJournal
             if frozen < 2 && length < LONG_FOR_ONE_OF_MANY && lives_off_its_disk(model, window) =>
