@@ -385,8 +385,11 @@ fn window(
     let mut threads: Vec<ThreadId> = making().map(|harm| harm.thread).collect();
     threads.sort_unstable();
     threads.dedup();
+    // By time: who looks up every few milliseconds has more waits than the others, and waits no longer.
+    let all: Nanos = making().map(|harm| harm.span.duration()).sum();
     let known = making().filter(|harm| harm.wait.is_some_and(|id| model.sites.of(id).known_lock));
-    let known_lock = known.count() * 2 > making().count();
+    let known: Nanos = known.map(|harm| harm.span.duration()).sum();
+    let known_lock = known.share_of(all) > 0.5;
     let crew = crew.to_vec();
     let window = RawWindow { process, crew, span, harms: inside, cause, threads, known_lock };
     concerns_the_process(model, &window).then_some(window)
@@ -655,6 +658,32 @@ mod tests {
         };
         assert_eq!(freezes("schedule<rt_mutex_wait_proxy_lock<futex_lock_pi<do_futex"), 1);
         assert_eq!(freezes("schedule<futex_wait_queue<__futex_wait<futex_wait<do_futex"), 0);
+    }
+
+    #[test]
+    fn who_looks_up_every_few_milliseconds_does_not_make_a_lock_of_all_the_others_waits() {
+        // a waits for a known lock in twenty slices, b, c and d for something else all the time.
+        let sleeps = "schedule<do_nanosleep<hrtimer_nanosleep";
+        let futex = "schedule<futex_wait_queue<__futex_wait<futex_wait<do_futex";
+        let threads =
+            [('m', "main"), ('a', "serve"), ('b', "serve"), ('c', "serve"), ('d', "serve")];
+        let mut events = vec!["0 .m".to_owned()];
+        for at in (0..100).step_by(10) {
+            events.extend(('a'..='d').map(|t| format!("{}ms {t}>- S {sleeps}", at + 1)));
+            events.extend(('a'..='d').map(|t| format!("{}ms ->{t}", at + 6)));
+        }
+        events.extend(('b'..='d').map(|t| format!("101ms {t}>m S {futex}")));
+        for at in (101..301).step_by(10) {
+            events.push(format!("{at}ms a>m S {futex}<user:take_gil,{}ms w:a", at + 9));
+            events.push(format!("{}ms m>a S {sleeps}", at + 9));
+        }
+        events.extend(('b'..='d').map(|t| format!("301ms m!{t} futex_wake,301ms ->{t}")));
+        events.push("302ms .m".to_owned());
+        let capture = script::process(Capture::default(), &threads);
+        let capture = script::record(capture, &events.join(","));
+        let found = find(&script::model(&capture), &script::options());
+        let of_all = found.iter().find(|window| window.threads.len() > 1).unwrap();
+        assert!(of_all.harms.len() > 20 && !of_all.known_lock);
     }
 
     #[test]
