@@ -227,7 +227,6 @@ pub(crate) fn reasons(
 
 #[cfg(test)]
 mod tests {
-    use coldcase_ingest::capture::Timestamp;
 
     use super::*;
     use crate::analyze;
