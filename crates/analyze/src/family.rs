@@ -131,7 +131,7 @@ pub(crate) fn hint(model: &Model<'_>) -> Option<(Possible, CannotTell)> {
         cause: Cause::Futex,
         missing: Sentence::from("names for the functions of ").task(comm).words(&format!(
             " (--symfs), which tell a wait for a lock (ProcSleep, LWLockAcquire) from rest: {} of its processes rested for \
-             up to {:.0} ms until one of them, pid {}, signalled them, which is how PostgreSQL lets go of a lock",
+             up to {:.0} ms until one of them, pid {}, signalled them, which is how PostgreSQL releases a lock",
             waiters.len(),
             longest.as_millis_f64(),
             threads.get(waker).tid,
