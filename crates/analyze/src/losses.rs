@@ -30,9 +30,7 @@ fn recorded(capture: &Capture, span: Span) -> usize {
         let before = |end| rows.partition_point(|row| time(row) < end);
         before(span.end).saturating_sub(before(span.start))
     }
-    let spins = capture.spins.range(span.start..).take_while(|(time, _)| **time < span.end);
-    let spins: u64 = spins.map(|(_, count)| count).sum();
-    usize::try_from(spins).unwrap_or(usize::MAX)
+    usize::try_from(capture.spins.within(span)).unwrap_or(usize::MAX)
         + inside(&capture.switches, span, |row| row.time)
         + inside(&capture.wakeups, span, |row| row.time)
         + inside(&capture.contention, span, |row| row.time)

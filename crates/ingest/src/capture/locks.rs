@@ -1,6 +1,8 @@
 //! Events of the locks themselves.
 
-use super::{StackId, ThreadId, Timestamp};
+use std::collections::BTreeMap;
+
+use super::{Span, StackId, ThreadId, Timestamp};
 
 /// `lock:contention_begin` or `lock:contention_end` (`include/trace/events/lock.h`, Linux 5.19 and later).
 #[derive(Clone, Copy, Debug)]
@@ -83,4 +85,72 @@ pub enum MmapLockPhase {
     },
     /// Let go.
     Released,
+}
+
+/// Events that are counted by the millisecond and not kept.
+#[derive(Clone, Debug, Default)]
+pub struct SpinCounts {
+    /// By the beginning of each millisecond.
+    counts: BTreeMap<Timestamp, u64>,
+    /// The millisecond to which the last ones belong, and how many of them are not among the others yet.
+    last: (Timestamp, u64),
+}
+
+impl SpinCounts {
+    /// Adds so many events of a moment. Most belong to the same millisecond as those before them.
+    pub(crate) fn add(&mut self, time: Timestamp, count: u64) {
+        const TOGETHER: u64 = 1_000_000;
+        let begin = Timestamp(time.0 - time.0 % TOGETHER);
+        let (last, known) = self.last;
+        if last == begin {
+            self.last.1 += count;
+            return;
+        }
+        if known > 0 {
+            *self.counts.entry(last).or_default() += known;
+        }
+        self.last = (begin, count);
+    }
+
+    /// How many there were in a span, to the millisecond.
+    #[must_use]
+    pub fn within(&self, span: Span) -> u64 {
+        let counts = self.counts.range(span.start..).take_while(|(time, _)| **time < span.end);
+        let (last, known) = self.last;
+        let last = if span.contains(last) { known } else { 0 };
+        last + counts.map(|(_, count)| count).sum::<u64>()
+    }
+
+    /// How many there were.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.counts.values().sum::<u64>() + self.last.1
+    }
+
+    /// Keeps those of the milliseconds that are asked for by their beginning.
+    pub fn retain(&mut self, mut keep: impl FnMut(Timestamp) -> bool) {
+        self.counts.retain(|&time, _| keep(time));
+        if !keep(self.last.0) {
+            self.last.1 = 0;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_are_counted_by_the_millisecond_in_whatever_order_they_come() {
+        let mut counts = SpinCounts::default();
+        for (time, count) in [(5, 1), (5_900_000, 2), (5_000_000, 3), (2_000_001, 4), (900_000, 5)]
+        {
+            counts.add(Timestamp(time), count);
+        }
+        let within = |start, end| counts.within(Span::new(Timestamp(start), Timestamp(end)));
+        assert_eq!((counts.total(), within(0, 1), within(1, 5_000_000)), (15, 6, 4));
+        assert_eq!(within(5_000_000, 5_000_001), 5);
+        counts.retain(|time| time.0 > 0);
+        assert_eq!(counts.total(), 9);
+    }
 }

@@ -24,14 +24,14 @@ mod syscalls;
 mod threads;
 mod time;
 
-use std::collections::BTreeMap;
-
 pub use activity::{Activity, ActivityKind, Phase};
 pub use events::{EventCount, Meaning};
 pub use frames::{Call, Frame, FrameTable, Location, Mode, Symbol, WhyNoSymbol};
 pub use ids::{CpuId, FrameId, ModuleId, ProcessId, StackId, ThreadId};
 pub use incident::{Gauge, Incident, ProcessSize, Reading};
-pub use locks::{ContentionFlags, ContentionPhase, LockContention, MmapLock, MmapLockPhase};
+pub use locks::{
+    ContentionFlags, ContentionPhase, LockContention, MmapLock, MmapLockPhase, SpinCounts,
+};
 pub use losses::{Loss, LossKind};
 pub use modules::{BuildId, LoadedModule, MadeCode, Module, ModuleKind, ModuleTable};
 pub use origin::{Clock, Format, Origin, WallClock};
@@ -72,9 +72,8 @@ pub struct Capture {
     pub wakeups: Vec<Wakeup>,
     /// `lock:contention_begin` and `contention_end`.
     pub contention: Vec<LockContention>,
-    /// How many further events of contention there were, of locks that spin: by the beginning of each millisecond that has
-    /// any.
-    pub spins: BTreeMap<Timestamp, u64>,
+    /// Further events of contention, of locks that spin.
+    pub spins: SpinCounts,
     /// `mmap_lock:*`.
     pub mmap_locks: Vec<MmapLock>,
     /// System calls entered and left.
@@ -121,12 +120,6 @@ impl Capture {
     /// Adds a warning.
     pub(crate) fn warn(&mut self, warning: impl Into<Sentence>) {
         self.warnings.push(warning.into());
-    }
-
-    /// Counts events of contention that are not kept.
-    pub(crate) fn count_spins(&mut self, time: Timestamp, count: u64) {
-        const TOGETHER: u64 = 1_000_000;
-        *self.spins.entry(Timestamp(time.0 - time.0 % TOGETHER)).or_default() += count;
     }
 
     /// Puts every table in order of time.

@@ -120,7 +120,7 @@ impl Builder {
         if span.start > Timestamp(0) {
             self.covers(span);
         }
-        self.capture.count_spins(span.start, count);
+        self.capture.spins.add(span.start, count);
     }
 
     /// The capture has events of this span.
@@ -161,7 +161,7 @@ impl Builder {
             Body::Contention { phase, .. }
                 if self.spins.as_mut().is_some_and(|spins| spins.take(thread, phase)) =>
             {
-                capture.count_spins(time, 1);
+                capture.spins.add(time, 1);
             }
             Body::Contention { lock, phase } => {
                 rows.push(

@@ -6,7 +6,7 @@ use std::fs::{self, OpenOptions};
 use std::io::{Cursor, Write as _};
 use std::path::Path;
 
-use coldcase_ingest::capture::{Capture, LossKind};
+use coldcase_ingest::capture::{Capture, LossKind, SpinCounts};
 use coldcase_ingest::{Problem, ReadOptions, read, read_bytes};
 use linux_perf_data::linux_perf_event_reader::EventRecord;
 use linux_perf_data::{PerfFileReader, PerfFileRecord};
@@ -50,7 +50,7 @@ fn an_overview_is_the_capture_without_its_rows() {
         whole.switches.retain(|row| row.stack.is_some_and(|stack| stacks.insert(stack)));
         whole.wakeups.clear();
         whole.contention.clear();
-        whole.spins.clear();
+        whole.spins = SpinCounts::default();
         whole.mmap_locks.clear();
         whole.syscalls.clear();
         whole.samples.clear();
