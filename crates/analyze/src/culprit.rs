@@ -10,6 +10,7 @@ use crate::findings::{ActivityShare, Cause, Culprit, Operation};
 use crate::holds::{Evidence, Hold};
 use crate::model::Model;
 use crate::operation::is_memory;
+use crate::rules::WaitKind;
 use crate::tally::Tally;
 use crate::thread_state::Doing;
 use crate::windows::RawWindow;
@@ -75,7 +76,8 @@ fn largest_hold(leaves: &[Leaf], thread: ThreadId) -> Option<Hold> {
 }
 
 /// Whether more than the lack of events speaks for a suspect: the lock's own events, or samples that met it on a CPU.
-/// Where a switch was lost, a victim that is not seen to leave its CPU looks like the one who ran.
+/// Where a switch was lost, a victim that is not seen to leave its CPU looks like the one who ran, and one that is not seen to
+/// wait for the lock, on its way from its last rest, like one who rests with it.
 pub(crate) fn is_vouched_for(model: &Model<'_>, suspect: &Suspect, span: Span) -> bool {
     const TIMES: usize = 3;
     let capture = model.capture;
@@ -87,7 +89,13 @@ pub(crate) fn is_vouched_for(model: &Model<'_>, suspect: &Suspect, span: Span) -
     let met = met.take(TIMES).count();
     let ran = model.states.ran(suspect.thread, span);
     let runs = ran.share_of(span.duration()) > 0.5 && capture.recorded(Meaning::Samples);
-    if losses::many(capture, span) { met == TIMES } else { met > 0 || !runs }
+    let at_rest = |doing| match doing {
+        Doing::Blocked(id) => !matches!(model.sites.of(id).kind, WaitKind::Harm(..)),
+        Doing::Running | Doing::Runnable(_) => false,
+    };
+    let rested = model.states.time(suspect.thread, span, at_rest);
+    let rests = rested.share_of(span.duration()) > 0.5;
+    if losses::many(capture, span) { met == TIMES } else { met > 0 || !runs && !rests }
 }
 
 /// What is said of a culprit.
