@@ -7,7 +7,6 @@ use coldcase_ingest::capture::{Nanos, Timestamp};
 
 use crate::findings::Cause;
 use crate::model::Model;
-use crate::rules::WaitKind;
 use crate::thread_state::Doing;
 use crate::windows::Harm;
 
@@ -36,9 +35,7 @@ fn rests(model: &Model<'_>, harm: &Harm) -> bool {
         .long(Nanos(length.0 / SHORTER))
         .filter(|slice| slice.span.intersect(harm.span).is_none())
         .filter(|slice| match slice.doing {
-            Doing::Blocked(id) => {
-                matches!(model.sites.of(id).kind, WaitKind::Harm(Cause::Futex, _))
-            }
+            Doing::Blocked(id) => model.sites.of(id).is_harm_by(Cause::Futex),
             Doing::Running | Doing::Runnable(_) => false,
         })
         .map(|slice| slice.span.duration())

@@ -312,9 +312,7 @@ impl<'m, 'a> Blamer<'m, 'a> {
         own.any(|next| {
             let together = Span::new(wait.end.minus(Nanos(1)), wait.end);
             model.states.within(next.wakee, together).any(|slice| match slice.doing {
-                Doing::Blocked(id) => {
-                    matches!(model.sites.of(id).kind, WaitKind::Harm(Cause::Futex, _))
-                }
+                Doing::Blocked(id) => model.sites.of(id).is_harm_by(Cause::Futex),
                 Doing::Running | Doing::Runnable(_) => false,
             })
         })

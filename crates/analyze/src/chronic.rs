@@ -87,7 +87,7 @@ fn is_lock(site: &Site) -> bool {
 fn ran_out(model: &Model<'_>, id: WaitId) -> bool {
     let site = model.sites.of(id);
     let let_on = || model.wakeup(id).is_some_and(|wakeup| wakeup.context == Context::Task);
-    matches!(site.kind, WaitKind::Harm(Cause::Futex, _))
+    site.is_harm_by(Cause::Futex)
         && !site.known_lock
         && !model.capture.wakeups.is_empty()
         && !let_on()

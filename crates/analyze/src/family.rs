@@ -11,7 +11,6 @@ use crate::findings::{CannotTell, Cause, Possible};
 use crate::model::Model;
 use crate::names;
 use crate::rules::WaitKind;
-use crate::sites::Site;
 use crate::stopped;
 use crate::sums::Group;
 use crate::thread_state::{Doing, WaitId};
@@ -56,7 +55,7 @@ fn who_share(model: &Model<'_>) -> Vec<(ProcessId, ThreadId)> {
     };
     let mut sharing = Vec::new();
     let mut has_waited = vec![false; threads.len()];
-    for group in model.sums.iter().filter(|group| is_for_futex(&group.site)) {
+    for group in model.sums.iter().filter(|group| group.site.is_harm_by(Cause::Futex)) {
         has_waited[group.thread.index()] = true;
     }
     for (_, process) in threads.processes().filter(|(_, process)| !process.kernel) {
@@ -80,15 +79,11 @@ fn who_share(model: &Model<'_>) -> Vec<(ProcessId, ThreadId)> {
     sharing
 }
 
-fn is_for_futex(site: &Site) -> bool {
-    matches!(site.kind, WaitKind::Harm(Cause::Futex, _))
-}
-
 /// The thread of another process that ended a wait for a futex or a semaphore, and did not merely interrupt it.
 fn let_on_by_another(model: &Model<'_>, id: WaitId) -> Option<ThreadId> {
     let threads = &model.capture.threads;
     let site = model.sites.of(id);
-    if !is_for_futex(site) {
+    if !site.is_harm_by(Cause::Futex) {
         return None;
     }
     let wakeup = model.wakeup(id).filter(|wakeup| wakeup.context == Context::Task)?;

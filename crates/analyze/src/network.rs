@@ -146,7 +146,7 @@ fn not_yet(model: &Model<'_>, raw: &RawWindow) -> Vec<Sentence> {
 }
 
 fn is_late(model: &Model<'_>, wait: WaitId) -> bool {
-    matches!(model.sites.of(wait).kind, WaitKind::Harm(Cause::Network, _))
+    model.sites.of(wait).is_harm_by(Cause::Network)
 }
 
 fn who_answered(model: &Model<'_>, wait: WaitId) -> Option<ThreadId> {
@@ -252,7 +252,7 @@ mod tests {
 
     fn late(capture: &Capture) -> usize {
         let model = script::model(capture);
-        let late = |id| matches!(model.sites.of(id).kind, WaitKind::Harm(Cause::Network, _));
+        let late = |id| model.sites.of(id).is_harm_by(Cause::Network);
         model.states.waits().filter(|&(id, _)| late(id)).count()
     }
 

@@ -11,8 +11,7 @@ use coldcase_ingest::capture::{Capture, Context, Span, ThreadId};
 use crate::findings::Cause;
 use crate::interpreter;
 use crate::release;
-use crate::rules::WaitKind;
-use crate::sites::{Site, Sites};
+use crate::sites::Sites;
 use crate::sums::Sums;
 use crate::thread_state::{Doing, ThreadStates, WaitId};
 
@@ -35,7 +34,7 @@ pub(crate) struct Row {
 impl Series {
     pub fn new(capture: &Capture, states: &ThreadStates, sites: &mut Sites, sums: &Sums) -> Self {
         let mut series = Self { rows: Vec::new(), of_wait: FxHashMap::default() };
-        let may_have = sums.of_threads(capture, is_for_futex);
+        let may_have = sums.of_threads(capture, |site| site.is_harm_by(Cause::Futex));
         let threads = capture.threads.iter().map(|(thread, _)| thread);
         for thread in threads.filter(|thread| may_have[thread.index()] > 0) {
             let mut open: Vec<WaitId> = Vec::new();
@@ -86,11 +85,6 @@ impl Series {
     }
 }
 
-/// Only such waits are taken in slices.
-fn is_for_futex(site: &Site) -> bool {
-    matches!(site.kind, WaitKind::Harm(Cause::Futex, _))
-}
-
 /// Whether a wait is continued by the next that the thread begins at once. Who was let on by another thread has got what it
 /// waited for, unless a known lock says otherwise: whoever is woken for one may find it taken, but who has it lets
 /// others on before it waits again.
@@ -106,7 +100,7 @@ fn goes_on(
         let wakeup = states.wait(id).wakeup.map(|wakeup| wakeup.of(capture));
         wakeup.is_none_or(|wakeup| wakeup.context != Context::Task)
     };
-    is_for_futex(site)
+    site.is_harm_by(Cause::Futex)
         && (timed_out() || site.known_lock && !lets_others_on(capture, states, (id, next)))
 }
 

@@ -59,6 +59,11 @@ impl Site {
     pub fn number(&self) -> u32 {
         self.name
     }
+
+    /// Whether this is what keeps a thread from running there.
+    pub fn is_harm_by(&self, cause: Cause) -> bool {
+        matches!(self.kind, WaitKind::Harm(known, _) if known == cause)
+    }
 }
 
 /// A lock's identity, as well as the capture knows it.
@@ -106,8 +111,7 @@ impl Sites {
     /// lock: without frame pointers the waiter's stack often ends before the function that would tell.
     fn know_by_wakers(&mut self, states: &ThreadStates, capture: &Capture) {
         let mut unlocks = OfStacks::new(capture);
-        let in_doubt =
-            |site: &Site| matches!(site.kind, WaitKind::Harm(Cause::Futex, _)) && !site.known_lock;
+        let in_doubt = |site: &Site| site.is_harm_by(Cause::Futex) && !site.known_lock;
         let in_doubt: Vec<bool> = self.unique.sites.iter().map(in_doubt).collect();
         if !in_doubt.contains(&true) {
             return;

@@ -9,7 +9,6 @@ use crate::findings::{Cause, Culprit, Operation};
 use crate::model::Model;
 use crate::names;
 use crate::of_stacks::OfStacks;
-use crate::rules::WaitKind;
 use crate::thread_state::{Doing, ThreadStates, WaitId};
 use crate::view;
 
@@ -121,7 +120,7 @@ fn stops_at_once(model: &Model<'_>, thread: ThreadId, woken: Timestamp) -> bool 
 
 /// Whether a wait is one under a stop signal, a debugger or a freezer.
 pub(crate) fn is_stop(model: &Model<'_>, id: WaitId) -> bool {
-    matches!(model.sites.of(id).kind, WaitKind::Harm(Cause::Stopped, _))
+    model.sites.of(id).is_harm_by(Cause::Stopped)
 }
 
 /// What a kernel function makes a thread stop by (`kernel/signal.c`, `kernel/ptrace.c`).

@@ -127,17 +127,17 @@ impl ThreadTable {
 
     /// The living thread of this tid; a new one if there is none. It is called by this name from this moment on if it has
     /// none yet.
-    pub fn of_named_tid<'n>(
+    pub fn of_named_tid<N: AsRef<str>>(
         &mut self,
         tid: i32,
-        name: impl FnOnce() -> &'n str,
+        name: impl FnOnce() -> N,
         time: Timestamp,
     ) -> ThreadId {
         if let Some(Living { thread, has_name: true, .. }) = self.by_tid.get(tid) {
             return thread;
         }
         let thread = self.of_tid(tid);
-        self.name_if_unknown(thread, name(), time);
+        self.name_if_unknown(thread, name().as_ref(), time);
         if let Some(living) = self.by_tid.get_mut(tid) {
             living.has_name = true;
         }

@@ -87,11 +87,10 @@ impl<'a> Builder<'a> {
     /// A thread that an event names; its name counts if no better one is known.
     pub fn other(&mut self, tid: i32, comm: &[u8], time: Timestamp) -> ThreadId {
         let threads = &mut self.capture.threads;
-        let thread = threads.of_tid(tid);
-        if threads.get(thread).names.is_empty() && !comm.is_empty() {
-            threads.name_if_unknown(thread, &String::from_utf8_lossy(comm), time);
+        if comm.is_empty() {
+            return threads.of_tid(tid);
         }
-        thread
+        threads.of_named_tid(tid, || String::from_utf8_lossy(comm), time)
     }
 
     /// A frame that has a name and nothing else.
