@@ -26,6 +26,9 @@ pub(crate) struct Block<'a> {
 pub(crate) fn blocks<'a>(segments: &'a [Segment], shown: Span, least: Nanos) -> Vec<Block<'a>> {
     let mut blocks = Vec::new();
     let mut run = Run::default();
+    // A lane covers all of a capture, and has millions of segments where a picture shows a few.
+    let first = segments.partition_point(|segment| segment.span.end <= shown.start);
+    let segments = segments[first..].iter().take_while(|segment| segment.span.start < shown.end);
     for segment in segments {
         let Some(span) = segment.span.intersect(shown) else { continue };
         if run.end_before(span, least) {

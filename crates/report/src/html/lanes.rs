@@ -24,16 +24,25 @@ const COARSER: u64 = 4;
 /// Every lane as text, with blocks as fine as their number allows.
 pub(super) fn lanes(timeline: &Timeline, texts: &mut Numbered<String>) -> Vec<String> {
     let mut least = Nanos((timeline.span.duration().0 / 8_000).max(1_000));
-    loop {
-        let drawn: Vec<Vec<Block<'_>>> =
-            timeline.lanes.iter().map(|lane| drawn(timeline, lane, least)).collect();
-        if drawn.iter().map(Vec::len).sum::<usize>() <= BLOCKS || least >= timeline.span.duration()
-        {
-            let whole = timeline.whole;
-            return drawn.iter().map(|lane| encoded(whole, lane, texts)).collect();
+    let drawn = loop {
+        let most = if least < timeline.span.duration() { BLOCKS } else { usize::MAX };
+        match all_drawn(timeline, least, most) {
+            Some(drawn) => break drawn,
+            None => least = Nanos(least.0 * 2),
         }
-        least = Nanos(least.0 * 2);
-    }
+    };
+    drawn.iter().map(|lane| encoded(timeline.whole, lane, texts)).collect()
+}
+
+/// The blocks of all lanes; `None` if they are more than `most`.
+fn all_drawn(timeline: &Timeline, least: Nanos, most: usize) -> Option<Vec<Vec<Block<'_>>>> {
+    let mut left = most;
+    let lanes = timeline.lanes.iter().map(|lane| {
+        let lane = drawn(timeline, lane, least);
+        left = left.checked_sub(lane.len())?;
+        Some(lane)
+    });
+    lanes.collect()
 }
 
 fn drawn<'a>(timeline: &Timeline, lane: &'a Lane, least: Nanos) -> Vec<Block<'a>> {
