@@ -32,6 +32,7 @@ mod heat;
 mod holds;
 mod interpreter;
 mod kept;
+mod lanes;
 mod life;
 mod load;
 mod logged;

@@ -73,6 +73,11 @@ impl Life {
         self.begins.is_empty()
     }
 
+    /// How many slices it has, those of which nothing is known among them.
+    pub fn len(&self) -> usize {
+        self.begins.len()
+    }
+
     /// All of it, in order of time.
     pub fn iter(&self) -> impl Iterator<Item = Slice> {
         self.from(0)

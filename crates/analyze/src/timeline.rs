@@ -1,14 +1,12 @@
 //! The threads concerned, against time; and off-CPU time by stack.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use coldcase_ingest::capture::{Context, FrameId, Nanos, Span, StackId, ThreadId};
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use crate::findings::{
-    Cause, Contention, FoldedStack, Lane, Operation, Role, Segment, SegmentState, Timeline, Window,
-};
+use crate::findings::{Cause, Contention, FoldedStack, Lane, Operation, Role, Timeline, Window};
+use crate::lanes;
 use crate::model::Model;
 use crate::rules::WaitKind;
 use crate::runtime;
@@ -88,11 +86,11 @@ pub(crate) fn around(
     let margin = Nanos((raw.span.duration().0 / 3).max(20_000_000));
     let wide = Span::new(raw.span.start.minus(margin), raw.span.end.plus(margin));
     let span = wide.intersect(model.span).unwrap_or(raw.span);
-    let mut sites = FxHashMap::default();
-    let lanes = lanes.iter().map(|&(role, thread)| Lane {
+    let segments = lanes::segments(model, lanes.iter().map(|&(_, thread)| thread), span);
+    let lanes = lanes.iter().zip(segments).map(|(&(role, thread), segments)| Lane {
         thread: thread_name(model.capture, thread),
         role,
-        segments: segments(model, thread, &mut sites),
+        segments,
     });
     let lanes = lanes.collect();
     let windows = all.iter().map(|other| other.span).collect();
@@ -119,32 +117,6 @@ fn rests(model: &Model<'_>, thread: ThreadId, span: Span) -> bool {
         Doing::Running | Doing::Runnable(_) => false,
     });
     resting.share_of(span.duration()) > 0.9
-}
-
-fn segments<'a>(
-    model: &'a Model<'_>,
-    thread: ThreadId,
-    sites: &mut FxHashMap<&'a str, Arc<str>>,
-) -> Vec<Segment> {
-    let slices = model.states.of(thread).iter();
-    slices
-        .map(|slice| {
-            let (state, site) = match slice.doing {
-                Doing::Running => (SegmentState::OnCpu, None),
-                Doing::Runnable(_) => (SegmentState::Runnable, None),
-                Doing::Blocked(id) => {
-                    let site = model.sites.of(id);
-                    let state = match site.kind {
-                        WaitKind::Harm(cause, _) => SegmentState::Blocked(cause),
-                        WaitKind::Idle | WaitKind::Other => SegmentState::Idle,
-                    };
-                    let name = model.sites.name(site);
-                    (state, Some(sites.entry(name).or_insert_with(|| Arc::from(name)).clone()))
-                }
-            };
-            Segment { span: slice.span, state, site }
-        })
-        .collect()
 }
 
 /// Off-CPU time by stack of a window's process in a part of the capture, rest included. Where the window is made of want of a

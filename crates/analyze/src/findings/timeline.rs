@@ -27,7 +27,8 @@ pub struct Lane {
     pub thread: ThreadName,
     /// Its part in the freeze.
     pub role: Role,
-    /// What it did, in order of time, without overlap; gaps are unknown.
+    /// What it did, in order of time, without overlap; gaps are unknown. Where the lanes have more than 400,000 of them, those
+    /// that are too short to be seen are merged, most of all outside of the part that is shown first.
     pub segments: Vec<Segment>,
 }
 
@@ -55,7 +56,7 @@ pub struct Segment {
     pub span: Span,
     /// What.
     pub state: SegmentState,
-    /// The wait site, if it waited; shared, because a busy thread waits at few places, and often.
+    /// The wait site, if it waited once; shared, because a busy thread waits at few places, and often.
     pub site: Option<Arc<str>>,
 }
 
