@@ -12,6 +12,7 @@ use crate::findings::{
     CannotTell, Cause, Container, Findings, Grade, MemoryEvent, Operation, Outcome, Possible,
     Verdict, Window,
 };
+use crate::harms::{self, Harm};
 use crate::memory::{self, Frozen};
 use crate::model::Model;
 use crate::options::Options;
@@ -19,7 +20,7 @@ use crate::records::{self, Records};
 use crate::remedies::{self, Around};
 use crate::rules::WaitKind;
 use crate::suspects::{self, Suspects};
-use crate::windows::{self, Harm, RawWindow};
+use crate::windows::RawWindow;
 use crate::{
     chronic, family, fingerprint, heat, kept, lone, own_line, proofs, reasons, timeline, totals,
     unended, unseen, waits, yields,
@@ -171,20 +172,17 @@ fn details(
     lanes: &[ThreadId],
 ) -> Details {
     let (waits, stacks) = waits::longest(model, lanes);
-    let harms = windows::harms(model, &raw.crew, options).into_iter();
     // In the freeze only those count who stood still, as everywhere.
     let counts =
         |harm: &Harm| raw.threads.contains(&harm.thread) || harm.span.intersect(raw.span).is_none();
-    let mut harms: Vec<Span> = harms.filter(counts).map(|harm| harm.span).collect();
-    if raw.harms.is_empty() {
-        // A thread in a long call of its own waits for nothing, and stands still all the same.
-        harms.push(raw.span);
-    }
+    let harms = harms::all(model, &raw.crew, options).filter(counts).map(|harm| harm.span);
+    // A thread in a long call of its own waits for nothing, and stands still all the same.
+    let own_call = raw.harms.is_empty().then_some(raw.span);
     let before = Span::new(model.span.start, raw.span.start);
     Details {
         waits,
         stacks,
-        heat: heat::heat(model.span, harms.into_iter()),
+        heat: heat::heat(model.span, harms.chain(own_call)),
         off_cpu_before: (!before.is_empty()).then(|| Before {
             length: before.duration(),
             off_cpu: timeline::off_cpu_in(model, raw, before),

@@ -6,9 +6,9 @@
 use coldcase_ingest::capture::{Nanos, Timestamp};
 
 use crate::findings::Cause;
+use crate::harms::Harm;
 use crate::model::Model;
 use crate::thread_state::Doing;
-use crate::windows::Harm;
 
 /// The harms without the waits for futexes of those who rest there; `None` if nobody does.
 pub(crate) fn without(model: &Model<'_>, harms: &[Harm]) -> Option<Vec<Harm>> {

@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 use coldcase_ingest::capture::{Context, Nanos, ProcessId, Span, ThreadId};
 
 use crate::findings::{Cause, Operation};
+use crate::harms::Harm;
 use crate::holds::{Evidence, Hold};
 use crate::losses;
 use crate::model::Model;
@@ -28,7 +29,6 @@ use crate::runtime;
 use crate::sites::LockKey;
 use crate::stopped;
 use crate::thread_state::{Doing, WaitId};
-use crate::windows::Harm;
 
 /// Waited time that ended at one activity.
 #[derive(Clone, Debug)]

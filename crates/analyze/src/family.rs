@@ -8,13 +8,14 @@ use std::collections::BTreeMap;
 use coldcase_ingest::capture::{Context, Nanos, ProcessId, Sentence, ThreadId};
 
 use crate::findings::{CannotTell, Cause, Possible};
+use crate::harms::Harm;
 use crate::model::Model;
 use crate::names;
 use crate::rules::WaitKind;
 use crate::stopped;
 use crate::sums::Group;
 use crate::thread_state::{Doing, WaitId};
-use crate::windows::{Harm, RawWindow, SEVERAL};
+use crate::windows::{RawWindow, SEVERAL};
 
 /// One master and the threads of its children.
 pub(crate) struct Family {

@@ -28,6 +28,7 @@ pub mod findings;
 pub mod fingerprint;
 mod grade;
 mod habits;
+mod harms;
 mod heat;
 mod holds;
 mod interpreter;

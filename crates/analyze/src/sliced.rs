@@ -12,9 +12,10 @@ use coldcase_ingest::capture::{Nanos, Span, ThreadId};
 
 use crate::brackets::Bracket;
 use crate::findings::Cause;
+use crate::harms::Harm;
 use crate::model::Model;
 use crate::series::Row;
-use crate::windows::{Harm, RawWindow};
+use crate::windows::RawWindow;
 
 /// The lock may have been taken, and the first have begun to wait, so long before the call.
 const BEFORE: Nanos = Nanos(10_000_000);

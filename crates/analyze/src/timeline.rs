@@ -122,21 +122,18 @@ fn rests(model: &Model<'_>, thread: ThreadId, span: Span) -> bool {
 /// Off-CPU time by stack of a window's process in a part of the capture, rest included. Where the window is made of want of a
 /// CPU, that is time off it as well, by the stack in which a thread was taken off.
 pub(crate) fn off_cpu_in(model: &Model<'_>, window: &RawWindow, span: Span) -> Vec<FoldedStack> {
-    let waits = model.waits_in(&window.crew, span).into_iter().map(|(id, time)| {
-        let wait = model.states.wait(id);
-        (wait.thread, wait.stack, time)
+    let wants_cpu = matches!(window.cause, Cause::CpuStarvation | Cause::CpuThrottle);
+    let rows = window.crew.iter().flat_map(|&thread| {
+        model.states.within(thread, span).filter_map(move |slice| {
+            let stack = match slice.doing {
+                Doing::Blocked(id) => model.states.wait(id).stack,
+                Doing::Runnable(stack) if wants_cpu => stack,
+                Doing::Runnable(_) | Doing::Running => return None,
+            };
+            Some((thread, stack, slice.span.duration()))
+        })
     });
-    let mut rows: Vec<_> = waits.collect();
-    if matches!(window.cause, Cause::CpuStarvation | Cause::CpuThrottle) {
-        for &thread in &window.crew {
-            for slice in model.states.within(thread, span) {
-                if let Doing::Runnable(stack) = slice.doing {
-                    rows.push((thread, stack, slice.span.duration()));
-                }
-            }
-        }
-    }
-    by_stack(model, rows.into_iter())
+    by_stack(model, rows)
 }
 
 /// Off-CPU time by stack of all processes in all of the capture, rest left out.

@@ -7,10 +7,10 @@
 use coldcase_ingest::capture::{Context, Nanos, ProcessId, Span, ThreadId, Timestamp};
 
 use crate::background;
-use crate::cpu;
 use crate::family;
 use crate::findings::Cause;
 use crate::habits::{self, HABIT, Habits};
+use crate::harms::{self, Harm, InTime, Judge};
 use crate::model::Model;
 use crate::network;
 use crate::options::{Options, ProcessFilter};
@@ -18,7 +18,7 @@ use crate::rhythm;
 use crate::rules::WaitKind;
 use crate::runtime;
 use crate::tally::Tally;
-use crate::thread_state::{Doing, Slice, WaitId};
+use crate::thread_state::{Doing, WaitId};
 
 /// One freeze of one process.
 #[derive(Clone, Debug)]
@@ -90,24 +90,6 @@ impl RawWindow {
     }
 }
 
-/// One time that a thread was kept from running.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Harm {
-    pub thread: ThreadId,
-    pub span: Span,
-    pub cause: Cause,
-    /// `None` for time in want of a CPU.
-    pub wait: Option<WaitId>,
-    /// Whether it is long and unusual enough to make a freeze; others are counted inside one.
-    pub makes_window: bool,
-}
-
-impl Harm {
-    fn inside(&self, span: Span) -> Option<Self> {
-        self.span.intersect(span).map(|cut| Self { span: cut, ..*self })
-    }
-}
-
 /// Two threads that wait for a third are a pipeline at work; a lock that stops a service stops more.
 pub(crate) const SEVERAL: usize = 3;
 /// So many threads that waited for a futex until nobody knows who let them on are hardly all at rest.
@@ -128,12 +110,7 @@ pub(crate) fn find(model: &Model<'_>, options: &Options) -> Vec<RawWindow> {
         .flat_map(|family| {
             let crew = &family.threads[..];
             let is_common = |harm: &Harm| family::is_common(model, harm);
-            let mut harms = if any_makes_window(model, crew, options, is_common) {
-                harms(model, crew, options)
-            } else {
-                Vec::new()
-            };
-            harms.retain(is_common);
+            let harms = near_freezes(model, crew, options, is_common);
             of_crew(model, (family.master, crew), &harms, options)
         })
         .filter(|window| window.stood_still().count() >= SEVERAL)
@@ -142,11 +119,7 @@ pub(crate) fn find(model: &Model<'_>, options: &Options) -> Vec<RawWindow> {
     let of_processes: Vec<RawWindow> = processes
         .flat_map(|(id, process)| {
             let crew = &process.threads[..];
-            let harms = if any_makes_window(model, crew, options, |_| true) {
-                harms(model, crew, options)
-            } else {
-                Vec::new()
-            };
+            let harms = near_freezes(model, crew, options, |_| true);
             of_all_or_those_at_work(model, (id, crew), &harms, options)
         })
         .filter(|window| !windows.iter().any(|family| family::is_part_of(window, family)))
@@ -168,12 +141,22 @@ pub(crate) fn wanted(model: &Model<'_>, id: ProcessId, filter: Option<&ProcessFi
     }
 }
 
-/// Every time that one of these threads was kept from running, in order of time.
-pub(crate) fn harms(model: &Model<'_>, threads: &[ThreadId], options: &Options) -> Vec<Harm> {
-    let mut harms: Vec<Harm> =
-        threads.iter().flat_map(|&thread| of_thread(model, thread, options)).collect();
-    harms.sort_by_key(|harm| (harm.span.start, harm.thread));
-    harms
+/// Every harm that counts of those that may belong to a freeze of these threads, in order of time.
+fn near_freezes(
+    model: &Model<'_>,
+    threads: &[ThreadId],
+    options: &Options,
+    counts: impl Fn(&Harm) -> bool,
+) -> Vec<Harm> {
+    let mut making = harms::making(model, threads, options);
+    making.retain(&counts);
+    let mut spans = join(model, &making);
+    if let Some(at_work) = background::without(model, &making) {
+        spans.extend(join(model, &at_work));
+    }
+    let mut near = harms::near(model, threads, options, spans);
+    near.retain(counts);
+    near
 }
 
 /// The freezes of a process, and where it has none, those of its threads that do not rest at futexes all along.
@@ -216,30 +199,6 @@ fn of_crew(
         .collect()
 }
 
-/// Harms by their beginning, of which there may be a million.
-struct InTime<'a> {
-    harms: &'a [Harm],
-    /// The latest end among the harms up to each.
-    reach: Vec<Timestamp>,
-}
-
-impl<'a> InTime<'a> {
-    fn new(harms: &'a [Harm]) -> Self {
-        let ends = harms.iter().scan(Timestamp(0), |latest, harm| {
-            *latest = harm.span.end.max(*latest);
-            Some(*latest)
-        });
-        Self { harms, reach: ends.collect() }
-    }
-
-    /// All that may lie in a span, and few others.
-    fn near(&self, span: Span) -> &'a [Harm] {
-        let from = self.reach.partition_point(|end| *end <= span.start);
-        let until = self.harms.partition_point(|harm| harm.span.start < span.end);
-        self.harms.get(from..until).unwrap_or_default()
-    }
-}
-
 /// What is left of a freeze without those who only waited for a futex.
 pub(crate) fn without_those_at_futexes(
     model: &Model<'_>,
@@ -271,7 +230,7 @@ pub(crate) fn may_be_rests<'m>(
     options: &'m Options,
 ) -> impl Iterator<Item = Span> + 'm {
     threads.iter().filter_map(move |&thread| {
-        let last = model.states.of(thread).long(long(options)).last()?;
+        let last = model.states.of(thread).long(harms::long(options)).last()?;
         let harm = Judge::new(model, thread, options).harm(&last)?;
         let in_doubt = harm.makes_window && may_be_rest(model, &harm);
         (in_doubt && rhythm::rests_elsewhere(model, thread)).then_some(harm.span)
@@ -502,81 +461,6 @@ pub(crate) fn comes_and_goes(model: &Model<'_>, window: &RawWindow) -> bool {
 fn is_working(model: &Model<'_>, thread: ThreadId) -> bool {
     let runs = model.states.of(thread).iter().filter(|slice| slice.doing == Doing::Running);
     runs.take(3).count() == 3
-}
-
-/// A freeze is made of waits of this length and more.
-fn long(options: &Options) -> Nanos {
-    Nanos(options.min_freeze.0 / 2)
-}
-
-/// Whether any of these threads was kept from running for so long, and so unusually, that it made a freeze. In most
-/// processes none was, and all their short waits need no second look.
-fn any_makes_window(
-    model: &Model<'_>,
-    threads: &[ThreadId],
-    options: &Options,
-    counts: impl Fn(&Harm) -> bool,
-) -> bool {
-    let long = long(options);
-    let in_one = |&thread: &ThreadId| {
-        let judge = Judge::new(model, thread, options);
-        let slices = model.states.of(thread).long(long);
-        let harms = slices.filter_map(|slice| judge.harm(&slice));
-        harms.filter(|harm| counts(harm)).any(|harm| harm.makes_window)
-    };
-    let series = || model.series.iter().filter(|row| row.known_lock && row.span.duration() >= long);
-    threads.iter().any(in_one) || series().any(|row| threads.contains(&row.thread))
-}
-
-/// Every time that a thread was kept from running.
-fn of_thread(model: &Model<'_>, thread: ThreadId, options: &Options) -> Vec<Harm> {
-    let judge = Judge::new(model, thread, options);
-    model.states.of(thread).iter().filter_map(|slice| judge.harm(&slice)).collect()
-}
-
-/// Judges what one thread did.
-struct Judge<'m, 'a> {
-    model: &'m Model<'a>,
-    thread: ThreadId,
-    habits: Habits<'m, 'a>,
-    is_helper: bool,
-    long: Nanos,
-}
-
-impl<'m, 'a> Judge<'m, 'a> {
-    fn new(model: &'m Model<'a>, thread: ThreadId, options: &Options) -> Self {
-        let habits = Habits::new(model, thread);
-        let is_helper = runtime::is_helper(model, thread);
-        Self { model, thread, habits, is_helper, long: long(options) }
-    }
-
-    /// The harm that a stretch of the thread's life is, if it is one.
-    fn harm(&self, slice: &Slice) -> Option<Harm> {
-        let model = self.model;
-        let (cause, wait) = match slice.doing {
-            Doing::Running => return None,
-            // Without all switches, how long it waited for a CPU is not known.
-            Doing::Runnable(_) if !model.states.comings_recorded => return None,
-            Doing::Runnable(_) if slice.span.duration() < self.long => return None,
-            Doing::Runnable(stack) if cpu::is_throttled(model, self.thread, stack, slice.span) => {
-                (Cause::CpuThrottle, None)
-            }
-            Doing::Runnable(_) => (Cause::CpuStarvation, None),
-            Doing::Blocked(id) => match model.sites.of(id).kind {
-                WaitKind::Harm(Cause::Futex, _) if self.is_helper => return None,
-                WaitKind::Harm(cause, _) => (cause, Some(id)),
-                WaitKind::Idle | WaitKind::Other => return None,
-            },
-        };
-        let series = wait.and_then(|id| model.series.of_known_lock(id));
-        let span = series.map_or(slice.span, |series| series.span);
-        let makes_window =
-            span.duration() >= self.long && self.habits.is_unusual(span, cause, wait);
-        if !makes_window && (wait.is_none() || cause == Cause::Futex) {
-            return None;
-        }
-        Some(Harm { thread: self.thread, span: slice.span, cause, wait, makes_window })
-    }
 }
 
 /// A wait that is nobody's routine is told from this length on, though others ran meanwhile.
