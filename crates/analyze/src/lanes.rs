@@ -36,7 +36,12 @@ pub(crate) fn segments(
 ) -> Vec<Vec<Segment>> {
     let mut names = Names { model, known: FxHashMap::default() };
     let slices: usize = threads.clone().map(|thread| model.states.of(thread).len()).sum();
-    let mut grain = Nanos(if slices <= MOST { 0 } else { shown.duration().0 / TOO_SHORT });
+    let mut grain = Nanos::ZERO;
+    if slices > MOST {
+        // Just coarse enough for threads that are busy all along; to try finer ones takes longer than they are worth.
+        let total = model.span.duration().0.saturating_mul(threads.clone().count() as u64);
+        grain = Nanos((total / MOST as u64).max(shown.duration().0 / TOO_SHORT));
+    }
     loop {
         let mut left = if grain < model.span.duration() { MOST } else { usize::MAX };
         let lanes = threads.clone().map(|thread| {
