@@ -57,6 +57,7 @@ mod release;
 mod remedies;
 mod resident;
 mod rhythm;
+mod rings;
 pub mod rules;
 mod runtime;
 mod scribe;

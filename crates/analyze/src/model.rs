@@ -19,7 +19,7 @@ use crate::sightings::Sightings;
 use crate::sites::Sites;
 use crate::sums::Sums;
 use crate::thread_state::{Doing, ThreadStates, WaitId};
-use crate::{cpu, stopped};
+use crate::{cpu, rings, stopped};
 
 /// What is derived from a capture.
 pub(crate) struct Model<'a> {
@@ -49,6 +49,8 @@ impl<'a> Model<'a> {
         let sums = Sums::new(&states, &sites);
         let late = network::late_answers(capture, &states, &sites, &sums);
         sites.retell(&late, None, Cause::Network);
+        let at_disks = rings::at_disks(capture, &states, &sites);
+        sites.retell(&at_disks, Some(rings::SITE), Cause::DiskIo);
         let thawed = stopped::thawed(capture, &states);
         sites.retell(&thawed, Some("frozen by the cgroup freezer"), Cause::Stopped);
         let series = Series::new(capture, &states, &mut sites, &sums);
