@@ -20,6 +20,7 @@ use coldcase_ingest::capture::{Context, Nanos, ProcessId, Span, ThreadId};
 use crate::findings::{Cause, Operation};
 use crate::harms::Harm;
 use crate::holds::{Evidence, Hold};
+use crate::late::{self, Latecomers};
 use crate::losses;
 use crate::model::Model;
 use crate::operation::is_memory;
@@ -143,6 +144,7 @@ pub(crate) struct Blamer<'m, 'a> {
     model: &'m Model<'a>,
     leaves: BTreeMap<(Root, Option<HoldId>), (Option<Hold>, Nanos)>,
     pieces: u32,
+    latecomers: Latecomers,
 }
 
 /// Tells holds apart.
@@ -150,7 +152,7 @@ type HoldId = (ThreadId, Span, Evidence);
 
 impl<'m, 'a> Blamer<'m, 'a> {
     pub fn new(model: &'m Model<'a>) -> Self {
-        Self { model, leaves: BTreeMap::new(), pieces: 0 }
+        Self { model, leaves: BTreeMap::new(), pieces: 0, latecomers: Latecomers::default() }
     }
 
     /// Follows the time that a thread was kept from running.
@@ -222,8 +224,7 @@ impl<'m, 'a> Blamer<'m, 'a> {
     fn by_waker(&mut self, id: WaitId, span: Span, via: Option<&Hold>, depth: u32) {
         match self.waker(id, via) {
             Ok((waker, hold)) if runtime::is_collector(self.model, waker) => {
-                let hold = Hold { operation: Some(Operation::RuntimePause), ..hold };
-                self.leaf(Root::Paused(waker), Some(&hold), span);
+                self.pause(waker, &hold, span, depth);
             }
             // What workers do, they do for the one who waits for them.
             Ok((waker, _)) if runtime::is_worker(self.model, waker) => match via {
@@ -238,6 +239,28 @@ impl<'m, 'a> Blamer<'m, 'a> {
             // The last in the chain waits for nobody that is known: a timed wait is its own root, and so is one for a job.
             Err(Why::Interrupt | Why::Job) if via.is_some() => self.own(id, span, via),
             Err(why) => self.leaf(Root::Unknown(why), via, span),
+        }
+    }
+
+    /// A runtime's pause: until it could begin, whoever came late to it kept the others waiting.
+    fn pause(&mut self, maker: ThreadId, hold: &Hold, span: Span, depth: u32) {
+        let operation = Some(Operation::RuntimePause);
+        let mut rest = span;
+        if let Some(late) = self.latecomers.of(self.model, maker, hold.span) {
+            let until = late.span.end.max(span.start).min(span.end);
+            let of_late = Hold {
+                thread: late.thread,
+                span: Span::new(hold.span.start, late.span.end),
+                operation: Some(Operation::LateToPause),
+                stack: late.stack,
+                ..*hold
+            };
+            let piece = Span::new(span.start, until);
+            self.thread(late.thread, piece, Some(&of_late), depth + 1);
+            rest = Span::new(until, span.end);
+        }
+        if !rest.is_empty() {
+            self.leaf(Root::Paused(maker), Some(&Hold { operation, ..*hold }), rest);
         }
     }
 
@@ -279,7 +302,7 @@ impl<'m, 'a> Blamer<'m, 'a> {
                 Some(_) => Evidence::ReleaseStack,
                 None => Evidence::Waker,
             },
-            operation: None,
+            operation: late::ends_stop_of_world(model, id, waker).then_some(Operation::LateToPause),
             call: model.brackets.at(waker, wakeup.time).copied(),
             stack: wakeup.stack,
         };

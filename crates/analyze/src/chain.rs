@@ -7,6 +7,7 @@ use crate::model::Model;
 use crate::operation;
 use crate::release;
 use crate::rules::WaitKind;
+use crate::runtime;
 use crate::thread_state::{Doing, WaitId};
 use crate::view::thread_name;
 use crate::windows::RawWindow;
@@ -73,8 +74,10 @@ fn follow(
         let (link, waker) = link(model, wait);
         chain.push(link);
         end = waker;
+        // What the one who makes a pause does in it is not what kept it from beginning.
+        let makes_pause = |waker| culprit.is_some() && runtime::is_collector(model, waker);
         next = waker
-            .filter(|&waker| Some(waker) != culprit)
+            .filter(|&waker| Some(waker) != culprit && !makes_pause(waker))
             .and_then(|waker| own_wait(model, waker, Span::new(first.span.start, wait.span.end)))
             .map(|id| whole(model, id));
     }

@@ -4,7 +4,7 @@ use coldcase_ingest::capture::{Context, Meaning, Nanos, Sentence, Span, ThreadId
 
 use crate::blame::{Leaf, Root, root_thread};
 use crate::culprit::Suspect;
-use crate::findings::{Cause, Grade, LockMode};
+use crate::findings::{Cause, Grade, LockMode, Operation};
 use crate::holds::{Evidence, Hold};
 use crate::model::Model;
 use crate::rules::WaitKind;
@@ -133,7 +133,12 @@ pub(crate) fn evidence(
         let ends = format!("{share:.0} % of the waiting ends at ");
         evidence.push(Sentence::from(ends).task(comm));
         let by = || Sentence::default().task(comm);
+        let is_late = suspect.hold.operation == Some(Operation::LateToPause);
         evidence.push(match suspect.hold.evidence {
+            _ if is_late => by().words(
+                " was the last to stop: until then the one who stops the program's threads looked again and again, and \
+                 then no more",
+            ),
             Evidence::LockEvents => Sentence::from("the lock's own events show when ")
                 .task(comm)
                 .words(" took and released it"),

@@ -34,6 +34,7 @@ mod holds;
 mod interpreter;
 mod kept;
 mod lanes;
+mod late;
 mod life;
 mod load;
 mod logged;

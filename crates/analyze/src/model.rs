@@ -8,6 +8,7 @@ use crate::brackets::Brackets;
 use crate::contention::Contentions;
 use crate::findings::Cause;
 use crate::holds::Holds;
+use crate::late;
 use crate::load::Load;
 use crate::memory::BrkSizes;
 use crate::mm::AddressSpaces;
@@ -54,6 +55,9 @@ impl<'a> Model<'a> {
         let thawed = stopped::thawed(capture, &states);
         sites.retell(&thawed, Some("frozen by the cgroup freezer"), Cause::Stopped);
         let series = Series::new(capture, &states, &mut sites, &sums);
+        let stopped = late::in_stopped_worlds(capture, &states, &sites, &series);
+        sites.retell(&stopped, None, Cause::Futex);
+        sites.know(&stopped, late::GO_STOPPED);
         let sums = if sites.retold { Sums::new(&states, &sites) } else { sums };
         let holds = Holds::new(capture, &states, &sites, &brackets, &spaces);
         let brk = BrkSizes::new(capture, &brackets);

@@ -136,6 +136,9 @@ pub(crate) fn is_memory(operation: Operation) -> bool {
         | Operation::ProcRead
         | Operation::Khugepaged
         | Operation::NumaBalancing => true,
-        Operation::UserLock | Operation::RuntimePause | Operation::Signal => false,
+        Operation::UserLock
+        | Operation::RuntimePause
+        | Operation::LateToPause
+        | Operation::Signal => false,
     }
 }

@@ -205,6 +205,12 @@ fn of_cause(window: &Window, cause: Cause, operation: Option<Operation>) -> Opti
              once: a heap that fits, a concurrent collector, no System.gc()",
             "memory, or CPU time while the program runs",
         ),
+        (Cause::Futex, Some(Operation::LateToPause)) => remedy(
+            "Let the long loop stop on the way: in Java by -XX:+UseCountedLoopSafepoints (JDK 10 and later do so as a rule), a \
+             loop over a long, or smaller copies; in Go by leaving asynchronous preemption on (no asyncpreemptoff=1), or a call in \
+             the loop",
+            "a few per cent of the loop's speed",
+        ),
         (Cause::Futex, _) if site == container::PYTHON => remedy(
             "Do the long computation in another process (multiprocessing), or in code that releases the interpreter lock",
             "memory, and copies between processes",

@@ -25,8 +25,10 @@ const RAN: f64 = 0.1;
 /// The threads concerned, in the order of their lanes, each with its part in the freeze.
 pub(crate) fn lanes(model: &Model<'_>, raw: &RawWindow, window: &Window) -> Vec<(Role, ThreadId)> {
     let culprit = window.culprit.as_ref().and_then(|culprit| culprit.thread.tid);
-    let pause = window.culprit.as_ref().and_then(|culprit| culprit.operation)
-        == Some(Operation::RuntimePause);
+    let pause = matches!(
+        window.culprit.as_ref().and_then(|culprit| culprit.operation),
+        Some(Operation::RuntimePause | Operation::LateToPause)
+    );
     let threads = &model.capture.threads;
     let mut blocked: FxHashMap<ThreadId, Nanos> = FxHashMap::default();
     for harm in &raw.harms {

@@ -134,6 +134,8 @@ pub enum Operation {
     UserLock,
     /// A pause that the program's runtime makes: a safepoint, a collection of garbage.
     RuntimePause,
+    /// On the way to a pause of its runtime, for which all others had stopped.
+    LateToPause,
     /// Sending or handling a signal.
     Signal,
 }
@@ -158,6 +160,7 @@ impl Operation {
             Self::NumaBalancing => "numa_balancing",
             Self::UserLock => "user_lock",
             Self::RuntimePause => "runtime_pause",
+            Self::LateToPause => "late_to_pause",
         }
     }
 }

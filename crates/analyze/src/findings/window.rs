@@ -96,7 +96,10 @@ impl Culprit {
     /// runtime, the first that is seen is that somebody waits.
     #[must_use]
     pub fn start_is_latest(&self) -> bool {
-        matches!(self.operation, Some(Operation::UserLock | Operation::RuntimePause))
+        matches!(
+            self.operation,
+            Some(Operation::UserLock | Operation::RuntimePause | Operation::LateToPause)
+        )
     }
 
     /// When the call began, where that is known.

@@ -93,7 +93,8 @@ fn last_step(window: &Window, culprit: &Culprit, axis: Span) -> Step {
     let holds_own = culprit.operation == Some(Operation::UserLock);
     let answered_late = window.cause == Some(Cause::Network);
     let meanwhile = culprit.activity.iter().max_by_key(|share| share.time);
-    let meanwhile = meanwhile.filter(|_| time.is_none() && (holds_own || answered_late));
+    let late = culprit.operation == Some(Operation::LateToPause);
+    let meanwhile = meanwhile.filter(|_| time.is_none() && (holds_own || late || answered_late));
     Step {
         who: words::thread(&culprit.thread, window.freeze.pid),
         what: match (culprit.operation, meanwhile) {
@@ -101,7 +102,12 @@ fn last_step(window: &Window, culprit: &Culprit, axis: Span) -> Step {
                 format!("held the lock, {}", names::name(&share.what))
             }
             (Some(Operation::UserLock), None) => "held the lock".to_owned(),
-            (Some(call @ Operation::Signal), _) => words::deed_short(call, &culprit.flags),
+            (Some(Operation::LateToPause), Some(share)) => {
+                format!("came late to the pause, {}", names::name(&share.what))
+            }
+            (Some(call @ (Operation::Signal | Operation::LateToPause)), _) => {
+                words::deed_short(call, &culprit.flags)
+            }
             (Some(call), _) => {
                 format!("in {}", words::operation_sized(call, culprit.bytes, &culprit.flags))
             }

@@ -40,8 +40,9 @@ fn facts(window: &Window, culprit: &Culprit) -> Vec<Pair> {
     let flags: Vec<String> = culprit.flags.iter().map(|flag| names::name(flag)).collect();
     // Who stops others for the runtime or answers late holds no lock, and a lock is no call.
     let call = culprit.operation.filter(|call| *call != Operation::UserLock);
-    let is_holder =
-        culprit.operation != Some(Operation::RuntimePause) && window.cause != Some(Cause::Network);
+    let of_pause = [Operation::RuntimePause, Operation::LateToPause];
+    let is_holder = !culprit.operation.is_some_and(|operation| of_pause.contains(&operation))
+        && window.cause != Some(Cause::Network);
     let lock = window.lock.filter(|_| is_holder);
     let lock = lock.map(|lock| {
         let mode = lock.mode.map_or("", words::held_as);

@@ -65,6 +65,7 @@ pub(crate) fn operation(operation: Operation) -> &'static str {
         Operation::NumaBalancing => "NUMA balancing",
         Operation::UserLock => "a lock of the program's own",
         Operation::RuntimePause => "a pause of the Java VM",
+        Operation::LateToPause => "a loop or call without a look whether to stop",
         Operation::Signal => "the sending of a signal",
     }
 }
@@ -74,6 +75,7 @@ pub(crate) fn deed_short(call: Operation, flags: &[String]) -> String {
     match call {
         Operation::UserLock => "held the lock".to_owned(),
         Operation::RuntimePause => "made the pause".to_owned(),
+        Operation::LateToPause => "came late to the pause".to_owned(),
         Operation::Signal => format!("sent {}", signal(flags)),
         call => format!("in {}", operation(call)),
     }
@@ -153,6 +155,7 @@ fn during(call: Operation) -> String {
         Operation::NumaBalancing => "during NUMA balancing".to_owned(),
         Operation::RuntimePause => "for the Java VM".to_owned(),
         Operation::Syscall(_)
+        | Operation::LateToPause
         | Operation::PageFault
         | Operation::ProcRead
         | Operation::Signal

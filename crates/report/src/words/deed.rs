@@ -62,6 +62,12 @@ fn deed(window: &Window, culprit: &Culprit, cause: Cause) -> Deed {
             known: format!("the pause was made by {who}"),
             likely: format!("the pause may have been made by {who}"),
         }
+    } else if is_late(culprit) {
+        let meanwhile = meanwhile(window, culprit);
+        Deed {
+            known: format!("{who} kept its runtime from going on, as it stopped last{meanwhile}"),
+            likely: format!("{who} may have kept its runtime from going on{meanwhile}"),
+        }
     } else if cause == Cause::Network {
         let meanwhile = meanwhile(window, culprit);
         Deed {
@@ -102,6 +108,7 @@ fn meanwhile(window: &Window, culprit: &Culprit) -> String {
         Some(site) => format!(", and was itself blocked for {time} meanwhile: {site}"),
         None if what.starts_with("not recorded") => String::new(),
         None if culprit.operation == Some(Operation::UserLock)
+            || is_late(culprit)
             || window.cause == Some(Cause::Network) =>
         {
             let was = what.split(':').next().unwrap_or(&what);
@@ -151,6 +158,11 @@ pub(super) fn lock_before(window: &Window) -> Option<Cause> {
     let cause = window.cause.filter(|cause| !cause.is_lock())?;
     let blamed = window.culprit.is_some() && cause != Cause::Network && cause != Cause::Stopped;
     window.lock.as_ref().filter(|lock| !blamed && lock.kind != cause).map(|lock| lock.kind)
+}
+
+/// Whether it kept its runtime from stopping the others.
+pub(super) fn is_late(culprit: &Culprit) -> bool {
+    culprit.operation == Some(Operation::LateToPause)
 }
 
 /// Whether the program's runtime stopped the others: no lock of the program.

@@ -4,7 +4,7 @@ use coldcase_analyze::details::Figure;
 use coldcase_analyze::findings::{Cause, Findings, Freeze, Role};
 use coldcase_ingest::capture::{Nanos, ResidentPart, Timestamp};
 
-use super::deed::is_pause;
+use super::deed::{is_late, is_pause};
 use super::{cause_label, grade_label, headline, is_sure};
 use crate::{names, units};
 
@@ -38,7 +38,8 @@ fn culprit_heading(findings: &Findings) -> String {
     let Some(worst) = findings.worst().filter(|worst| is_sure(worst.grade)) else {
         return "Suspect".to_owned();
     };
-    let lock = worst.lock.filter(|_| !is_pause(worst));
+    let lock =
+        worst.lock.filter(|_| !is_pause(worst) && !worst.culprit.as_ref().is_some_and(is_late));
     lock.map_or_else(
         || "Culprit".to_owned(),
         |lock| format!("Culprit: had the {}", cause_label(lock.kind)),

@@ -5,7 +5,7 @@ use coldcase_ingest::capture::Nanos;
 
 use super::because::because;
 use super::cause::threads_did;
-use super::deed::{is_pause, lock_before, lock_itself, who_did_it};
+use super::deed::{is_late, is_pause, lock_before, lock_itself, who_did_it};
 use super::explain::grade_label;
 use super::quiet::no_freeze;
 use crate::{names, units};
@@ -75,6 +75,9 @@ fn what_froze(window: &Window) -> String {
         (Some(Cause::Stopped), Some(link)) if lock_before(window).is_none() => {
             let were = if freeze.threads_blocked == 1 { "was" } else { "were" };
             format!("{were} {}", names::name(&link.site))
+        }
+        _ if window.culprit.as_ref().is_some_and(is_late) => {
+            "had stopped for a pause of their runtime".to_owned()
         }
         _ if is_pause(window) => "stood in a pause of the Java VM".to_owned(),
         // A rule may know more of a program's lock than that it is one: `file lock`, `Python's interpreter lock`.
