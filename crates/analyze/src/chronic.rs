@@ -106,7 +106,9 @@ fn contention(
     let enough = waits.len() >= WAITS
         && threads.len() >= THREADS
         && blocked.share_of(model.span.duration()) >= PART;
-    if !enough || cause == Cause::Futex && !goes_from_hand_to_hand(model, waits, &threads) {
+    let at_locks =
+        || goes_from_hand_to_hand(model, waits) && !model.unnamed_go().contains(&process);
+    if !enough || cause == Cause::Futex && !at_locks() {
         return None;
     }
     Some(Contention {
@@ -140,19 +142,26 @@ fn last_part(path: &str) -> &str {
     path.rsplit("::").next().filter(is_plain).unwrap_or(path)
 }
 
-/// A queue is filled by others than those who wait at it; a lock is let go by those who wait for it at other times.
-fn goes_from_hand_to_hand(
-    model: &Model<'_>,
-    waits: &[WaitId],
-    threads: &FxHashSet<ThreadId>,
-) -> bool {
-    let wakeups = waits.iter().filter_map(|&id| model.wakeup(id));
-    let wakers: Vec<_> = wakeups
-        .filter(|wakeup| wakeup.context == Context::Task)
-        .filter_map(|wakeup| wakeup.waker)
-        .collect();
-    let own = wakers.iter().filter(|&waker| threads.contains(waker));
-    !wakers.is_empty() && own.count() * 2 > wakers.len()
+/// A queue is filled by others than those who wait at it; a lock is let go by those who wait for it at other times. Who fills a
+/// queue may wait now and then all the same, for the mutex around it.
+fn goes_from_hand_to_hand(model: &Model<'_>, waits: &[WaitId]) -> bool {
+    /// Who lets others on so many times as often as it waits hands out work, unless a function says that it is a lock.
+    const FEEDS: u64 = 8;
+    let mut waited: FxHashMap<ThreadId, u64> = FxHashMap::default();
+    let mut let_on: FxHashMap<ThreadId, u64> = FxHashMap::default();
+    for &id in waits {
+        *waited.entry(model.states.wait(id).thread).or_default() += 1;
+        let wakeup = model.wakeup(id).filter(|wakeup| wakeup.context == Context::Task);
+        if let Some(waker) = wakeup.and_then(|wakeup| wakeup.waker) {
+            *let_on.entry(waker).or_default() += 1;
+        }
+    }
+    let known = waits.first().is_some_and(|&id| model.sites.of(id).known_lock);
+    let is_own = |(waker, times): (&ThreadId, &u64)| {
+        waited.get(waker).is_some_and(|waits| known || waits.saturating_mul(FEEDS) >= *times)
+    };
+    let own: u64 = let_on.iter().filter(|&row| is_own(row)).map(|(_, times)| times).sum();
+    own * 2 > let_on.values().sum()
 }
 
 #[cfg(test)]
@@ -195,6 +204,31 @@ mod tests {
     #[test]
     fn who_sleeps_at_a_futex_until_time_is_up_contends_for_nothing() {
         assert_eq!(told(["serve", "serve", "serve", "main"]), Some(300));
+    }
+
+    /// The same of three threads of a pool, to whom d hands out work twenty-five times as often as it waits itself.
+    fn of_a_pool(site: &str) -> Option<u64> {
+        let waits = format!("schedule<futex_wait_queue<__futex_wait<futex_wait<do_futex{site}");
+        let names: Vec<(char, &str)> = "abcd".chars().map(|letter| (letter, "serve")).collect();
+        let mut events = vec!["0 .d".to_owned()];
+        for at in (0..4000).step_by(40) {
+            events.extend(('a'..='c').map(|thread| format!("{}ms {thread}>- S {waits}", at + 1)));
+            events.extend(('a'..='c').map(|thread| format!("{}ms d!{thread} futex_wake", at + 30)));
+            events.extend(('a'..='c').map(|thread| format!("{}ms ->{thread}", at + 30)));
+            if at % 400 == 0 {
+                events.push(format!("{}ms d>- S {waits}", at + 32));
+                events.push(format!("{}ms a!d futex_wake,{}ms ->d", at + 33, at + 33));
+            }
+        }
+        let capture = script::process(Capture::default(), &names);
+        let capture = script::record(capture, &events.join(","));
+        find(&script::model(&capture), &Options::default(), &[]).map(|row| row.waits)
+    }
+
+    #[test]
+    fn who_hands_out_work_contends_for_nothing_though_it_waits_at_times() {
+        assert_eq!(of_a_pool(""), None);
+        assert_eq!(of_a_pool("<user:__lll_lock_wait"), Some(310));
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::model::Model;
 use crate::operation::is_memory;
 use crate::rules::WaitKind;
 use crate::thread_state::{Doing, Wait, WaitId};
-use crate::{cpu, losses};
+use crate::{cpu, losses, timed};
 
 /// How long a thread usually stays off its CPU.
 pub(crate) struct Habits<'m, 'a> {
@@ -110,6 +110,11 @@ impl<'m, 'a> Habits<'m, 'a> {
         self.lengths(None).len() >= HABIT && self.usual(None).saturating_mul(FACTOR) <= length.0
     }
 
+    /// Whether a wait is longer than what the thread usually does, as far as that is known.
+    pub fn is_unheard_of(&self, span: Span) -> bool {
+        !self.is_new(span) && self.stands_out(span.duration(), None) == Some(true)
+    }
+
     /// Whether the thread is so new that nobody knows what is usual for it: what it does first is to read its files, and to wait for
     /// its first work. Where events were lost, waits seem long that were not, and who lives short has nothing to hold against them.
     fn is_new(&self, span: Span) -> bool {
@@ -143,6 +148,7 @@ impl<'m, 'a> Habits<'m, 'a> {
         if self.born.is_some() && site.is_some_and(|site| model.sites.name(site) == "file lock") {
             return false;
         }
+        let ran_out = wait.is_some_and(|id| timed::ran_out(model, id));
         let wait = wait.map(|id| model.states.wait(id));
         if wait.is_some_and(|wait| wait.open_start && wait.open_end) {
             return false;
@@ -182,9 +188,11 @@ impl<'m, 'a> Habits<'m, 'a> {
                         && unheard_of
                         && wait.is_some_and(|wait| is_behind_a_call(model, wait))
                 };
-                !self.is_new(span)
+                !ran_out
+                    && !self.is_new(span)
                     && !self.is_added()
                     && (self.stands_out(length, None) == Some(true) || behind_a_call())
+                    && !model.unnamed_go().contains(&model.capture.threads.get(self.thread).process)
             }
             Cause::CpuStarvation => {
                 let unheard_of =

@@ -2,11 +2,12 @@
 
 use std::cell::OnceCell;
 
-use coldcase_ingest::capture::{Capture, Nanos, Span, ThreadId, Wakeup};
+use coldcase_ingest::capture::{Capture, Nanos, ProcessId, Span, ThreadId, Wakeup};
 
 use crate::brackets::Brackets;
 use crate::contention::Contentions;
 use crate::findings::Cause;
+use crate::golang;
 use crate::holds::Holds;
 use crate::late;
 use crate::load::Load;
@@ -38,6 +39,7 @@ pub(crate) struct Model<'a> {
     sightings: OnceCell<Sightings>,
     load: OnceCell<Load>,
     kept_cpus: OnceCell<Vec<Span>>,
+    unnamed_go: OnceCell<Vec<ProcessId>>,
 }
 
 impl<'a> Model<'a> {
@@ -77,6 +79,7 @@ impl<'a> Model<'a> {
             sightings: OnceCell::new(),
             load: OnceCell::new(),
             kept_cpus: OnceCell::new(),
+            unnamed_go: OnceCell::new(),
         }
     }
 
@@ -88,6 +91,11 @@ impl<'a> Model<'a> {
     /// Every time that a thread had a CPU for long without a break.
     pub fn kept_cpus(&self) -> &[Span] {
         self.kept_cpus.get_or_init(|| cpu::kept(&self.states))
+    }
+
+    /// Programs of Go's whose functions have no names.
+    pub fn unnamed_go(&self) -> &[ProcessId] {
+        self.unnamed_go.get_or_init(|| golang::unnamed(self.capture, &self.sums))
     }
 
     /// Where threads were seen while they ran.

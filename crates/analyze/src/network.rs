@@ -145,6 +145,39 @@ fn not_yet(model: &Model<'_>, raw: &RawWindow) -> Vec<Sentence> {
     told
 }
 
+/// Whether a thread waited for data, or at its event loop, through most of a window.
+fn rested(model: &Model<'_>, thread: ThreadId, raw: &RawWindow) -> bool {
+    let rested = model.states.time(thread, raw.span, |doing| match doing {
+        Doing::Blocked(id) => {
+            let site = model.sites.of(id);
+            is_for_data(&model.sites, site) || model.sites.name(site) == "epoll"
+        }
+        Doing::Running | Doing::Runnable(_) => false,
+    });
+    rested.share_of(raw.span.duration()) > 0.5
+}
+
+/// That answers came from several threads, none of which gave most of them; `None` if most came from nobody that was recorded.
+fn from_many(model: &Model<'_>, raw: &RawWindow) -> Option<Sentence> {
+    let late: Vec<WaitId> = raw.waits().filter(|&id| is_late(model, id)).collect();
+    let mut senders: Vec<ThreadId> =
+        late.iter().filter_map(|&id| who_answered(model, id)).collect();
+    if senders.len() * 2 <= late.len() {
+        return None;
+    }
+    senders.sort_unstable();
+    senders.dedup();
+    if senders.len() < 2 {
+        return None;
+    }
+    let threads = &model.capture.threads;
+    let comm = threads.process_comm(threads.get(*senders.first()?).process);
+    let same = senders.iter().all(|&id| threads.process_comm(threads.get(id).process) == comm);
+    let many = format!("The answers came from {} threads", senders.len());
+    let of = if same { Sentence::from(many + " of ").task(comm) } else { Sentence::from(many) };
+    Some(of.words(", none of which gave most of them"))
+}
+
 fn is_late(model: &Model<'_>, wait: WaitId) -> bool {
     model.sites.of(wait).is_harm_by(Cause::Network)
 }
@@ -202,7 +235,10 @@ pub(crate) fn reasons(
         return if some && for_answer.all(|id| model.states.wait(id).open_end) {
             not_yet(model, raw)
         } else {
-            vec!["The answers came from outside of what was recorded".into()]
+            vec![
+                from_many(model, raw)
+                    .unwrap_or_else(|| "The answers came from outside of what was recorded".into()),
+            ]
         };
     };
     let name = view::thread_name(model.capture, other.thread);
@@ -212,6 +248,11 @@ pub(crate) fn reasons(
         "{of} answered late: it was on a CPU for {:.0} % of the window",
         100.0 * ran.share_of(raw.span.duration())
     ));
+    let late = if rested(model, other.thread, raw) {
+        late.words(", and waited itself for somebody to ask or to answer it")
+    } else {
+        late
+    };
     let stopped = model.states.within(other.thread, raw.span).find_map(|slice| match slice.doing {
         Doing::Blocked(id) => Some(id).filter(|&id| stopped::is_stop(model, id)),
         Doing::Running | Doing::Runnable(_) => None,
@@ -346,6 +387,37 @@ mod tests {
         let findings =
             last_wait(SLEEPS, &format!("121ms a>b S {PIPE},220ms b!a {wakes},220ms ->a"));
         assert!(findings.worst().unwrap().culprit.is_none());
+    }
+
+    #[test]
+    fn answers_of_several_are_not_from_outside() {
+        // a, b and c ask x, y and z.
+        let threads = [('a', "client"), ('b', "client"), ('c', "client")];
+        let mut capture = script::process(Capture::default(), &threads);
+        for letter in 'x'..='z' {
+            capture = script::process(capture, &[(letter, "server")]);
+        }
+        let pairs = || "abc".chars().zip("xyz".chars());
+        let mut events = vec!["0 .a".to_owned()];
+        let mut ask = |at: u64, until: u64| {
+            events.extend(pairs().map(|(a, _)| format!("{at}ms {a}>- S {RECEIVES}")));
+            events.extend(pairs().map(|(_, x)| format!("{until}ms ->{x}")));
+            events.extend(pairs().map(|(a, x)| format!("{until}ms {x}!{a} tcp_sendmsg")));
+            events.extend(pairs().map(|(a, x)| format!("{until}ms {x}>{a} S schedule<ep_poll")));
+            events.extend(pairs().map(|(a, _)| format!("{}ms {a}>- S {SLEEPS}", until + 1)));
+            events.extend(pairs().map(|(a, _)| format!("{}ms ->{a}", until + 4)));
+        };
+        for round in 0..12 {
+            ask(10 * round + 1, 10 * round + 2);
+        }
+        ask(121, 421);
+        let findings = analyze(&script::record(capture, &events.join(",")), &script::options());
+        let window = findings.worst().unwrap();
+        let told: Vec<&str> = window.reasons.iter().map(|row| &**row).collect();
+        assert_eq!(
+            told,
+            ["The answers came from 3 threads of server, none of which gave most of them"]
+        );
     }
 
     #[test]

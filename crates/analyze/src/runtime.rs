@@ -49,6 +49,21 @@ fn is_chromiums(model: &Model<'_>, thread: ThreadId) -> bool {
         && siblings.iter().any(|&sibling| threads.get(sibling).comm().starts_with("Chrome_"))
 }
 
+/// Threads of Erlang's machine, by what follows their numbers, that rest until a process of its own can run, and let each other
+/// on (`erts/emulator/beam/erl_process.c`, OTP 20 to 25; seen with 25).
+const ERLANGS: &[&str] = &["_schedule", "_dirty_", "_aux", "_poller"];
+
+/// Whether a thread is one of these, in a process that has the first of them.
+fn is_erlangs(model: &Model<'_>, thread: ThreadId) -> bool {
+    let threads = &model.capture.threads;
+    let comm = threads.get(thread).comm();
+    let unnumbered = comm.trim_start_matches(|digit: char| digit.is_ascii_digit());
+    let siblings = &threads.process_of(thread).threads;
+    unnumbered.len() < comm.len()
+        && ERLANGS.iter().any(|name| unnumbered.starts_with(name))
+        && siblings.iter().any(|&sibling| threads.get(sibling).comm() == "1_scheduler")
+}
+
 fn is_java(model: &Model<'_>, thread: ThreadId) -> bool {
     let threads = &model.capture.threads;
     let siblings = &threads.process_of(thread).threads;
@@ -74,6 +89,7 @@ pub(crate) fn is_worker(model: &Model<'_>, thread: ThreadId) -> bool {
 pub(crate) fn is_helper(model: &Model<'_>, thread: ThreadId) -> bool {
     [COLLECTORS, WORKERS, HELPERS].iter().any(|names| has_name(model, thread, names))
         || is_chromiums(model, thread)
+        || is_erlangs(model, thread)
 }
 
 #[cfg(test)]
@@ -109,6 +125,14 @@ mod tests {
     fn a_compiler_helps_but_stops_nobody() {
         assert!(holds(is_helper, &["C2 CompilerThre", "VM Thread"]));
         assert!(!holds(is_collector, &["C2 CompilerThre", "VM Thread"]));
+    }
+
+    #[test]
+    fn erlangs_schedulers_are_known_by_their_numbers() {
+        assert!(holds(is_helper, &["2_scheduler", "1_scheduler"]));
+        assert!(holds(is_helper, &["1_dirty_cpu_sch", "1_scheduler"]));
+        assert!(!holds(is_helper, &["2_scheduler", "beam.smp"]));
+        assert!(!holds(is_helper, &["_schedulers", "1_scheduler"]));
     }
 
     #[test]

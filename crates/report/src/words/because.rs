@@ -58,15 +58,17 @@ fn work_of(culprit: &Culprit) -> Option<String> {
 
 /// The site of most of the waiting, with its call, where the cause has not said it already.
 fn stood_at(findings: &Findings, window: &Window) -> Option<String> {
-    let site = findings.wait_sites.iter().find(|site| !site.idle)?;
+    // What else the process waits for meanwhile may be its rest.
+    let mut sites = findings.wait_sites.iter().filter(|site| !site.idle);
+    let site = sites.find(|site| site.cause == window.cause)?;
     let said = [Cause::Stopped, Cause::CpuStarvation, Cause::CpuThrottle];
     let told = window.culprit.is_some() || window.cause.is_some_and(|cause| said.contains(&cause));
-    (!told).then(|| {
-        format!(
-            "The threads waited for: {} ({} of {}).",
-            names::function(&site.site),
-            units::duration(site.blocked),
-            units::duration(window.freeze.blocked)
-        )
-    })
+    let (waited, blocked) = (site.blocked, window.freeze.blocked);
+    // Those who rest at such a site, too, wait for longer than those who stood still.
+    let part = if waited <= blocked {
+        format!(" ({} of {})", units::duration(waited), units::duration(blocked))
+    } else {
+        String::new()
+    };
+    (!told).then(|| format!("The threads waited for: {}{part}.", names::function(&site.site)))
 }
