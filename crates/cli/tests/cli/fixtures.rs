@@ -36,7 +36,9 @@ fixtures! {
     hashmap_resize
     idle_server
     inode_lock
+    io_uring_read
     java_collection
+    java_late_pause
     journal_commit
     memory_limit
     memory_reclaim
