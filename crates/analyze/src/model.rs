@@ -8,6 +8,7 @@ use crate::brackets::Brackets;
 use crate::contention::Contentions;
 use crate::findings::Cause;
 use crate::holds::Holds;
+use crate::keepers::Seats;
 use crate::load::Load;
 use crate::memory::BrkSizes;
 use crate::mm::AddressSpaces;
@@ -37,6 +38,7 @@ pub(crate) struct Model<'a> {
     sightings: OnceCell<Sightings>,
     load: OnceCell<Load>,
     kept_cpus: OnceCell<Vec<Span>>,
+    seats: OnceCell<Seats>,
 }
 
 impl<'a> Model<'a> {
@@ -71,7 +73,13 @@ impl<'a> Model<'a> {
             sightings: OnceCell::new(),
             load: OnceCell::new(),
             kept_cpus: OnceCell::new(),
+            seats: OnceCell::new(),
         }
+    }
+
+    /// On which CPUs threads were seen, and how urgent they were.
+    pub fn seats(&self) -> &Seats {
+        self.seats.get_or_init(|| Seats::new(self))
     }
 
     /// How many CPUs were busy, and when.

@@ -9,7 +9,7 @@ use crate::model::Model;
 use crate::options::Options;
 use crate::verdict::{self, Judgement};
 use crate::windows::{self, RawWindow};
-use crate::{logged, own_calls, rhythm};
+use crate::{grade, logged, own_calls, rhythm, starvation};
 
 /// Every freeze, in order of time, with what is said of it.
 pub(super) fn find(model: &Model<'_>, options: &Options) -> (Vec<RawWindow>, Vec<Window>) {
@@ -18,7 +18,9 @@ pub(super) fn find(model: &Model<'_>, options: &Options) -> (Vec<RawWindow>, Vec
         found.flat_map(|raw| judged(model, options, raw)).collect();
     rhythm::drop(model, &mut judged);
     judged.extend(own_calls::find(model, options, &judged));
+    judged = starvation::join(model, options, judged);
     drop_consequences(model, &mut judged);
+    drop_held_back(model, &mut judged);
     judged.sort_by_key(|(raw, _)| (raw.span.start, raw.process));
     let (raws, mut windows): (Vec<RawWindow>, Vec<Window>) = judged.into_iter().unzip();
     logged::doubt(model.capture, &mut windows);
@@ -70,6 +72,33 @@ fn drop_consequences(model: &Model<'_>, judged: &mut Vec<(RawWindow, Window)>) {
     }
     causes.append(judged);
     *judged = causes;
+}
+
+/// Drops freezes at a disk while the kernel's own threads, which send its requests and take its answers, found no CPU, and tells of
+/// them where that want of CPUs is told.
+fn drop_held_back(model: &Model<'_>, judged: &mut Vec<(RawWindow, Window)>) {
+    let is_at_disk = |(raw, window): &(RawWindow, Window)| {
+        matches!(
+            window.cause,
+            Some(Cause::DiskIo | Cause::FsJournal | Cause::PageFaultIo | Cause::Swap)
+        ) && !grade::kernel_had_a_cpu(model, raw.span)
+    };
+    let (at_disk, mut others): (Vec<_>, Vec<_>) =
+        std::mem::take(judged).into_iter().partition(is_at_disk);
+    for (raw, window) in at_disk {
+        let mut kept = others.iter_mut().filter(|(other, starved)| {
+            !starved.freeze.cpus.is_empty()
+                && raw.span.overlap(other.span).share_of(raw.span.duration()) > 0.5
+        });
+        match kept.next() {
+            None => judged.push((raw, window)),
+            Some((_, starved)) => starved.evidence.push(waited(
+                &window.freeze,
+                "a disk, for which the kernel's own threads found no CPU either,",
+            )),
+        }
+    }
+    judged.append(&mut others);
 }
 
 fn waited(freeze: &Freeze, whose: &str) -> Sentence {
