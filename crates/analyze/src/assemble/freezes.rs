@@ -9,7 +9,7 @@ use crate::model::Model;
 use crate::options::Options;
 use crate::verdict::{self, Judgement};
 use crate::windows::{self, RawWindow};
-use crate::{grade, logged, own_calls, rhythm, starvation};
+use crate::{grade, logged, network, own_calls, rhythm, starvation};
 
 /// Every freeze, in order of time, with what is said of it.
 pub(super) fn find(model: &Model<'_>, options: &Options) -> (Vec<RawWindow>, Vec<Window>) {
@@ -55,17 +55,25 @@ fn drop_consequences(model: &Model<'_>, judged: &mut Vec<(RawWindow, Window)>) {
         std::mem::take(judged).into_iter().partition(|(raw, _)| raw.cause != Cause::Network);
     for (raw, window) in rest {
         let tid = window.culprit.as_ref().and_then(|culprit| culprit.thread.tid);
+        let starved = network::starved_end(model, &raw);
+        let tid = tid.or(starved.map(|thread| model.capture.threads.get(thread).tid));
         let is_of = |crew: &[ThreadId]| {
             crew.iter().any(|&thread| Some(model.capture.threads.get(thread).tid) == tid)
         };
-        let mut explains = causes.iter_mut().filter(|(cause, _)| {
+        // Whoever found no CPU for a while may have been one of many.
+        let is_one_of = |cause: &RawWindow, frozen: &Window| {
+            starved.is_some()
+                && cause.cause == Cause::CpuStarvation
+                && frozen.freeze.blocked >= window.freeze.blocked
+        };
+        let mut explains = causes.iter_mut().filter(|(cause, frozen)| {
             raw.span.overlap(cause.span).share_of(raw.span.duration()) > 0.5
-                && (tid.is_none() || is_of(&cause.crew))
+                && (tid.is_none() || is_of(&cause.crew) || is_one_of(cause, frozen))
         });
         match explains.next() {
             None => judged.push((raw, window)),
-            Some((_, cause)) => {
-                let whose = if tid.is_some() { "its answers" } else { "answers" };
+            Some((frozen, cause)) => {
+                let whose = if is_of(&frozen.crew) { "its answers" } else { "answers" };
                 cause.evidence.push(waited(&window.freeze, whose));
             }
         }
