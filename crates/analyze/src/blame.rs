@@ -81,6 +81,8 @@ pub(crate) enum Why {
     NoHolder,
     /// What the holder did is not in the capture.
     HolderUnseen,
+    /// The one who makes a pause waited, and who came late to it is not to be seen.
+    LateUnseen,
     /// Threads wait for each other in a circle.
     Circle,
     /// The waker was born during the wait, or ended with it: a job that was waited for, not a lock.
@@ -99,6 +101,7 @@ impl Why {
             Self::NoWakeup => "the capture holds no wakeup that ended the wait",
             Self::NoHolder => "nobody is seen to release the lock",
             Self::HolderUnseen => "what the holder did is not in the capture",
+            Self::LateUnseen => "who came late to the runtime's pause is not to be seen",
             Self::Job => {
                 "a thread that ended its work woke the waiter: it was waited for, not in the way"
             }
@@ -246,17 +249,23 @@ impl<'m, 'a> Blamer<'m, 'a> {
     fn pause(&mut self, maker: ThreadId, hold: &Hold, span: Span, depth: u32) {
         let operation = Some(Operation::RuntimePause);
         let mut rest = span;
-        if let Some(late) = self.latecomers.of(self.model, maker, hold.span) {
-            let until = late.span.end.max(span.start).min(span.end);
-            let of_late = Hold {
-                thread: late.thread,
-                span: Span::new(hold.span.start, late.span.end),
-                operation: Some(Operation::LateToPause),
-                stack: late.stack,
-                ..*hold
-            };
+        if let Some((waited, late)) = self.latecomers.of(self.model, maker, hold.span) {
+            let until = waited.end.max(span.start).min(span.end);
             let piece = Span::new(span.start, until);
-            self.thread(late.thread, piece, Some(&of_late), depth + 1);
+            match late {
+                Some(late) => {
+                    let of_late = Hold {
+                        thread: late.thread,
+                        span: Span::new(hold.span.start, late.span.end),
+                        operation: Some(Operation::LateToPause),
+                        stack: late.stack,
+                        ..*hold
+                    };
+                    self.thread(late.thread, piece, Some(&of_late), depth + 1);
+                }
+                // Who makes a pause waited like all others.
+                None => self.leaf(Root::Unknown(Why::LateUnseen), None, piece),
+            }
             rest = Span::new(until, span.end);
         }
         if !rest.is_empty() {

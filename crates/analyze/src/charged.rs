@@ -8,20 +8,34 @@ use crate::holds::Hold;
 use crate::model::Model;
 use crate::network::{self, OtherEnd};
 use crate::thread_state::WaitId;
-use crate::windows::RawWindow;
-use crate::{cpu, stopped, view, work};
+use crate::{stopped, view, work};
+
+/// Who is known to have kept others waiting without a lock.
+pub(crate) struct Known<'a> {
+    /// Who answered late.
+    pub answers: Option<&'a OtherEnd>,
+    /// Who stopped them.
+    pub stopper: Option<&'a ThreadName>,
+    /// Who had the CPUs, and how much of them.
+    pub had_cpus: Option<(Option<ThreadName>, String)>,
+}
 
 /// One row for each activity, the largest first. What was waited for an answer, or under a stop, is charged to the one who
 /// answered late or stopped the others, where that is known; and what was waited for a CPU, where that is the cause, to what
 /// kept it from those who were ready.
 pub(crate) fn of(
     model: &Model<'_>,
-    raw: &RawWindow,
     cause: Cause,
     leaves: &[Leaf],
-    (answers, stopper): (Option<&OtherEnd>, Option<&ThreadName>),
+    known: Known<'_>,
 ) -> Vec<BlameRow> {
-    let no_cpu = kept_from_cpus(model, raw, cause);
+    let Known { answers, stopper, had_cpus } = known;
+    let no_cpu = match cause {
+        Cause::CpuThrottle => {
+            Some((None, "used up: threads were ready, and not allowed to run".to_owned()))
+        }
+        _ => had_cpus,
+    };
     let kept_by = |wait: WaitId| {
         answers
             .filter(|other| network::answered(model, wait, other.thread))
@@ -48,30 +62,6 @@ pub(crate) fn of(
     }
     rows.sort_by_key(|row| Reverse(row.time));
     rows
-}
-
-/// What kept threads that were ready from running, if that is the cause of a freeze, and who.
-fn kept_from_cpus(
-    model: &Model<'_>,
-    raw: &RawWindow,
-    cause: Cause,
-) -> Option<(Option<ThreadName>, String)> {
-    match cause {
-        Cause::CpuThrottle => {
-            Some((None, "used up: threads were ready, and not allowed to run".to_owned()))
-        }
-        Cause::CpuStarvation => Some(cpu::who_ran_most(model, raw).map_or_else(
-            || (None, "no CPU was free".to_owned()),
-            |(process, share)| {
-                let threads = &model.capture.threads;
-                let comm = threads.process_comm(process).to_owned();
-                let by = ThreadName { pid: threads.process(process).pid, tid: None, comm };
-                let share = 100.0 * share;
-                (Some(by), format!("had {share:.0} % of all CPUs' time while they were ready"))
-            },
-        )),
-        _ => None,
-    }
 }
 
 fn row(model: &Model<'_>, leaf: &Leaf) -> BlameRow {

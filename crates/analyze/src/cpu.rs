@@ -1,14 +1,12 @@
 //! Whether threads that wanted to run found no CPU, or were not allowed to use one.
 
-use coldcase_ingest::capture::{Nanos, ProcessId, Sentence, Span, StackId, ThreadId};
-use rustc_hash::FxHashSet;
+use coldcase_ingest::capture::{Nanos, Sentence, Span, StackId, ThreadId};
 
 use crate::findings::Cause;
 use crate::losses;
 use crate::model::Model;
 use crate::names;
 use crate::rules;
-use crate::tally::Tally;
 use crate::thread_state::{Doing, ThreadStates};
 use crate::windows::RawWindow;
 
@@ -32,7 +30,10 @@ pub(crate) fn is_throttled(
         _ => {}
     }
     // Where events were lost, a CPU seems to idle under whoever ran.
-    !losses::any(model.capture, span) && model.load().is_more_idle(&model.states, span, IDLE_SHARE)
+    !losses::any(model.capture, span)
+        && model.load().is_more_idle(&model.states, span, IDLE_SHARE)
+        // The kernel takes its CPU from a thread of real-time priority for a moment in each second, whoever else wants it.
+        && model.seats().urgent(thread, span.end).is_none()
 }
 
 fn left_at<'a>(model: &Model<'a>, stack: Option<StackId>) -> Option<&'a str> {
@@ -87,7 +88,7 @@ fn kept_by(states: &ThreadStates, thread: ThreadId) -> Vec<Span> {
     kept
 }
 
-/// Who had the CPUs, and the figure that tells a throttled process from a starved one.
+/// The figure that tells a throttled process from a starved one.
 pub(crate) fn reasons(model: &Model<'_>, raw: &RawWindow) -> Vec<Sentence> {
     let Some(idle) = model.load().idle_share(&model.states, raw.span) else { return Vec::new() };
     let idled = model.load().in_words(&model.states, idle);
@@ -98,35 +99,9 @@ pub(crate) fn reasons(model: &Model<'_>, raw: &RawWindow) -> Vec<Sentence> {
         Cause::CpuThrottle => vec![
             "These threads were taken off their CPUs by the kernel's bandwidth control, as their stacks show".into(),
         ],
-        Cause::CpuStarvation => {
-            let idled = format!("The {idled}").into();
-            who_had_them(model, raw).into_iter().chain([idled]).collect()
-        }
+        Cause::CpuStarvation => vec![format!("The {idled}").into()],
         _ => Vec::new(),
     }
-}
-
-/// The process, other than the starved one, that ran most, and its share of all CPUs' time.
-pub(crate) fn who_ran_most(model: &Model<'_>, raw: &RawWindow) -> Option<(ProcessId, f64)> {
-    /// Who had less was one of many.
-    const WORTH_NAMING: f64 = 0.2;
-    let threads = &model.capture.threads;
-    let crew: FxHashSet<ThreadId> = raw.crew.iter().copied().collect();
-    let others = threads.iter().filter(|(id, row)| !row.is_idle_task() && !crew.contains(id));
-    let times = others.map(|(id, row)| (row.process, model.states.ran(id, raw.span)));
-    let times = times.filter(|&(_, time)| time > Nanos::ZERO);
-    let (process, time) = times.collect::<Tally<_>>().largest()?;
-    let all = model.load().whole(raw.span);
-    let share = time.share_of(all);
-    (share >= WORTH_NAMING).then_some((process, share))
-}
-
-fn who_had_them(model: &Model<'_>, raw: &RawWindow) -> Option<Sentence> {
-    let (process, share) = who_ran_most(model, raw)?;
-    let threads = &model.capture.threads;
-    let pid = threads.process(process).pid.map_or(String::new(), |pid| format!(" (pid {pid})"));
-    let had = format!("{pid} had {:.0} % of all CPUs' time", 100.0 * share);
-    Some(Sentence::default().task(threads.process_comm(process)).words(&had))
 }
 
 #[cfg(test)]

@@ -49,6 +49,20 @@ impl Cpus {
         self.0.iter().flatten()
     }
 
+    /// Which thread had each at last, and since when.
+    pub fn at_last(&self) -> impl Iterator<Item = (CpuId, Timestamp, Option<ThreadId>)> + '_ {
+        let numbered = (0..).map_while(CpuId::new).zip(&self.0);
+        numbered.filter_map(|(cpu, seen)| {
+            let (since, thread) = seen.as_ref()?.last?;
+            Some((cpu, since, thread))
+        })
+    }
+
+    /// How many changed hands.
+    pub fn count(&self) -> usize {
+        self.all().count()
+    }
+
     /// The highest number that was seen, and one.
     pub fn seen(&self) -> u64 {
         self.0.len() as u64

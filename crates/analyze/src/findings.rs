@@ -16,6 +16,7 @@ pub use totals::{
     Contention, FoldedStack, MemoryEvent, MemoryTotal, Nearness, ProcessTotal, SiteTotal,
 };
 pub use vocabulary::{Cause, Grade, LockMode, Operation, Outcome};
+pub(crate) use window::cpus_in_words;
 pub use window::{
     ActivityShare, BlameRow, ChainLink, Container, Counterfactual, Culprit, FrameView, Freeze,
     Lock, NextStep, Remedy, ThreadName, Window,

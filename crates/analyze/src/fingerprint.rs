@@ -21,7 +21,12 @@ pub fn of(window: &Window, container: Option<&Container>, sites: &[SiteTotal]) -
     let operation =
         culprit.and_then(|culprit| culprit.operation).map_or("none", |operation| operation.word());
     let holder = culprit.map_or(String::new(), |culprit| function(&culprit.user_stack));
-    let program = window.freeze.comm.clone();
+    // Of strangers that found no CPU, another waits longest each time.
+    let program = match culprit.filter(|_| window.freeze.strangers) {
+        Some(culprit) => culprit.thread.comm.clone(),
+        None if window.freeze.strangers => String::new(),
+        None => window.freeze.comm.clone(),
+    };
     let mut parts = vec![program, cause.to_owned(), operation.to_owned(), holder];
     // One that the culprit's own call enlarged stands behind the function already.
     let filled =

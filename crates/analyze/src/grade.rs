@@ -13,28 +13,23 @@ use crate::windows::RawWindow;
 use crate::{losses, names, rhythm, runtime, view};
 
 /// How sure it is that `cause`, and the culprit if there is one, made a freeze whose waiting comes down to these leaves;
-/// `answered_late` if somebody at the other end is known to be why.
+/// `outside` is how sure it is of somebody who had no lock: who answered
+/// late, or kept the CPUs.
 pub(crate) fn grade(
     model: &Model<'_>,
     raw: &RawWindow,
     cause: Cause,
     culprit: Option<&Suspect>,
-    answered_late: bool,
+    outside: Option<Grade>,
     (leaves, total): (&[Leaf], Nanos),
 ) -> Grade {
     let mut grade = match culprit {
         Some(suspect) => grade_of_holds(raw, suspect, leaves),
-        None if cause == Cause::Network => {
-            if answered_late {
-                Grade::Strong
-            } else {
-                Grade::Circumstantial
-            }
-        }
+        None if cause == Cause::Network => outside.unwrap_or(Grade::Circumstantial),
         None if raw.cause.is_lock() => grade_behind_a_lock(model, raw, cause, leaves, total),
         // What a thread waited for stands in its own stack or state.
         None if cause == Cause::CpuStarvation || cause == Cause::CpuThrottle => {
-            Grade::Circumstantial
+            outside.unwrap_or(Grade::Circumstantial)
         }
         None => Grade::Strong,
     };
@@ -82,7 +77,7 @@ fn grade_behind_a_lock(
 
 /// Whether those threads of the kernel that send requests to devices and take their answers found a CPU. Where something keeps
 /// them from it, an answer may have come long before a waiter is woken, and the device is not to blame.
-fn kernel_had_a_cpu(model: &Model<'_>, span: Span) -> bool {
+pub(crate) fn kernel_had_a_cpu(model: &Model<'_>, span: Span) -> bool {
     /// On a machine full of other work a worker was seen to wait for a fifth of a freeze in all, and beside a real-time thread
     /// that leaves them no CPU, for four fifths.
     const MOST: f64 = 0.3;

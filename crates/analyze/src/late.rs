@@ -44,16 +44,22 @@ pub(crate) struct Late {
 pub(crate) struct Latecomers(Vec<(ThreadId, Span, Option<Late>)>);
 
 impl Latecomers {
-    /// The thread for which HotSpot's VM thread `asks` waited within a span before it could begin its pause.
-    pub fn of(&mut self, model: &Model<'_>, asks: ThreadId, span: Span) -> Option<Late> {
+    /// When HotSpot's VM thread `asks` waited within a span before it could begin its pause, and for whom, if only one thread
+    /// can have been late.
+    pub fn of(
+        &mut self,
+        model: &Model<'_>,
+        asks: ThreadId,
+        span: Span,
+    ) -> Option<(Span, Option<Late>)> {
         let waited = looks_again(model, asks, span)?;
         let known = self.0.iter().find(|(by, when, _)| (*by, *when) == (asks, waited));
         if let Some((.., late)) = known {
-            return *late;
+            return Some((waited, *late));
         }
         let late = only_late(model, asks, waited);
         self.0.push((asks, waited, late));
-        late
+        Some((waited, late))
     }
 }
 
@@ -249,12 +255,11 @@ mod tests {
     }
 
     #[test]
-    fn who_rests_or_runs_on_is_not_waited_for() {
-        let vm = (Some(script::tid('v')), Some(Operation::RuntimePause));
-        assert_eq!(pause(&format!("101ms k>- S {SLEEPS},300ms ->k,300ms k>- S {FUTEX}")), Some(vm));
+    fn who_rests_or_runs_on_is_not_waited_for_and_the_vm_thread_waits_too() {
+        assert_eq!(pause(&format!("101ms k>- S {SLEEPS},300ms ->k,300ms k>- S {FUTEX}")), None);
         // In native code nobody has to stop.
-        assert_eq!(pause(""), Some(vm));
-        assert_eq!(pause(&format!("200ms k>- S {FUTEX}")), Some(vm));
+        assert_eq!(pause(""), None);
+        assert_eq!(pause(&format!("200ms k>- S {FUTEX}")), None);
     }
 
     #[test]

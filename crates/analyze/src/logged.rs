@@ -134,6 +134,8 @@ mod tests {
                 open_end: false,
                 threads_blocked: 1,
                 processes: 1,
+                strangers: false,
+                cpus: Vec::new(),
                 range: None,
                 blocked: span.duration(),
             },

@@ -9,6 +9,7 @@ use crate::contention::Contentions;
 use crate::findings::Cause;
 use crate::golang;
 use crate::holds::Holds;
+use crate::keepers::Seats;
 use crate::late;
 use crate::load::Load;
 use crate::memory::BrkSizes;
@@ -40,6 +41,7 @@ pub(crate) struct Model<'a> {
     load: OnceCell<Load>,
     kept_cpus: OnceCell<Vec<Span>>,
     unnamed_go: OnceCell<Vec<ProcessId>>,
+    seats: OnceCell<Seats>,
 }
 
 impl<'a> Model<'a> {
@@ -80,7 +82,13 @@ impl<'a> Model<'a> {
             load: OnceCell::new(),
             kept_cpus: OnceCell::new(),
             unnamed_go: OnceCell::new(),
+            seats: OnceCell::new(),
         }
+    }
+
+    /// On which CPUs threads were seen, and how urgent they were.
+    pub fn seats(&self) -> &Seats {
+        self.seats.get_or_init(|| Seats::new(self))
     }
 
     /// How many CPUs were busy, and when.

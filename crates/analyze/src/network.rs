@@ -6,7 +6,7 @@
 
 use coldcase_ingest::capture::{Capture, Context, Nanos, Sentence, ThreadId, Wakeup};
 
-use crate::blame::{Leaf, Root};
+use crate::blame::{self, Leaf, Root};
 use crate::culprit;
 use crate::findings::{Cause, Culprit};
 use crate::habits::{self, FACTOR, HABIT};
@@ -82,6 +82,8 @@ pub(crate) struct OtherEnd {
     pub thread: ThreadId,
     /// It ran, slept, was stopped or waited for a device, and for nobody: what it did meanwhile is why the answer came late.
     pub is_to_blame: bool,
+    /// It was ready to answer and found no CPU: who had that is why.
+    pub is_starved: bool,
 }
 
 /// Who ended the waits at which a freeze's waiting of `total` comes down; `None` if they were ended from outside of what
@@ -101,10 +103,12 @@ pub(crate) fn other_end(
     if time.share_of(total) <= 0.5 {
         return None;
     }
-    // A server that waits for requests may not have got this one, and one that waits for a lock, or for an answer, is a
+    // A server that waits for requests may not have got this one, and one that waits for a lock, for an answer or for a CPU is a
     // victim itself.
     let own_doing = model.states.time(thread, raw.span, |doing| match doing {
-        Doing::Running | Doing::Runnable(_) => true,
+        Doing::Running => true,
+        // Where its comings were not recorded, nobody knows how long it waited for a CPU.
+        Doing::Runnable(_) => !model.states.comings_recorded,
         Doing::Blocked(id) => {
             let site = model.sites.of(id);
             let of_its_own = matches!(site.kind, WaitKind::Harm(cause, _)
@@ -112,7 +116,24 @@ pub(crate) fn other_end(
             of_its_own || model.sites.name(site) == "sleep"
         }
     });
-    Some(OtherEnd { thread, is_to_blame: own_doing.share_of(raw.span.duration()) > 0.5 })
+    // On a busy machine it shares its CPU as a matter of course; whoever waits longer for one than it does anything is kept from it.
+    let ready = ready(model, raw, thread);
+    let is_late = (own_doing + ready).share_of(raw.span.duration()) > 0.5;
+    let is_starved = is_late && ready > own_doing;
+    Some(OtherEnd { thread, is_to_blame: is_late && !is_starved, is_starved })
+}
+
+/// Who found no CPU, and so answered late, of those for whose answers a freeze waited.
+pub(crate) fn starved_end(model: &Model<'_>, raw: &RawWindow) -> Option<ThreadId> {
+    let (leaves, total) = blame::of(model, &raw.harms);
+    let end = other_end(model, raw, &leaves, total).filter(|end| end.is_starved)?;
+    Some(end.thread)
+}
+
+/// How long a thread was known to wait for a CPU in a freeze.
+fn ready(model: &Model<'_>, raw: &RawWindow, thread: ThreadId) -> Nanos {
+    let is_ready = |doing| matches!(doing, Doing::Runnable(_)) && model.states.comings_recorded;
+    model.states.time(thread, raw.span, is_ready)
 }
 
 /// Whether this thread gave the answer for which a wait was.
@@ -243,6 +264,13 @@ pub(crate) fn reasons(
     };
     let name = view::thread_name(model.capture, other.thread);
     let of = name.pid.map_or(String::new(), |pid| format!(" of process {pid}"));
+    if other.is_starved {
+        let share = 100.0 * ready(model, raw, other.thread).share_of(raw.span.duration());
+        let found_none = format!(
+            "{of} answered late because it found no CPU: it was ready to run for {share:.0} % of the window"
+        );
+        return vec![Sentence::default().task(&name.comm).words(&found_none)];
+    }
     let ran = model.states.ran(other.thread, raw.span);
     let late = Sentence::default().task(&name.comm).words(&format!(
         "{of} answered late: it was on a CPU for {:.0} % of the window",
@@ -430,6 +458,16 @@ mod tests {
         let window = findings.worst().unwrap();
         assert_eq!((window.cause, window.grade), (Some(Cause::Network), Grade::Circumstantial));
         assert!(window.culprit.is_none());
+    }
+
+    #[test]
+    fn who_was_ready_to_answer_and_found_no_cpu_is_not_to_blame() {
+        let no_cpu = format!("121ms a>b S {PIPE},125ms b>c R+ schedule,215ms c>b S {SLEEPS}");
+        let findings = last_wait(SLEEPS, &no_cpu);
+        let window = findings.worst().unwrap();
+        assert_eq!((window.cause, window.grade), (Some(Cause::Network), Grade::Circumstantial));
+        assert!(window.culprit.is_none());
+        assert!(window.reasons[0].contains("found no CPU: it was ready to run for 90 %"));
     }
 
     #[test]

@@ -124,6 +124,8 @@ fn describe(model: &Model<'_>, call: &Bracket) -> (RawWindow, Window) {
             open_end: false,
             threads_blocked: 1,
             processes: 1,
+            strangers: false,
+            cpus: Vec::new(),
             range: None,
             blocked: duration,
         },

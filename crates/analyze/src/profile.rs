@@ -231,6 +231,8 @@ fn window(
             open_end: false,
             threads_blocked: u32::try_from(comms.len()).unwrap_or(u32::MAX),
             processes: 1,
+            strangers: false,
+            cpus: Vec::new(),
             blocked,
             range: numbered(comms.keys().copied()),
         },

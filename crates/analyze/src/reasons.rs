@@ -5,6 +5,7 @@ use coldcase_ingest::capture::{Nanos, Sentence, StackId, Syscall, ThreadId};
 
 use crate::culprit::Suspect;
 use crate::findings::{Cause, Culprit, Operation, ThreadName};
+use crate::had_cpus::HadCpus;
 use crate::model::Model;
 use crate::rules::WaitKind;
 use crate::tally::Tally;
@@ -18,8 +19,11 @@ pub(crate) fn of(
     raw: &RawWindow,
     cause: Cause,
     culprit: Option<&Suspect>,
+    had_cpus: Option<&HadCpus>,
 ) -> Vec<Sentence> {
-    let mut reasons = cpu::reasons(model, raw);
+    let mut reasons: Vec<Sentence> =
+        had_cpus.into_iter().flat_map(|had| had.reasons(model, raw)).collect();
+    reasons.extend(cpu::reasons(model, raw));
     reasons.extend(culprit.and_then(|suspect| {
         if suspect.hold.operation == Some(Operation::RuntimePause) {
             Some(paused(model, raw, suspect.thread))

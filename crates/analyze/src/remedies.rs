@@ -60,7 +60,11 @@ fn remedy(action: impl Into<Sentence>, cost: &str) -> Remedy {
 /// `backup (pid 7871)`, in a sentence.
 fn who(thread: &ThreadName) -> Sentence {
     let kind = if thread.tid == thread.pid { "pid" } else { "tid" };
-    let number = thread.tid.map_or(String::new(), |tid| format!(" ({kind} {tid})"));
+    let (kind, number) = match (thread.tid, thread.pid) {
+        (None, pid) => ("pid", pid),
+        (tid, _) => (kind, tid),
+    };
+    let number = number.map_or(String::new(), |number| format!(" ({kind} {number})"));
     Sentence::default().task(&thread.comm).words(&number)
 }
 
@@ -287,6 +291,12 @@ fn of_cause(window: &Window, cause: Cause, operation: Option<Operation>) -> Opti
         (Cause::CpuThrottle, _) => {
             remedy("Raise or remove the cgroup's CPU quota (cpu.max)", "CPU time for others")
         }
+        (Cause::CpuStarvation, _) if let Some(culprit) = &window.culprit => remedy(
+            Sentence::from("Let ").sentence(&who(&culprit.thread)).words(
+                " run at an ordinary priority, or give way now and then, or bind it to a CPU of its own and the others to the rest",
+            ),
+            "it is served later",
+        ),
         (Cause::CpuStarvation, _) => remedy(
             "Give the service more CPUs or weight (cpu.weight), or move the neighbour that took them",
             "CPU time for others",

@@ -1,8 +1,8 @@
 //! Captures written as text, for tests: a line of time with made-up threads.
 
 use coldcase_ingest::capture::{
-    Capture, Context, CpuId, FrameId, Mode, Sample, Span, StackId, Switch, Syscall, SyscallEvent,
-    SyscallPhase, TaskState, ThreadId, Timestamp, Wakeup, WakeupKind,
+    Capture, Context, CpuId, FrameId, Mode, Priority, Sample, Span, StackId, Switch, Syscall,
+    SyscallEvent, SyscallPhase, TaskState, ThreadId, Timestamp, Wakeup, WakeupKind,
 };
 
 use crate::model::Model;
@@ -20,8 +20,8 @@ use crate::rules::Rules;
 /// | `9 .a` | a runs, by an event of its own |
 /// | `9 a(munmap`, `11 a)munmap` | a enters and leaves a system call |
 ///
-/// A thread is a letter, with the letter's code as its tid; `-` is the idle task. Every thread is a process of its
-/// own unless [`process`] has put it into one before.
+/// A thread is a letter, with the letter's code as its tid, a capital if it is of real-time priority; `-` is the idle task. Every
+/// thread is a process of its own unless [`process`] has put it into one before.
 pub(crate) fn record(mut capture: Capture, script: &str) -> Capture {
     let mut last = Timestamp(0);
     for event in script.split(',') {
@@ -38,8 +38,11 @@ pub(crate) fn record(mut capture: Capture, script: &str) -> Capture {
                 _ => TaskState::Sleeping,
             };
             let stack = stack(&mut capture, words.get(1).copied());
+            let is_urgent = u8::try_from(capture.threads.get(into).tid)
+                .is_ok_and(|letter| letter.is_ascii_uppercase());
+            let priority = Priority::new(if is_urgent { 49 } else { 120 });
             let (cpu, out, into) = (CpuId::new(0), Some(out), Some(into));
-            capture.switches.push(Switch { time: last, cpu, out, into, state, stack });
+            capture.switches.push(Switch { time: last, cpu, out, into, state, stack, priority });
         } else if let Some(wakee) = what.strip_prefix("w:") {
             let wakee = thread(&mut capture, wakee);
             capture.wakeups.push(waking(last, None, wakee, None));

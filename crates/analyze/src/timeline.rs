@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use coldcase_ingest::capture::{Context, FrameId, Nanos, Span, StackId, ThreadId};
+use coldcase_ingest::capture::{Context, FrameId, Nanos, ProcessId, Span, StackId, ThreadId};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::findings::{Cause, Contention, FoldedStack, Lane, Operation, Role, Timeline, Window};
@@ -24,18 +24,31 @@ const RAN: f64 = 0.1;
 
 /// The threads concerned, in the order of their lanes, each with its part in the freeze.
 pub(crate) fn lanes(model: &Model<'_>, raw: &RawWindow, window: &Window) -> Vec<(Role, ThreadId)> {
-    let culprit = window.culprit.as_ref().and_then(|culprit| culprit.thread.tid);
+    let threads = &model.capture.threads;
+    let is_culprit = |thread: ThreadId| {
+        let row = threads.get(thread);
+        let is_of = |pid| threads.process(row.process).pid == Some(pid);
+        window.culprit.as_ref().is_some_and(|culprit| match culprit.thread.tid {
+            Some(tid) => row.tid == tid,
+            // Several threads of one process.
+            None => {
+                let ran = model.states.ran(thread, raw.span).share_of(raw.span.duration());
+                culprit.thread.pid.is_some_and(is_of) && ran >= RAN
+            }
+        })
+    };
     let pause = matches!(
         window.culprit.as_ref().and_then(|culprit| culprit.operation),
         Some(Operation::RuntimePause | Operation::LateToPause)
     );
-    let threads = &model.capture.threads;
     let mut blocked: FxHashMap<ThreadId, Nanos> = FxHashMap::default();
+    let mut of_process: FxHashMap<ProcessId, Nanos> = FxHashMap::default();
     for harm in &raw.harms {
         *blocked.entry(harm.thread).or_default() += harm.span.duration();
+        *of_process.entry(threads.get(harm.thread).process).or_default() += harm.span.duration();
     }
     let part = |thread: ThreadId| match threads.get(thread).tid {
-        tid if Some(tid) == culprit => Role::Culprit,
+        _ if is_culprit(thread) => Role::Culprit,
         tid if is_accomplice(window, tid) => Role::Accomplice,
         _ if pause && runtime::is_worker(model, thread) => Role::Helper,
         _ if raw.threads.contains(&thread) => Role::Victim,
@@ -45,10 +58,19 @@ pub(crate) fn lanes(model: &Model<'_>, raw: &RawWindow, window: &Window) -> Vec<
     let time = |thread: ThreadId| blocked.get(&thread).copied().unwrap_or_default();
     let mut home: Vec<ThreadId> = raw.crew.clone();
     // A culprit in another process belongs to the first.
-    let foreign = threads.iter().find(|(_, row)| Some(row.tid) == culprit).map(|(id, _)| id);
-    home.extend(foreign.filter(|id| !home.contains(id)));
+    let foreign: Vec<ThreadId> = threads
+        .iter()
+        .map(|(id, _)| id)
+        .filter(|&id| is_culprit(id) && !home.contains(&id))
+        .collect();
+    home.extend(foreign);
     home.retain(|&thread| !model.states.of(thread).is_empty());
-    home.sort_by_key(|&id| (part(id) as u8, std::cmp::Reverse(time(id)), id));
+    // Threads of one process stand together.
+    let whose = |thread: ThreadId| {
+        let process = threads.get(thread).process;
+        (std::cmp::Reverse(of_process.get(&process).copied().unwrap_or_default()), process)
+    };
+    home.sort_by_cached_key(|&id| (part(id) as u8, whose(id), std::cmp::Reverse(time(id)), id));
     home.truncate(MAX_LANES);
     let others = others(model, raw, &home);
     home.into_iter().chain(others).map(|thread| (part(thread), thread)).collect()

@@ -1,12 +1,11 @@
 //! From a freeze and its blame to what is said of it: cause, culprit, grade.
 
-use std::collections::BTreeSet;
-
-use coldcase_ingest::capture::{Nanos, ThreadId};
+use coldcase_ingest::capture::{CpuId, Nanos, ThreadId};
 
 use crate::blame::{self, Leaf, Root, Why};
+use crate::charged::Known;
 use crate::culprit::Suspect;
-use crate::findings::{Cause, Freeze, Grade, Lock, Window};
+use crate::findings::{Cause, Freeze, Grade, Window};
 use crate::model::Model;
 use crate::operation::is_memory;
 use crate::rules::WaitKind;
@@ -14,7 +13,8 @@ use crate::tally::Tally;
 use crate::thread_state::WaitId;
 use crate::windows::{self, RawWindow};
 use crate::{
-    chain, charged, counterfactual, culprit, grade, kept, network, reasons, rhythm, stopped,
+    chain, charged, counterfactual, culprit, frozen, grade, had_cpus, kept, network, reasons,
+    rhythm, stopped,
 };
 
 /// What a stretch is in which threads waited.
@@ -89,24 +89,48 @@ fn describe(
     culprit: Option<ThreadId>,
     held_up: Option<Suspect>,
 ) -> (RawWindow, Window) {
-    let at_lock = all.cause.is_lock();
     // Who waits for an answer with the lock waits like the others; any other holder is why they wait.
-    let raw = if at_lock && cause != Cause::Network {
+    let raw = if all.cause.is_lock() && cause != Cause::Network {
         all.of_those_at_the_lock(culprit)
     } else {
         all.of_all_who_stood_still()
     };
+    tell(model, raw, cause, culprit, held_up, None)
+}
+
+/// The freeze of those who found no CPU, with what is said of it; of those, if any, that are known to be kept.
+pub(crate) fn of_starved(
+    model: &Model<'_>,
+    raw: RawWindow,
+    kept: Option<Vec<CpuId>>,
+) -> (RawWindow, Window) {
+    tell(model, raw, Cause::CpuStarvation, None, None, kept)
+}
+
+/// What is said of a freeze.
+fn tell(
+    model: &Model<'_>,
+    raw: RawWindow,
+    cause: Cause,
+    culprit: Option<ThreadId>,
+    held_up: Option<Suspect>,
+    kept: Option<Vec<CpuId>>,
+) -> (RawWindow, Window) {
+    let at_lock = raw.cause.is_lock();
     let (leaves, total) = blame::of(model, &raw.harms);
     let found = culprit::find(&leaves, total);
     let culprit = found.filter(|suspect| Some(suspect.thread) == culprit);
     let kind = if cause.is_lock() { cause } else { raw.cause };
-    let lock = at_lock.then(|| lock(model, &raw, kind, culprit.as_ref()));
+    let lock = at_lock.then(|| frozen::lock(model, &raw, kind, culprit.as_ref()));
     let other_end =
         (cause == Cause::Network).then(|| network::other_end(model, &raw, &leaves, total));
     let late = other_end.iter().flatten().find_map(|other| network::culprit(model, &raw, other));
-    let grade =
-        grade::grade(model, &raw, cause, culprit.as_ref(), late.is_some(), (&leaves, total));
-    let mut reasons = reasons::of(model, &raw, cause, culprit.as_ref());
+    let had_cpus = had_cpus::find(model, &raw, cause, kept);
+    let keeper = had_cpus.as_ref().and_then(|had| had.keeper(model, &raw));
+    let outside = keeper.as_ref().map(|keeper| keeper.grade);
+    let outside = outside.or(late.as_ref().map(|_| Grade::Strong));
+    let grade = grade::grade(model, &raw, cause, culprit.as_ref(), outside, (&leaves, total));
+    let mut reasons = reasons::of(model, &raw, cause, culprit.as_ref(), had_cpus.as_ref());
     reasons.extend(held_up.and_then(|holder| reasons::of_holder(model, &raw, holder.thread)));
     let holder = culprit.as_ref().filter(|_| cause == Cause::Futex);
     reasons.extend(holder.and_then(|suspect| kept::reason(model, &raw, suspect.thread)));
@@ -128,10 +152,20 @@ fn describe(
         grade,
         reasons,
         evidence,
-        freeze: freeze(model, &raw, total),
+        freeze: Freeze {
+            cpus: keeper.as_ref().map(|keeper| keeper.cpus.clone()).unwrap_or_default(),
+            ..frozen::freeze(model, &raw, total)
+        },
         lock,
-        culprit: culprit.or(late).or(sender.map(|sender| sender.culprit)),
-        blame: charged::of(model, &raw, cause, &leaves, (answers.as_ref(), stopper.as_ref())),
+        blame: {
+            let had_cpus = had_cpus.as_ref().map(|had| had.row(model, keeper.as_ref()));
+            let (answers, stopper) = (answers.as_ref(), stopper.as_ref());
+            charged::of(model, cause, &leaves, Known { answers, stopper, had_cpus })
+        },
+        culprit: culprit
+            .or(late)
+            .or(sender.map(|sender| sender.culprit))
+            .or(keeper.map(|keeper| keeper.culprit)),
         chain: chain::of_longest(model, &raw, chain_to),
         without_culprit: known_queue
             .and_then(|culprit| counterfactual::without(model, &raw, culprit)),
@@ -227,33 +261,6 @@ fn behind_mmap_lock(leaves: &[Leaf]) -> Nanos {
         operation.is_some_and(is_memory)
     });
     held.map(|leaf| leaf.time).sum()
-}
-
-fn freeze(model: &Model<'_>, raw: &RawWindow, blocked: Nanos) -> Freeze {
-    let threads = &model.capture.threads;
-    let opens = |open: fn(&crate::thread_state::Wait) -> bool| {
-        raw.waits().any(|id| open(model.states.wait(id)))
-    };
-    let processes: BTreeSet<_> =
-        raw.threads.iter().map(|&thread| threads.get(thread).process).collect();
-    Freeze {
-        pid: threads.process(raw.process).pid,
-        comm: threads.process_comm(raw.process).to_owned(),
-        span: Some(raw.span),
-        open_start: raw.span.start <= model.span.start || opens(|wait| wait.open_start),
-        open_end: raw.span.end >= model.span.end && opens(|wait| wait.open_end),
-        threads_blocked: u32::try_from(raw.threads.len()).unwrap_or(u32::MAX),
-        processes: u32::try_from(processes.len()).unwrap_or(u32::MAX),
-        range: None,
-        blocked,
-    }
-}
-
-fn lock(model: &Model<'_>, raw: &RawWindow, kind: Cause, culprit: Option<&Suspect>) -> Lock {
-    let of_lock = raw.harms.iter().filter(|harm| harm.cause == kind);
-    let sites = of_lock.filter_map(|harm| harm.wait).map(|wait| model.sites.of(wait));
-    let address = sites.filter_map(|site| site.address).next();
-    Lock { kind, mode: culprit.and_then(|suspect| suspect.hold.mode), address }
 }
 
 #[cfg(test)]

@@ -95,7 +95,9 @@ pub(crate) const SEVERAL: usize = 3;
 /// So many threads that waited for a futex until nobody knows who let them on are hardly all at rest.
 const MANY: usize = 4;
 /// Waits of a process closer than this belong to one freeze: what lies between is the hand-over.
-const JOIN: Nanos = Nanos(10_000_000);
+pub(crate) const JOIN: Nanos = Nanos(10_000_000);
+/// Where one cause runs through two freezes, what lies between takes such a part of them at most.
+pub(crate) const LITTLE: u64 = 5;
 /// A quota is used up once in each period, of 100 ms by default (`default_cfs_period`, `kernel/sched/fair.c`).
 const PERIOD: Nanos = Nanos(100_000_000);
 /// Where it is used up in each of them, that is one freeze; a period may pass in which it is not.
@@ -182,7 +184,7 @@ fn of_all_or_those_at_work(
 }
 
 /// The freezes of a process, or of a master's children, with all their threads.
-fn of_crew(
+pub(crate) fn of_crew(
     model: &Model<'_>,
     crew: (ProcessId, &[ThreadId]),
     harms: &[Harm],
@@ -256,8 +258,6 @@ fn join(model: &Model<'_>, harms: &[Harm]) -> Vec<Span> {
 /// How far apart two harms may lie in one freeze: where one cause runs through them, what lies between is little beside
 /// them. Whoever lets go of a lock and takes it again makes a freeze each time.
 fn gap(model: &Model<'_>, before: &Harm, harm: &Harm) -> Nanos {
-    /// Of the time that each request waits for its disk, what lies between takes so much at most.
-    const LITTLE: u64 = 5;
     /// So long may a thread that looks up now and then be kept from its CPU before it waits on.
     const LOOKED_UP: Nanos = Nanos(50_000_000);
     let shorter = before.span.duration().min(harm.span.duration());

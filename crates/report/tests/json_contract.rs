@@ -20,8 +20,17 @@ const CULPRIT: &[&str] = &[
     "kernel_stack",
     "user_stack",
 ];
-const FREEZE: &[&str] =
-    &["process", "start_s", "end_s", "start_utc", "duration_ms", "threads_blocked", "blocked_ms"];
+const FREEZE: &[&str] = &[
+    "process",
+    "start_s",
+    "end_s",
+    "start_utc",
+    "duration_ms",
+    "threads_blocked",
+    "blocked_ms",
+    "processes",
+    "kept_cpus",
+];
 
 fn parsed(findings: &Findings) -> Value {
     serde_json::from_str(&coldcase_report::json(findings)).expect("the report is JSON")

@@ -9,7 +9,7 @@ use crate::model::Model;
 use crate::options::Options;
 use crate::verdict::{self, Judgement};
 use crate::windows::{self, RawWindow};
-use crate::{logged, own_calls, rhythm};
+use crate::{grade, logged, network, own_calls, rhythm, starvation};
 
 /// Every freeze, in order of time, with what is said of it.
 pub(super) fn find(model: &Model<'_>, options: &Options) -> (Vec<RawWindow>, Vec<Window>) {
@@ -18,7 +18,9 @@ pub(super) fn find(model: &Model<'_>, options: &Options) -> (Vec<RawWindow>, Vec
         found.flat_map(|raw| judged(model, options, raw)).collect();
     rhythm::drop(model, &mut judged);
     judged.extend(own_calls::find(model, options, &judged));
+    judged = starvation::join(model, options, judged);
     drop_consequences(model, &mut judged);
+    drop_held_back(model, &mut judged);
     judged.sort_by_key(|(raw, _)| (raw.span.start, raw.process));
     let (raws, mut windows): (Vec<RawWindow>, Vec<Window>) = judged.into_iter().unzip();
     logged::doubt(model.capture, &mut windows);
@@ -53,23 +55,58 @@ fn drop_consequences(model: &Model<'_>, judged: &mut Vec<(RawWindow, Window)>) {
         std::mem::take(judged).into_iter().partition(|(raw, _)| raw.cause != Cause::Network);
     for (raw, window) in rest {
         let tid = window.culprit.as_ref().and_then(|culprit| culprit.thread.tid);
+        let starved = network::starved_end(model, &raw);
+        let tid = tid.or(starved.map(|thread| model.capture.threads.get(thread).tid));
         let is_of = |crew: &[ThreadId]| {
             crew.iter().any(|&thread| Some(model.capture.threads.get(thread).tid) == tid)
         };
-        let mut explains = causes.iter_mut().filter(|(cause, _)| {
+        // Whoever found no CPU for a while may have been one of many.
+        let is_one_of = |cause: &RawWindow, frozen: &Window| {
+            starved.is_some()
+                && cause.cause == Cause::CpuStarvation
+                && frozen.freeze.blocked >= window.freeze.blocked
+        };
+        let mut explains = causes.iter_mut().filter(|(cause, frozen)| {
             raw.span.overlap(cause.span).share_of(raw.span.duration()) > 0.5
-                && (tid.is_none() || is_of(&cause.crew))
+                && (tid.is_none() || is_of(&cause.crew) || is_one_of(cause, frozen))
         });
         match explains.next() {
             None => judged.push((raw, window)),
-            Some((_, cause)) => {
-                let whose = if tid.is_some() { "its answers" } else { "answers" };
+            Some((frozen, cause)) => {
+                let whose = if is_of(&frozen.crew) { "its answers" } else { "answers" };
                 cause.evidence.push(waited(&window.freeze, whose));
             }
         }
     }
     causes.append(judged);
     *judged = causes;
+}
+
+/// Drops freezes at a disk while the kernel's own threads, which send its requests and take its answers, found no CPU, and tells of
+/// them where that want of CPUs is told.
+fn drop_held_back(model: &Model<'_>, judged: &mut Vec<(RawWindow, Window)>) {
+    let is_at_disk = |(raw, window): &(RawWindow, Window)| {
+        matches!(
+            window.cause,
+            Some(Cause::DiskIo | Cause::FsJournal | Cause::PageFaultIo | Cause::Swap)
+        ) && !grade::kernel_had_a_cpu(model, raw.span)
+    };
+    let (at_disk, mut others): (Vec<_>, Vec<_>) =
+        std::mem::take(judged).into_iter().partition(is_at_disk);
+    for (raw, window) in at_disk {
+        let mut kept = others.iter_mut().filter(|(other, starved)| {
+            !starved.freeze.cpus.is_empty()
+                && raw.span.overlap(other.span).share_of(raw.span.duration()) > 0.5
+        });
+        match kept.next() {
+            None => judged.push((raw, window)),
+            Some((_, starved)) => starved.evidence.push(waited(
+                &window.freeze,
+                "a disk, for which the kernel's own threads found no CPU either,",
+            )),
+        }
+    }
+    judged.append(&mut others);
 }
 
 fn waited(freeze: &Freeze, whose: &str) -> Sentence {

@@ -47,12 +47,40 @@ pub struct Freeze {
     pub open_end: bool,
     /// How many threads stood still.
     pub threads_blocked: u32,
-    /// Of how many processes: more than one are those of one master.
+    /// Of how many processes.
     pub processes: u32,
+    /// Several processes have nothing in common but that they wanted the same CPUs; else they are those of one master. The one that
+    /// is named waited longest then.
+    pub strangers: bool,
+    /// The CPUs that the culprit kept from them, by the kernel's numbers; empty where it kept none.
+    pub cpus: Vec<u32>,
     /// Blocked time, summed over these threads.
     pub blocked: Nanos,
     /// Of a profile, which knows threads by their names alone: the first and the last of names that end in numbers in a row.
     pub range: Option<(String, String)>,
+}
+
+impl Freeze {
+    /// `CPU 3`, `CPUs 0, 2-5 and 7`: those that the culprit kept; `None` if it kept none.
+    #[must_use]
+    pub fn kept_cpus(&self) -> Option<String> {
+        (!self.cpus.is_empty()).then(|| cpus_in_words(&self.cpus))
+    }
+}
+
+/// CPUs by their numbers, which come in order.
+pub(crate) fn cpus_in_words(cpus: &[u32]) -> String {
+    let runs = cpus.chunk_by(|a, b| a + 1 == *b).flat_map(|run| match *run {
+        [first, _, .., last] => vec![format!("{first}-{last}")],
+        _ => run.iter().map(u32::to_string).collect(),
+    });
+    let runs: Vec<String> = runs.collect();
+    match &runs[..] {
+        [] => "no CPU".to_owned(),
+        [only] if cpus.len() == 1 => format!("CPU {only}"),
+        [only] => format!("CPUs {only}"),
+        [first @ .., last] => format!("CPUs {} and {last}", first.join(", ")),
+    }
 }
 
 /// A lock.
@@ -220,4 +248,17 @@ pub struct Remedy {
     pub action: Sentence,
     /// What it costs.
     pub cost: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::cpus_in_words;
+
+    #[test]
+    fn cpus_in_a_row_are_told_by_the_first_and_the_last() {
+        assert_eq!(cpus_in_words(&[3]), "CPU 3");
+        assert_eq!(cpus_in_words(&[0, 1]), "CPUs 0 and 1");
+        assert_eq!(cpus_in_words(&[0, 1, 2, 3]), "CPUs 0-3");
+        assert_eq!(cpus_in_words(&[0, 2, 3, 4, 5, 7]), "CPUs 0, 2-5 and 7");
+    }
 }

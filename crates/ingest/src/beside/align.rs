@@ -107,6 +107,7 @@ mod tests {
                 into,
                 state: TaskState::Uninterruptible,
                 stack: None,
+                priority: None,
             };
             capture.switches.push(switch(1000, Some(thread), None));
             capture.switches.push(switch(1900, None, Some(thread)));

@@ -37,7 +37,7 @@ pub use modules::{BuildId, LoadedModule, MadeCode, Module, ModuleKind, ModuleTab
 pub use origin::{Clock, Format, Origin, WallClock};
 pub use profile::{ProfileRow, ProfileWaker};
 pub use resident::{ResidentPart, ResidentSize};
-pub use sched::{Context, Sample, Switch, TaskState, Wakeup, WakeupKind};
+pub use sched::{Context, Priority, Sample, Switch, TaskState, Wakeup, WakeupKind};
 pub use seeded::{Seed, SeededMap};
 pub use sentence::{NameKind, Sentence};
 pub use stacks::StackTable;

@@ -1,5 +1,7 @@
 //! What the scheduler did: context switches, wakeups, on-CPU samples.
 
+use std::num::NonZeroU8;
+
 use super::{CpuId, StackId, ThreadId, Timestamp};
 
 /// A CPU went from one thread to another.
@@ -19,6 +21,42 @@ pub struct Switch {
     pub state: TaskState,
     /// Where `out` stood.
     pub stack: Option<StackId>,
+    /// The priority with which `into` came.
+    pub priority: Option<Priority>,
+}
+
+/// How urgent a thread is to the scheduler (`task_struct.prio`, `include/linux/sched/prio.h`), as it was when it came to a CPU: a
+/// thread that others of more urgency wait for inherits theirs. Counted from 1 inside, so that one that may be missing takes no
+/// more room.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Priority(NonZeroU8);
+
+impl Priority {
+    /// The kernel's number: -1 of deadline threads, 0 to 98 of real-time ones, of which 0 is the most urgent, 99 of none, and 100 to
+    /// 139 of all others. `None` for numbers that no kernel gives.
+    #[must_use]
+    pub fn new(number: i64) -> Option<Self> {
+        let counted =
+            u8::try_from(number.checked_add(2)?).ok().filter(|&counted| counted <= 141)?;
+        NonZeroU8::new(counted).map(Self)
+    }
+
+    /// The kernel's number.
+    fn number(self) -> i16 {
+        i16::from(self.0.get()) - 2
+    }
+
+    /// Whether a thread goes before all ordinary ones, whatever these weigh, for as long as it likes.
+    #[must_use]
+    pub fn is_before_others(self) -> bool {
+        self.number() < 100
+    }
+
+    /// The real-time priority, from 1 to 99, of which 99 is the most urgent (`man 7 sched`); `None` for a thread of another policy.
+    #[must_use]
+    pub fn real_time(self) -> Option<u8> {
+        u8::try_from(99 - self.number()).ok().filter(|priority| (1..=99).contains(priority))
+    }
 }
 
 /// The state in which a thread left its CPU (`prev_state` of `sched:sched_switch`, decoded by the flag
@@ -105,4 +143,19 @@ pub struct Sample {
     pub thread: ThreadId,
     /// Where it stood.
     pub stack: Option<StackId>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn priorities_are_the_kernels_upside_down() {
+        let told = |number| Priority::new(number).map(|p| (p.is_before_others(), p.real_time()));
+        assert_eq!(told(49), Some((true, Some(50))));
+        assert_eq!(told(0), Some((true, Some(99))));
+        assert_eq!(told(-1), Some((true, None)));
+        assert_eq!(told(120), Some((false, None)));
+        assert_eq!((told(-2), told(140)), (None, None));
+    }
 }

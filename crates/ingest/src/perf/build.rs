@@ -79,12 +79,12 @@ impl Builder {
         let stack = self.stack(event.stack, event.pid, sides);
         let sides = &*sides;
         match event.body {
-            Body::Switch { out, into, state } => {
+            Body::Switch { out, into, state, priority } => {
                 // An ending thread's own number is already gone from the sample; the event still has it.
                 let out = self.task(out, time, sides);
                 let into = self.task(into, time, sides);
                 let (out, into, cpu) = (Some(out), Some(into), event.cpu);
-                self.add_switch(Switch { time, cpu, out, into, state, stack });
+                self.add_switch(Switch { time, cpu, out, into, state, stack, priority });
             }
             Body::SwitchRecord { leaves, other, preempted } => {
                 self.add_switch_record(event, thread, leaves, other, preempted);
@@ -223,7 +223,8 @@ impl Builder {
         // A switch-in names who left, but in which state only that thread's own record tells.
         let (out, into) = if leaves { (thread, other) } else { (None, thread) };
         let time = Timestamp(event.time);
-        self.add_switch(Switch { time, cpu: event.cpu, out, into, state, stack: None });
+        let (cpu, stack, priority) = (event.cpu, None, None);
+        self.add_switch(Switch { time, cpu, out, into, state, stack, priority });
     }
 
     fn add_switch(&mut self, switch: Switch) {

@@ -4,8 +4,8 @@ use std::num::NonZeroU32;
 
 use super::chains::ChainId;
 use crate::capture::{
-    ActivityKind, ContentionPhase, Context, CpuId, MadeCode, MmapLockPhase, Phase, ResidentPart,
-    Syscall, TaskState, WakeupKind,
+    ActivityKind, ContentionPhase, Context, CpuId, MadeCode, MmapLockPhase, Phase, Priority,
+    ResidentPart, Syscall, TaskState, WakeupKind,
 };
 
 /// A decoded record.
@@ -81,6 +81,7 @@ pub(super) enum Body {
         out: Task,
         into: Task,
         state: TaskState,
+        priority: Option<Priority>,
     },
     SwitchRecord {
         leaves: bool,

@@ -30,6 +30,7 @@ field:pid_t prev_pid; offset:24; size:4; signed:1;
 field:long prev_state; offset:32; size:8; signed:1;
 field:char next_comm[16]; offset:40; size:16; signed:0;
 field:pid_t next_pid; offset:56; size:4; signed:1;
+field:int next_prio; offset:60; size:4; signed:1;
 print fmt: \"%s%s\", __print_flags(REC->prev_state & 0xff, \"|\", { 0x1, \"S\" }, { 0x2, \"D\" }, { 0x4, \"T\" }, \
  { 0x8, \"t\" }, { 0x10, \"X\" }, { 0x20, \"Z\" }, { 0x40, \"P\" }, { 0x80, \"I\" }) : \"R\", \
  REC->prev_state & 0x100 ? \"+\" : \"\"

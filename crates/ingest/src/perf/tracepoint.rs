@@ -4,7 +4,7 @@ use super::event::{Body, NameId, Task};
 use super::format::{EventFormat, Field};
 use crate::capture::{
     ActivityKind, ContentionFlags, ContentionPhase, Context, Meaning, MmapLockPhase, Phase,
-    ResidentPart, Syscall, TaskState, WakeupKind,
+    Priority, ResidentPart, Syscall, TaskState, WakeupKind,
 };
 
 /// How one tracepoint is decoded: the fields that it needs, found once.
@@ -74,6 +74,7 @@ impl Tracepoint {
                 out: self.task(raw, 0, sink)?,
                 into: self.task(raw, 2, sink)?,
                 state: states.decode(self.number(raw, 4)?),
+                priority: self.number(raw, 5).map(u64::cast_signed).and_then(Priority::new),
             },
             Kind::Wakeup(kind) => {
                 let context = self.context(raw);
@@ -177,11 +178,13 @@ fn plan(system: &str, format: &EventFormat) -> Option<Plan> {
     let activity =
         |kind, phase, names: &[&str], meaning| of(Kind::Activity(kind, phase), names, meaning);
     match (system, format.name.as_str()) {
-        ("sched", "sched_switch") => of(
-            Kind::Switch(StateTable::new(format)),
-            &["prev_pid", "prev_comm", "next_pid", "next_comm", "prev_state"],
-            Meaning::Switches,
-        ),
+        ("sched", "sched_switch") => {
+            const NAMES: &[&str] =
+                &["prev_pid", "prev_comm", "next_pid", "next_comm", "prev_state", "next_prio"];
+            // A description that was written by hand may lack the last.
+            let known = NAMES.len() - usize::from(format.field("next_prio").is_none());
+            of(Kind::Switch(StateTable::new(format)), &NAMES[..known], Meaning::Switches)
+        }
         ("sched", "sched_waking") => {
             of(Kind::Wakeup(WakeupKind::Waking), &["pid", "comm"], Meaning::Waking)
         }

@@ -5,8 +5,8 @@ use super::fields;
 use super::number;
 use crate::capture::{
     Activity, ActivityKind, ContentionFlags, ContentionPhase, LockContention, Meaning, MmapLock,
-    MmapLockPhase, Phase, ResidentPart, ResidentSize, Sample, Switch, Syscall, SyscallEvent,
-    SyscallPhase, TaskState, Wakeup, WakeupKind,
+    MmapLockPhase, Phase, Priority, ResidentPart, ResidentSize, Sample, Switch, Syscall,
+    SyscallEvent, SyscallPhase, TaskState, Wakeup, WakeupKind,
 };
 
 /// What an event is to the analysis, by its name without its system; `None` if it is only counted.
@@ -76,7 +76,7 @@ fn switch(out: &mut Builder<'_>, text: &[u8], at: Moment) -> Option<()> {
     let arrow = memchr::memmem::find(text, arrow)?;
     // Apart, so that keys in the name of one are not taken for the other's.
     let (before, behind) = (&text[..arrow], &text[arrow + ARROW.len()..]);
-    let (from, state, to) = if is_kernels {
+    let (from, state, to, priority) = if is_kernels {
         let from = (
             fields::name(before, b"prev_comm=", b"prev_pid=")?,
             fields::tid(before, b"prev_pid=")?,
@@ -85,17 +85,18 @@ fn switch(out: &mut Builder<'_>, text: &[u8], at: Moment) -> Option<()> {
             fields::name(behind, b"next_comm=", b"next_pid=")?,
             fields::tid(behind, b"next_pid=")?,
         );
-        (from, fields::value(before, b"prev_state=")?, to)
+        (from, fields::value(before, b"prev_state=")?, to, fields::value(behind, b"next_prio="))
     } else {
         let (from, tid, state) = fields::plugin_task(before)?;
         let (to, to_tid, _) = fields::plugin_task(behind)?;
-        ((from, tid), state, (to, to_tid))
+        ((from, tid), state, (to, to_tid), fields::plugin_priority(behind))
     };
     let state = task_state(state);
     let (time, cpu, stack) = (at.time, at.cpu, at.stack);
     let from = Some(out.other(from.1, from.0, time));
     let into = Some(out.other(to.1, to.0, time));
-    out.capture.switches.push(Switch { time, cpu, out: from, into, state, stack });
+    let priority = priority.and_then(number::tid).and_then(|number| Priority::new(number.into()));
+    out.capture.switches.push(Switch { time, cpu, out: from, into, state, stack, priority });
     Some(())
 }
 
@@ -323,8 +324,8 @@ mod tests {
     fn switches_are_read_as_the_kernel_and_as_the_plugin_print_them() {
         let mut out = Builder::new(Format::PerfScript);
         for text in [
-            &b"prev_comm=a b prev_pid=5 prev_prio=120 prev_state=D ==> next_comm=swapper/0 next_pid=0 next_prio=120"[..],
-            b"a b:5 [120] D ==> swapper/0:0 [120]",
+            &b"prev_comm=a b prev_pid=5 prev_prio=120 prev_state=D ==> next_comm=swapper/0 next_pid=0 next_prio=49"[..],
+            b"a b:5 [120] D ==> swapper/0:0 [49]",
         ] {
             add_one(&mut out, b"sched_switch", text).unwrap();
         }
@@ -333,6 +334,7 @@ mod tests {
             let from = out.capture.threads.get(switch.out.unwrap());
             assert_eq!((from.tid, from.comm()), (5, "a b"));
             assert!(out.capture.threads.get(switch.into.unwrap()).is_idle_task());
+            assert_eq!(switch.priority.and_then(Priority::real_time), Some(50));
         }
         assert_eq!(out.capture.switches.len(), 2);
     }
@@ -351,6 +353,7 @@ mod tests {
         for switch in &out.capture.switches {
             let tid = |thread: Option<_>| out.capture.threads.get(thread.unwrap()).tid;
             assert_eq!((tid(switch.out), tid(switch.into)), (5, 6));
+            assert!(!switch.priority.unwrap().is_before_others());
             assert_eq!(switch.state, TaskState::Uninterruptible);
         }
         let killed = b"sig=9 errno=0 code=0 comm=a sig=1 pid=2 pid=7 grp=1 res=0";

@@ -38,6 +38,13 @@ pub(super) fn plugin_task(text: &[u8]) -> Option<(&[u8], i32, &[u8])> {
     Some((&text[..colon], tid, text[close + 1..].trim_ascii()))
 }
 
+/// The priority in what [`plugin_task`] reads.
+pub(super) fn plugin_priority(text: &[u8]) -> Option<&[u8]> {
+    let bracket = memchr::memmem::rfind(text, b" [")?;
+    let priority = &text[bracket + 2..];
+    Some(&priority[..memchr::memchr(b']', priority)?])
+}
+
 /// The arguments of a system call: `addr: 0x0, len: 0x1000`, in order, and how many there are; missing ones are 0. The kernel's
 /// own trace writes hexadecimal digits without `0x`, and newer kernels add the meaning in parentheses.
 pub(super) fn arguments(text: &[u8]) -> ([u64; 6], usize) {

@@ -130,8 +130,10 @@ impl<'a> Reader<'a> {
             into: Some(thread),
             state: state_before,
             stack: None,
+            priority: None,
         });
-        switches.push(Switch { time, cpu, out: Some(thread), into, state, stack });
+        let (out, priority) = (Some(thread), None);
+        switches.push(Switch { time, cpu, out, into, state, stack, priority });
         Some(())
     }
 

@@ -49,6 +49,7 @@ fn switch(stack: StackId) -> Switch {
         into: None,
         state: TaskState::Uninterruptible,
         stack: Some(stack),
+        priority: None,
     }
 }
 

@@ -77,7 +77,15 @@ fn capture(image: &Image, id: Option<[u8; 20]>, reference: bool, proves: bool) -
         let stack = Some(capture.stacks.intern(&[frame]));
         let (time, state) = (Timestamp(byte), TaskState::Sleeping);
         if proves {
-            capture.switches.push(Switch { time, cpu: None, out: None, into: None, state, stack });
+            capture.switches.push(Switch {
+                time,
+                cpu: None,
+                out: None,
+                into: None,
+                state,
+                stack,
+                priority: None,
+            });
         }
     }
     capture

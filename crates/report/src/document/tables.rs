@@ -108,7 +108,7 @@ fn moment(findings: &Findings, window: &Window) -> Option<(u64, u64)> {
 fn window_line(window: &Window, worst: bool) -> WindowLine {
     let freeze = &window.freeze;
     let culprit = window.culprit.as_ref();
-    let process = names::name(&freeze.comm);
+    let process = words::who_froze(freeze);
     WindowLine {
         worst,
         when: String::new(),
@@ -116,7 +116,10 @@ fn window_line(window: &Window, worst: bool) -> WindowLine {
             let open = if words::at_least(freeze).is_empty() { "" } else { "≥ " };
             format!("{open}{}", units::duration(span.duration()))
         }),
-        process: freeze.pid.map_or(process.clone(), |pid| format!("{process} ({pid})")),
+        process: match freeze.pid.filter(|_| !freeze.strangers) {
+            Some(pid) => format!("{process} ({pid})"),
+            None => process,
+        },
         threads: units::count(u64::from(freeze.threads_blocked)),
         blocked: units::duration(freeze.blocked),
         cause: words::cause_of(window),

@@ -65,10 +65,15 @@ fn freeze(window: &Window) -> Vec<Tile> {
         },
     );
     let threads = Tile {
-        label: if freeze.processes > 1 { PROCESSES } else { THREADS },
+        label: if words::is_family(freeze) { PROCESSES } else { THREADS },
         value: units::count(u64::from(freeze.threads_blocked)),
         note: match freeze.blocked {
             Nanos::ZERO => "at the moment of the dump".to_owned(),
+            blocked if freeze.strangers => {
+                let processes = u64::from(freeze.processes);
+                let processes = units::counted(processes, "process", "processes");
+                format!("of {processes}, {} in total", units::duration(blocked))
+            }
             blocked => format!("{} in total", units::duration(blocked)),
         },
         proof: None,

@@ -124,6 +124,8 @@ fn freeze(freeze: &from::Freeze, wall_clock: Option<WallClock>) -> dto::Freeze<'
         duration_ms: freeze.span.map(|span| millis(span.duration())),
         threads_blocked: freeze.threads_blocked,
         blocked_ms: millis(freeze.blocked),
+        processes: freeze.processes,
+        kept_cpus: &freeze.cpus,
         open_start: freeze.open_start,
         open_end: freeze.open_end,
     }

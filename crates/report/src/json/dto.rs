@@ -91,6 +91,8 @@ pub(super) struct Freeze<'a> {
     pub duration_ms: Option<f64>,
     pub threads_blocked: u32,
     pub blocked_ms: f64,
+    pub processes: u32,
+    pub kept_cpus: &'a [u32],
     pub open_start: bool,
     pub open_end: bool,
 }

@@ -47,7 +47,12 @@ impl Deed {
 
 fn deed(window: &Window, culprit: &Culprit, cause: Cause) -> Deed {
     // `Thread VM Thread` would say it twice.
-    let kind = if is_pause(window) { "" } else { "thread " };
+    let kind = match culprit.thread.tid {
+        _ if is_pause(window) => "",
+        // Several threads of one process.
+        None if cause == Cause::CpuStarvation => "process ",
+        _ => "thread ",
+    };
     let who = format!("{kind}{}", thread(&culprit.thread, window.freeze.pid));
     let call = in_call(culprit);
     let did = call.as_ref().map_or_else(String::new, |call| format!(" {call}"));
@@ -73,6 +78,11 @@ fn deed(window: &Window, culprit: &Culprit, cause: Cause) -> Deed {
         Deed {
             known: format!("{who} at the other end answered late{meanwhile}"),
             likely: format!("{who} at the other end may have answered late{meanwhile}"),
+        }
+    } else if let (Cause::CpuStarvation, Some(cpus)) = (cause, window.freeze.kept_cpus()) {
+        Deed {
+            known: format!("{who} kept {cpus} from them"),
+            likely: format!("{who} may have kept {cpus} from them"),
         }
     } else if cause.is_lock() {
         let held = culprit.held.map_or_else(|| took(culprit.duration), lasting);

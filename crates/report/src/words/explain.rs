@@ -6,7 +6,7 @@ use coldcase_ingest::capture::{Nanos, Timestamp, WhyNoSymbol};
 use super::cause::threads_did;
 use super::deed::is_pause;
 use super::quiet::chronic_headline;
-use super::summary::named_threads;
+use super::summary::{named_threads, who_froze};
 use super::{at_least, cause_of};
 use crate::{names, units};
 
@@ -81,7 +81,7 @@ pub(crate) fn headline(findings: &Findings) -> String {
 
 fn frozen(window: &Window) -> String {
     let freeze = &window.freeze;
-    let name = names::name(&freeze.comm);
+    let name = who_froze(freeze);
     match freeze.span {
         // Its own long call froze it, and nobody else.
         Some(span) if window.cause == Some(Cause::MemorySyscall) && freeze.threads_blocked == 1 => {

@@ -38,4 +38,6 @@ pub(crate) use picture::{
     role_heading, sites_scope, sites_title, timeline_title,
 };
 pub(crate) use quiet::{function, is_harm, is_harm_in, site_cause, site_group};
-pub(crate) use summary::{at_least, findings_summary, paragraph, when, window_summary};
+pub(crate) use summary::{
+    at_least, findings_summary, is_family, paragraph, when, who_froze, window_summary,
+};

@@ -6,7 +6,7 @@ use coldcase_analyze::findings::{Findings, Window};
 use coldcase_ingest::capture::{Nanos, Span};
 
 use super::explain::apart;
-use super::{at_least, cause_of, operation_sized};
+use super::{at_least, cause_of, operation_sized, who_froze};
 use crate::{names, units};
 
 /// `Also: 237 ms, 1.23 s earlier: evictor, munmap 8.59 GB.` Freezes of one process for one cause that nobody made are one line.
@@ -46,7 +46,7 @@ fn line(worst: &Window, worst_span: Span, window: &Window, span: Span) -> String
     let whose = if (freeze.pid, &freeze.comm) == (worst.freeze.pid, &worst.freeze.comm) {
         String::new()
     } else {
-        format!(", {}", names::name(&freeze.comm))
+        format!(", {}", who_froze(freeze))
     };
     let why = window.culprit.as_ref().map_or_else(
         || cause_of(window).to_owned(),

@@ -120,7 +120,7 @@ pub(crate) fn provenance(findings: &Findings) -> String {
 }
 
 fn whose(freeze: &Freeze) -> String {
-    names::name(&freeze.comm)
+    super::summary::who_froze(freeze)
 }
 
 pub(crate) const SITES_NOTE: &str = "Blocked time, summed over all threads that waited there.";

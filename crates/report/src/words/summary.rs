@@ -63,8 +63,27 @@ pub(crate) fn at_least(freeze: &Freeze) -> &'static str {
 /// `vaultdb (pid 4711)`.
 fn process(freeze: &Freeze) -> String {
     let name = names::name(&freeze.comm);
-    let of = if freeze.processes > 1 { "processes of master" } else { "pid" };
-    freeze.pid.map_or(name.clone(), |pid| format!("{name} ({of} {pid})"))
+    let of = if is_family(freeze) { "processes of master" } else { "pid" };
+    let pid = freeze.pid.map_or(String::new(), |pid| format!(" ({of} {pid})"));
+    format!("{name}{pid}{}", and_others(freeze))
+}
+
+/// `vaultdb`, or `vaultdb and 8 more processes`, where it is the one of strangers that waited longest.
+pub(crate) fn who_froze(freeze: &Freeze) -> String {
+    format!("{}{}", names::name(&freeze.comm), and_others(freeze))
+}
+
+fn and_others(freeze: &Freeze) -> String {
+    if !freeze.strangers {
+        return String::new();
+    }
+    let others = u64::from(freeze.processes.saturating_sub(1));
+    format!(" and {}", units::counted(others, "other process", "other processes"))
+}
+
+/// Whether what froze are processes of one master, each of one thread.
+pub(crate) fn is_family(freeze: &Freeze) -> bool {
+    freeze.processes > 1 && !freeze.strangers
 }
 
 fn what_froze(window: &Window) -> String {
@@ -143,6 +162,6 @@ pub(super) fn named_threads(freeze: &Freeze) -> String {
 
 fn threads(freeze: &Freeze) -> String {
     let (one, many) =
-        if freeze.processes > 1 { ("process", "processes") } else { ("thread", "threads") };
+        if is_family(freeze) { ("process", "processes") } else { ("thread", "threads") };
     units::counted(u64::from(freeze.threads_blocked), one, many)
 }

@@ -53,6 +53,8 @@ fn window() -> Window {
             open_end: false,
             threads_blocked: 6,
             processes: 1,
+            strangers: false,
+            cpus: Vec::new(),
             range: None,
             blocked: Nanos(7_021_400_000),
         },

@@ -60,6 +60,8 @@ fn window() -> Window {
             open_end: false,
             threads_blocked: 64,
             processes: 1,
+            strangers: false,
+            cpus: Vec::new(),
             range: None,
             blocked: Nanos(47_100_000_000),
         },

@@ -1,0 +1,227 @@
+//! Who had the CPUs that others wanted.
+//!
+//! ```text
+//! CPU 0  |--- hog, of real-time priority ---| web |--- hog ---
+//! CPU 1  |--- hog, of real-time priority ---| db  |--- hog ---
+//! web    |--- ready ------------------------|     |--- ready -
+//! db     |--- ready ------------------------|     |--- ready -
+//! ```
+//!
+//! Threads of real-time priority go before all others for as long as they like (`__pick_next_task`, `kernel/sched/core.c`), but
+//! for what the kernel keeps back: 50 ms of each second as a rule (`sched_rt_runtime_us`; since Linux 6.12 `fair_server`). All
+//! others share by weight, and whoever had most of the time was one of many that wanted it.
+
+use std::collections::BTreeMap;
+
+use coldcase_ingest::capture::{CpuId, Nanos, Priority, ProcessId, Span, ThreadId, Timestamp};
+use rustc_hash::FxHashMap;
+
+use crate::model::Model;
+
+/// Where threads were seen to come to a CPU, and how urgent they were.
+pub(crate) struct Seats {
+    /// By thread number: the CPUs to which it came, in order.
+    cpus: Vec<Vec<CpuId>>,
+    /// With which priority it came, from when on; a row for each change.
+    priorities: FxHashMap<ThreadId, Vec<(Timestamp, Option<Priority>)>>,
+}
+
+impl Seats {
+    pub fn new(model: &Model<'_>) -> Self {
+        let mut cpus = vec![Vec::new(); model.capture.threads.len()];
+        let mut priorities: FxHashMap<ThreadId, Vec<(Timestamp, Option<Priority>)>> =
+            FxHashMap::default();
+        // Ordinary threads, nearly all of them, have no rows.
+        let mut has_rows = vec![false; model.capture.threads.len()];
+        for switch in &model.capture.switches {
+            let Some(into) = switch.into else { continue };
+            let known: &mut Vec<CpuId> = &mut cpus[into.index()];
+            if let Some(cpu) = switch.cpu
+                && let Err(at) = known.binary_search(&cpu)
+            {
+                known.insert(at, cpu);
+            }
+            has_rows[into.index()] |= switch.priority.is_some_and(Priority::is_before_others);
+            if has_rows[into.index()] {
+                let rows = priorities.entry(into).or_default();
+                if rows.last().is_none_or(|(_, last)| *last != switch.priority) {
+                    rows.push((switch.time, switch.priority));
+                }
+            }
+        }
+        Self { cpus, priorities }
+    }
+
+    /// The CPUs to which any of these threads ever came; they may be bound to them.
+    pub fn of(&self, threads: &[ThreadId]) -> Vec<CpuId> {
+        let mut cpus: Vec<CpuId> =
+            threads.iter().flat_map(|thread| &self.cpus[thread.index()]).copied().collect();
+        cpus.sort_unstable();
+        cpus.dedup();
+        cpus
+    }
+
+    /// The priority of a thread at a moment, if that goes before all ordinary ones.
+    pub fn urgent(&self, thread: ThreadId, time: Timestamp) -> Option<Priority> {
+        let rows = self.priorities.get(&thread)?;
+        let known = rows.partition_point(|(since, _)| *since <= time);
+        let (_, priority) = rows.get(known.saturating_sub(1))?;
+        priority.filter(|priority| priority.is_before_others())
+    }
+}
+
+/// A thread that had some of the CPUs that others wanted.
+pub(crate) struct Keeper {
+    pub thread: ThreadId,
+    /// For how long, in all.
+    pub time: Nanos,
+    /// Which ones, each with its part of that time.
+    cpus: BTreeMap<CpuId, Nanos>,
+    /// Its priority, if that goes before all ordinary ones.
+    pub urgent: Option<Priority>,
+}
+
+impl Keeper {
+    /// The CPUs that it had for a good part of its time, by the kernel's numbers.
+    pub fn cpus(&self) -> impl Iterator<Item = u32> + '_ {
+        const GOOD_PART: f64 = 0.1;
+        let much = |time: Nanos| time.share_of(self.time) >= GOOD_PART;
+        self.cpus.iter().filter(move |(_, time)| much(**time)).map(|(cpu, _)| cpu.number())
+    }
+}
+
+/// A process that had most of the CPUs that others wanted.
+pub(crate) struct Most {
+    pub process: ProcessId,
+    /// Its threads, the one that had them longest first.
+    pub threads: Vec<Keeper>,
+    /// The part of those CPUs' time that they had.
+    pub share: f64,
+    /// The same of those among them that go before all ordinary threads.
+    pub urgent_share: f64,
+}
+
+/// Who had some CPUs, in a span.
+pub(crate) struct Keepers {
+    /// Which ones.
+    pub cpus: Vec<CpuId>,
+    /// All threads that had some of their time, the longest first.
+    threads: Vec<Keeper>,
+    /// All their time.
+    whole: Nanos,
+}
+
+impl Keepers {
+    /// Who had these CPUs, which come in order; `None` where the capture does not tell CPUs apart.
+    pub fn of(model: &Model<'_>, cpus: Vec<CpuId>, span: Span) -> Option<Self> {
+        let mut times: BTreeMap<ThreadId, Keeper> = BTreeMap::new();
+        for (cpu, thread, turn) in turns(model, span) {
+            let is_idle = model.capture.threads.get(thread).is_idle_task();
+            if is_idle || cpus.binary_search(&cpu).is_err() {
+                continue;
+            }
+            let urgent = model.seats().urgent(thread, turn.end);
+            let new = || Keeper { thread, time: Nanos::ZERO, cpus: BTreeMap::new(), urgent };
+            let keeper = times.entry(thread).or_insert_with(new);
+            keeper.time += turn.duration();
+            *keeper.cpus.entry(cpu).or_default() += turn.duration();
+        }
+        let mut threads: Vec<Keeper> = times.into_values().collect();
+        threads.sort_by_key(|keeper| (std::cmp::Reverse(keeper.time), keeper.thread));
+        let whole = Nanos(span.duration().0.saturating_mul(cpus.len() as u64));
+        (!cpus.is_empty()).then_some(Self { cpus, threads, whole })
+    }
+
+    /// The process, of those that count, that had most of them.
+    pub fn most(self, model: &Model<'_>, counts: impl Fn(ProcessId) -> bool) -> Option<Most> {
+        let process_of = |keeper: &Keeper| model.capture.threads.get(keeper.thread).process;
+        let mut sums: BTreeMap<ProcessId, Nanos> = BTreeMap::new();
+        for keeper in self.threads.iter().filter(|keeper| counts(process_of(keeper))) {
+            *sums.entry(process_of(keeper)).or_default() += keeper.time;
+        }
+        let (&process, &time) =
+            sums.iter().max_by_key(|&(process, time)| (*time, std::cmp::Reverse(*process)))?;
+        let whole = self.whole;
+        let own = |keeper: &Keeper| process_of(keeper) == process;
+        let threads: Vec<Keeper> = self.threads.into_iter().filter(own).collect();
+        let urgent = threads.iter().filter(|keeper| keeper.urgent.is_some());
+        let urgent: Nanos = urgent.map(|keeper| keeper.time).sum();
+        let (share, urgent_share) = (time.share_of(whole), urgent.share_of(whole));
+        Some(Most { process, threads, share, urgent_share })
+    }
+}
+
+/// Who had each CPU in a span, and when: who leaves one has had it since the switch before.
+fn turns(model: &Model<'_>, span: Span) -> Vec<(CpuId, ThreadId, Span)> {
+    let switches = &model.capture.switches;
+    let mut last: FxHashMap<CpuId, (Timestamp, Option<ThreadId>)> = FxHashMap::default();
+    let mut turns = Vec::new();
+    let mut add = |cpu, thread: Option<ThreadId>, turn: Span| {
+        let turn = turn.intersect(span);
+        turns.extend(thread.zip(turn).map(|(thread, turn)| (cpu, thread, turn)));
+    };
+    let from = switches.partition_point(|switch| switch.time < span.start);
+    let known = model.states.cpus.count();
+    for switch in &switches[from..] {
+        // Of a CPU that did not change hands in the span, the next switch tells who had it.
+        let is_over = switch.time >= span.end;
+        if is_over && last.len() >= known {
+            break;
+        }
+        let Some(cpu) = switch.cpu else { continue };
+        let before = last.get(&cpu).copied();
+        if is_over && before.is_some() {
+            continue;
+        }
+        let (since, who) = before.unwrap_or((span.start, None));
+        add(cpu, switch.out.or(who), Span::new(since, switch.time.min(span.end)));
+        last.insert(cpu, (switch.time.min(span.end), switch.into.filter(|_| !is_over)));
+    }
+    for (cpu, since, thread) in model.states.cpus.at_last() {
+        if since <= span.start {
+            last.entry(cpu).or_insert((span.start, thread));
+        }
+    }
+    let mut last: Vec<_> = last.into_iter().collect();
+    last.sort_unstable_by_key(|(cpu, _)| *cpu);
+    for (cpu, (since, who)) in last {
+        add(cpu, who, Span::new(since, span.end));
+    }
+    turns
+}
+
+#[cfg(test)]
+mod tests {
+    use coldcase_ingest::capture::{Capture, CpuId};
+
+    use super::*;
+    use crate::script;
+
+    /// Who had the CPU most from 100 to 200 ms, with its share of it and that of those who go before all ordinary threads.
+    fn most(events: &str) -> Option<(i32, f64, f64)> {
+        let capture = script::record(Capture::default(), events);
+        let model = script::model(&capture);
+        let [start, end] = [100, 200].map(|ms| Timestamp(ms * 1_000_000));
+        let keepers = Keepers::of(&model, vec![CpuId::new(0)?], Span::new(start, end))?;
+        let most = keepers.most(&model, |_| true)?;
+        let tid = capture.threads.get(most.threads.first()?.thread).tid;
+        Some((tid, most.share, most.urgent_share))
+    }
+
+    #[test]
+    fn who_has_a_cpu_that_does_not_change_hands_is_known_from_before_or_after() {
+        let all_along = Some((script::tid('H'), 1.0, 1.0));
+        assert_eq!(most("0 .-,10ms ->H,300ms .H"), all_along);
+        assert_eq!(most("0 .-,10ms ->H,300ms H>a R+,310ms a>- S"), all_along);
+        // Of one that came before the recording began, the next coming tells how urgent it is.
+        assert_eq!(most("0 .H,300ms H>a R+,310ms a>H S"), all_along);
+    }
+
+    #[test]
+    fn a_turn_counts_for_its_time_in_the_span() {
+        let turns = "0 .-,90ms ->a,110ms a>H S,140ms H>b R+,150ms b>H S,190ms H>-,300ms .-";
+        assert_eq!(most(turns), Some((script::tid('H'), 0.7, 0.7)));
+        assert_eq!(most("0 .-,90ms ->a,160ms a>b S,300ms b>-"), Some((script::tid('a'), 0.6, 0.0)));
+        assert_eq!(most("0 .-,250ms ->a,300ms a>-"), None);
+    }
+}
