@@ -88,10 +88,9 @@ fn looks_again(model: &Model<'_>, thread: ThreadId, span: Span) -> Option<Span> 
     for slice in model.states.within(thread, span) {
         match slice.doing {
             Doing::Blocked(id) if is_sleep(id) => looks.push(slice.span),
-            // Before that it stopped the others, and then it has what it waited for.
+            // Before that it stopped the others. Where an event was lost, one of its sleeps looks like something else.
             Doing::Blocked(_) if looks.len() < TIMES => looks.clear(),
-            Doing::Blocked(_) => break,
-            Doing::Running | Doing::Runnable(_) => {}
+            Doing::Blocked(_) | Doing::Running | Doing::Runnable(_) => {}
         }
     }
     let whole = looks.first()?.hull(*looks.last()?);
