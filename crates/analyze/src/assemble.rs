@@ -22,8 +22,8 @@ use crate::rules::WaitKind;
 use crate::suspects::{self, Suspects};
 use crate::windows::RawWindow;
 use crate::{
-    chronic, family, fingerprint, heat, kept, lone, own_line, proofs, reasons, timeline, totals,
-    unended, unseen, waits, yields,
+    chronic, doubt, family, fingerprint, heat, kept, lone, own_line, proofs, reasons, timeline,
+    totals, unended, unseen, waits, yields,
 };
 
 /// Analyses a capture.
@@ -133,7 +133,8 @@ fn may_have_frozen(model: &Model<'_>, options: &Options) -> (Option<Possible>, O
         .or_else(|| unseen::hint(model, options))
         .or_else(|| kept::hint(model, options))
         .or_else(|| yields::hint(model, options))
-        .or_else(|| unended::hint(model, options));
+        .or_else(|| unended::hint(model, options))
+        .or_else(|| doubt::hint(model, options));
     (possible, unseen)
 }
 
