@@ -22,8 +22,8 @@ use crate::rules::WaitKind;
 use crate::suspects::{self, Suspects};
 use crate::windows::RawWindow;
 use crate::{
-    chronic, family, fingerprint, golang, heat, kept, lone, own_line, proofs, reasons, timed,
-    timeline, totals, unended, unseen, waits, yields,
+    chronic, doubt, family, fingerprint, golang, heat, kept, lone, own_line, proofs, reasons,
+    timed, timeline, totals, unended, unseen, waits, yields,
 };
 
 /// Analyses a capture.
@@ -135,7 +135,8 @@ fn may_have_frozen(model: &Model<'_>, options: &Options) -> (Option<Possible>, O
         .or_else(|| yields::hint(model, options))
         .or_else(|| unended::hint(model, options))
         .or_else(|| timed::hint(model, options))
-        .or_else(|| golang::hint(model, options));
+        .or_else(|| golang::hint(model, options))
+        .or_else(|| doubt::hint(model, options));
     (possible, unseen)
 }
 

@@ -150,7 +150,9 @@ impl<'m, 'a> Habits<'m, 'a> {
         }
         let ran_out = wait.is_some_and(|id| timed::ran_out(model, id));
         let wait = wait.map(|id| model.states.wait(id));
-        if wait.is_some_and(|wait| wait.open_start && wait.open_end) {
+        // Of a process that was not recorded there are only others' wakings: since when it waited, nobody knows.
+        let unseen = !model.states.comings_recorded && !model.states.leaves(self.thread);
+        if wait.is_some_and(|wait| wait.open_start && (wait.open_end || unseen)) {
             return false;
         }
         match cause {
@@ -274,5 +276,21 @@ mod tests {
         assert_eq!(freezes("mabcd", 90), 0);
         // Added to a pool.
         assert_eq!(freezes("abcd", 110), 0);
+    }
+
+    #[test]
+    fn since_when_somebody_waits_of_whom_only_the_waking_was_recorded_nobody_knows() {
+        // a lets b on at mmap_lock, of whose process nothing was recorded, or of the whole machine.
+        let freezes = |command: &[&str]| {
+            let wakes = "try_to_wake_up<wake_up_q<rwsem_wake<up_write<vm_mmap_pgoff";
+            let sleeps = "schedule<do_nanosleep<hrtimer_nanosleep";
+            let events = format!("0 .a,1ms a>- S {sleeps},300ms .a,301ms a!b {wakes},302ms .a");
+            let capture = script::process(Capture::default(), &[('a', "server")]);
+            let mut capture = script::record(capture, &events);
+            capture.origin.command = command.iter().map(|word| (*word).to_owned()).collect();
+            windows::find(&script::model(&capture), &script::options()).len()
+        };
+        assert_eq!(freezes(&["perf", "record", "-a"]), 1);
+        assert_eq!(freezes(&["perf", "record", "-p", "97"]), 0);
     }
 }

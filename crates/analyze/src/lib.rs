@@ -23,6 +23,7 @@ mod cpus;
 mod culprit;
 pub mod details;
 mod disks;
+mod doubt;
 mod family;
 pub mod findings;
 pub mod fingerprint;

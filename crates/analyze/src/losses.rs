@@ -12,10 +12,20 @@ pub(crate) fn any(capture: &Capture, span: Span) -> bool {
 
 /// Whether so many events were lost that who does not seem to wait may do so.
 pub(crate) fn many(capture: &Capture, span: Span) -> bool {
-    const FEW: f64 = 0.02;
-    let lost = count(capture, span) as f64;
+    share(capture, span) > FEW
+}
+
+/// One event in fifty.
+pub(crate) const FEW: f64 = 0.02;
+
+/// How many of the events in a span, or soon after it, were lost, from 0 to 1.
+pub(crate) fn share(capture: &Capture, span: Span) -> f64 {
+    let lost = count(capture, span);
+    if lost == 0 {
+        return 0.0;
+    }
     let recorded = recorded(capture, Span::new(span.start, span.end.plus(SOON))) as f64;
-    lost > FEW * (lost + recorded)
+    lost as f64 / (lost as f64 + recorded)
 }
 
 fn count(capture: &Capture, span: Span) -> u64 {

@@ -64,9 +64,8 @@ pub(crate) fn judge(model: &Model<'_>, raw: &RawWindow) -> Judgement {
     let (culprit, held_up) = if held { (holder, None) } else { (None, holder) };
     let culprit = culprit.filter(|suspect| culprit::is_vouched_for(model, suspect, raw.span));
     // Who slept, and at whom less than half of the waiting ends, may as well have brought work.
-    let culprit = culprit.filter(|suspect| {
-        !queue || suspect.has_most(total) || !rhythm::slept(model, raw, suspect.thread)
-    });
+    let culprit =
+        culprit.filter(|suspect| !queue || rhythm::may_have_kept_them(model, raw, suspect, total));
     let nobody_worked =
         culprit.as_ref().is_none_or(|suspect| rhythm::slept(model, raw, suspect.thread));
     if queue && cause == Cause::Futex && nobody_worked && rhythm::rest_there(model, raw) {

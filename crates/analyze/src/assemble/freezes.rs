@@ -9,7 +9,7 @@ use crate::model::Model;
 use crate::options::Options;
 use crate::verdict::{self, Judgement};
 use crate::windows::{self, RawWindow};
-use crate::{grade, logged, network, own_calls, rhythm, starvation};
+use crate::{doubt, grade, logged, network, own_calls, rhythm, starvation};
 
 /// Every freeze, in order of time, with what is said of it.
 pub(super) fn find(model: &Model<'_>, options: &Options) -> (Vec<RawWindow>, Vec<Window>) {
@@ -17,6 +17,7 @@ pub(super) fn find(model: &Model<'_>, options: &Options) -> (Vec<RawWindow>, Vec
     let mut judged: Vec<(RawWindow, Window)> =
         found.flat_map(|raw| judged(model, options, raw)).collect();
     rhythm::drop(model, &mut judged);
+    judged.retain(|(raw, _)| !doubt::is_doubtful(model, raw));
     judged.extend(own_calls::find(model, options, &judged));
     judged = starvation::join(model, options, judged);
     drop_consequences(model, &mut judged);
