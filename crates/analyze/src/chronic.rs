@@ -185,9 +185,11 @@ mod tests {
         });
         let capture = script::process(Capture::default(), &threads);
         let mut capture = script::record(capture, &events.join(","));
-        for wakeup in capture.wakeups.iter_mut().filter(|wakeup| wakeup.waker.is_none()) {
-            wakeup.context = Context::HardIrq;
-        }
+        capture.wakeups.change(|wakeup| {
+            if wakeup.waker.is_none() {
+                wakeup.context = Context::HardIrq;
+            }
+        });
         let model = script::model(&capture);
         find(&model, &Options::default(), &[]).map(|contention| contention.waits)
     }

@@ -232,7 +232,7 @@ fn behind_mmap_lock(leaves: &[Leaf]) -> Nanos {
 fn freeze(model: &Model<'_>, raw: &RawWindow, blocked: Nanos) -> Freeze {
     let threads = &model.capture.threads;
     let opens = |open: fn(&crate::thread_state::Wait) -> bool| {
-        raw.waits().any(|id| open(model.states.wait(id)))
+        raw.waits().any(|id| open(&model.states.wait(id)))
     };
     let processes: BTreeSet<_> =
         raw.threads.iter().map(|&thread| threads.get(thread).process).collect();
@@ -284,9 +284,11 @@ mod tests {
         events.push(then);
         let mut capture = script::record(capture, &events.join(","));
         // A timer's.
-        for wakeup in capture.wakeups.iter_mut().filter(|wakeup| wakeup.waker.is_none()) {
-            wakeup.context = Context::HardIrq;
-        }
+        capture.wakeups.change(|wakeup| {
+            if wakeup.waker.is_none() {
+                wakeup.context = Context::HardIrq;
+            }
+        });
         analyze(&capture, &script::options())
     }
 

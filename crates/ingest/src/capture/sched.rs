@@ -1,6 +1,6 @@
 //! What the scheduler did: context switches, wakeups, on-CPU samples.
 
-use super::{CpuId, StackId, ThreadId, Timestamp};
+use super::{CpuId, Row, StackId, ThreadId, Timestamp};
 
 /// A CPU went from one thread to another.
 ///
@@ -47,7 +47,55 @@ pub enum TaskState {
     Unknown,
 }
 
+impl Row for Switch {
+    type Columns = [u64; 6];
+
+    fn columns(&self) -> Self::Columns {
+        let (cpu, stack) = (CpuId::number_of(self.cpu), StackId::number_of(self.stack));
+        let [out, into] = [self.out, self.into].map(ThreadId::number_of);
+        [self.time.0, cpu, out, into, self.state.number(), stack]
+    }
+
+    fn of_columns([time, cpu, out, into, state, stack]: Self::Columns) -> Self {
+        Self {
+            time: Timestamp(time),
+            cpu: CpuId::of_number(cpu),
+            out: ThreadId::of_number(out),
+            into: ThreadId::of_number(into),
+            state: TaskState::of_number(state),
+            stack: StackId::of_number(stack),
+        }
+    }
+}
+
 impl TaskState {
+    /// All of them, each at the place of its number.
+    const ALL: [Self; 10] = [
+        Self::Preempted,
+        Self::Runnable,
+        Self::Sleeping,
+        Self::Uninterruptible,
+        Self::Stopped,
+        Self::Traced,
+        Self::Dead,
+        Self::Idle,
+        Self::Parked,
+        Self::Unknown,
+    ];
+
+    /// A small number for each.
+    #[must_use]
+    pub fn number(self) -> u64 {
+        self as u64
+    }
+
+    /// The state of such a number.
+    #[must_use]
+    pub fn of_number(number: u64) -> Self {
+        let known = usize::try_from(number).ok().and_then(|number| Self::ALL.get(number));
+        known.copied().unwrap_or(Self::Unknown)
+    }
+
     /// Whether the thread wanted to run on: it waits for a CPU, for nothing else.
     #[must_use]
     pub fn is_runnable(self) -> bool {
@@ -94,6 +142,36 @@ pub struct Wakeup {
     pub stack: Option<StackId>,
 }
 
+impl Row for Wakeup {
+    type Columns = [u64; 6];
+
+    fn columns(&self) -> Self::Columns {
+        let (waker, wakee) =
+            (ThreadId::number_of(self.waker), ThreadId::number_of(Some(self.wakee)));
+        let (context, kind) = (self.context as u64, self.kind as u64);
+        [self.time.0, waker, wakee, context, kind, StackId::number_of(self.stack)]
+    }
+
+    fn of_columns([time, waker, wakee, context, kind, stack]: Self::Columns) -> Self {
+        Self {
+            time: Timestamp(time),
+            waker: ThreadId::of_number(waker),
+            wakee: ThreadId::of_number(wakee).unwrap_or(ThreadId::from_index(0)),
+            context: match context {
+                0 => Context::Task,
+                1 => Context::SoftIrq,
+                _ => Context::HardIrq,
+            },
+            kind: match kind {
+                0 => WakeupKind::Waking,
+                1 => WakeupKind::Wakeup,
+                _ => WakeupKind::New,
+            },
+            stack: StackId::of_number(stack),
+        }
+    }
+}
+
 /// A thread was seen on a CPU.
 #[derive(Clone, Copy, Debug)]
 pub struct Sample {
@@ -105,4 +183,47 @@ pub struct Sample {
     pub thread: ThreadId,
     /// Where it stood.
     pub stack: Option<StackId>,
+}
+
+impl Row for Sample {
+    type Columns = [u64; 4];
+
+    fn columns(&self) -> Self::Columns {
+        let thread = ThreadId::number_of(Some(self.thread));
+        [self.time.0, CpuId::number_of(self.cpu), thread, StackId::number_of(self.stack)]
+    }
+
+    fn of_columns([time, cpu, thread, stack]: Self::Columns) -> Self {
+        Self {
+            time: Timestamp(time),
+            cpu: CpuId::of_number(cpu),
+            thread: ThreadId::of_number(thread).unwrap_or(ThreadId::from_index(0)),
+            stack: StackId::of_number(stack),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_are_as_good_as_their_numbers() {
+        let same = |one: String, other: String| assert_eq!(one, other);
+        let thread = ThreadId::from_index(usize::MAX - 1);
+        for state in TaskState::ALL {
+            let (time, cpu) = (Timestamp(u64::MAX), CpuId::new(8191));
+            let switch = Switch { time, cpu, out: Some(thread), into: None, state, stack: None };
+            same(format!("{:?}", Switch::of_columns(switch.columns())), format!("{switch:?}"));
+        }
+        for context in [Context::Task, Context::SoftIrq, Context::HardIrq] {
+            for kind in [WakeupKind::Waking, WakeupKind::Wakeup, WakeupKind::New] {
+                let (time, stack) = (Timestamp(0), Some(StackId::from_index(0)));
+                let wakeup = Wakeup { time, waker: None, wakee: thread, context, kind, stack };
+                same(format!("{:?}", Wakeup::of_columns(wakeup.columns())), format!("{wakeup:?}"));
+            }
+        }
+        let sample = Sample { time: Timestamp(3), cpu: CpuId::new(0), thread, stack: None };
+        same(format!("{:?}", Sample::of_columns(sample.columns())), format!("{sample:?}"));
+    }
 }
