@@ -194,9 +194,7 @@ mod tests {
         });
         let capture = script::process(Capture::default(), &threads);
         let mut capture = script::record(capture, &events.join(","));
-        for wakeup in capture.wakeups.iter_mut().filter(|wakeup| wakeup.waker.is_none()) {
-            wakeup.context = Context::HardIrq;
-        }
+        script::woken_by_timers(&mut capture);
         let model = script::model(&capture);
         find(&model, &Options::default(), &[]).map(|contention| contention.waits)
     }

@@ -190,7 +190,6 @@ pub(crate) fn ends_stop_of_world(model: &Model<'_>, wait: WaitId, waker: ThreadI
 
 #[cfg(test)]
 mod tests {
-    use coldcase_ingest::capture::Context;
 
     use super::*;
     use crate::findings::{Findings, Operation};
@@ -210,9 +209,7 @@ mod tests {
         }
         events.extend_from_slice(then);
         let mut capture = script::record(capture, &events.join(","));
-        for wakeup in capture.wakeups.iter_mut().filter(|wakeup| wakeup.waker.is_none()) {
-            wakeup.context = Context::HardIrq;
-        }
+        script::woken_by_timers(&mut capture);
         crate::analyze(&capture, &script::options())
     }
 

@@ -153,7 +153,7 @@ fn runs_out(model: &Model<'_>, wait: WaitId) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use coldcase_ingest::capture::{Capture, Context};
+    use coldcase_ingest::capture::Capture;
 
     use crate::analyze;
     use crate::findings::Findings;
@@ -168,9 +168,7 @@ mod tests {
         let threads = ['m', 'x', 'a', 'b', 'c', 'd'].map(|letter| (letter, "serve"));
         let capture = script::process(Capture::default(), &threads);
         let mut capture = script::record(capture, &events.join(","));
-        for wakeup in capture.wakeups.iter_mut().filter(|wakeup| wakeup.waker.is_none()) {
-            wakeup.context = Context::HardIrq;
-        }
+        script::woken_by_timers(&mut capture);
         analyze(&capture, &script::options())
     }
 

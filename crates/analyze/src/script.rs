@@ -69,6 +69,15 @@ pub(crate) fn record(mut capture: Capture, script: &str) -> Capture {
     capture
 }
 
+/// Whoever was woken by nobody was woken by a timer's interrupt.
+pub(crate) fn woken_by_timers(capture: &mut Capture) {
+    capture.wakeups.change(|wakeup| {
+        if wakeup.waker.is_none() {
+            wakeup.context = Context::HardIrq;
+        }
+    });
+}
+
 /// Adds a process of several threads, each of which has its name; the first is the main thread.
 pub(crate) fn process(mut capture: Capture, threads: &[(char, &str)]) -> Capture {
     let pid = tid(threads[0].0);

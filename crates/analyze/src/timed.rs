@@ -76,7 +76,7 @@ pub(crate) fn most_unusual(
 
 #[cfg(test)]
 mod tests {
-    use coldcase_ingest::capture::{Capture, Context};
+    use coldcase_ingest::capture::Capture;
 
     use crate::script;
 
@@ -114,9 +114,7 @@ mod tests {
         }
         events.push("510ms .m".to_owned());
         let mut capture = script::record(capture, &events.join(","));
-        for wakeup in capture.wakeups.iter_mut().filter(|wakeup| wakeup.waker.is_none()) {
-            wakeup.context = Context::HardIrq;
-        }
+        script::woken_by_timers(&mut capture);
         let findings = crate::analyze(&capture, &script::options());
         let missing = findings.verdict.cannot_tell.iter();
         let mut told = missing.map(|row| row.missing.to_string());
@@ -151,9 +149,7 @@ mod tests {
             .extend(('a'..='d').map(|thread| format!("601ms m!{thread} {WAKES},601ms ->{thread}")));
         events.push("602ms .m".to_owned());
         let mut capture = script::record(capture, &events.join(","));
-        for wakeup in capture.wakeups.iter_mut().filter(|wakeup| wakeup.waker.is_none()) {
-            wakeup.context = Context::HardIrq;
-        }
+        script::woken_by_timers(&mut capture);
         let findings = crate::analyze(&capture, &script::options());
         let span = findings.worst().and_then(|window| window.freeze.span).unwrap();
         assert_eq!(span.duration().0, 500_000_000);

@@ -264,7 +264,7 @@ fn behind_mmap_lock(leaves: &[Leaf]) -> Nanos {
 
 #[cfg(test)]
 mod tests {
-    use coldcase_ingest::capture::{Capture, Context};
+    use coldcase_ingest::capture::Capture;
 
     use crate::analyze;
     use crate::findings::{Cause, Findings, Grade};
@@ -290,9 +290,7 @@ mod tests {
         events.push(then);
         let mut capture = script::record(capture, &events.join(","));
         // A timer's.
-        for wakeup in capture.wakeups.iter_mut().filter(|wakeup| wakeup.waker.is_none()) {
-            wakeup.context = Context::HardIrq;
-        }
+        script::woken_by_timers(&mut capture);
         analyze(&capture, &script::options())
     }
 

@@ -1,6 +1,6 @@
 //! The data model: what every input format becomes.
 //!
-//! A [`Capture`] holds plain tables of rows, each sorted by time, and says what it lacks. It knows no
+//! A [`Capture`] holds tables of rows, each sorted by time, and says what it lacks. It knows no
 //! file format, opens nothing, and is never changed after ingestion except by symbol resolution, which
 //! only fills in names, and by a redaction after the analysis, which replaces them. Rows refer to each other by small index types ([`ThreadId`], [`StackId`], ...),
 //! never by the operating system's reused numbers.
@@ -21,6 +21,7 @@ mod seeded;
 mod sentence;
 mod stacks;
 mod syscalls;
+mod table;
 mod threads;
 mod time;
 
@@ -42,6 +43,7 @@ pub use seeded::{Seed, SeededMap};
 pub use sentence::{NameKind, Sentence};
 pub use stacks::StackTable;
 pub use syscalls::{Syscall, SyscallEvent, SyscallPhase};
+pub use table::{Row, Rows, Table};
 pub use threads::{Process, Thread, ThreadTable};
 pub use time::{Nanos, Span, Timestamp};
 
@@ -67,11 +69,11 @@ pub struct Capture {
     /// Unique stacks.
     pub stacks: StackTable,
     /// Context switches.
-    pub switches: Vec<Switch>,
+    pub switches: Table<Switch>,
     /// Wakeups, by the waker.
-    pub wakeups: Vec<Wakeup>,
+    pub wakeups: Table<Wakeup>,
     /// `lock:contention_begin` and `contention_end`.
-    pub contention: Vec<LockContention>,
+    pub contention: Table<LockContention>,
     /// Further events of contention, of locks that spin.
     pub spins: SpinCounts,
     /// `mmap_lock:*`.
@@ -79,7 +81,7 @@ pub struct Capture {
     /// System calls entered and left.
     pub syscalls: Vec<SyscallEvent>,
     /// On-CPU samples.
-    pub samples: Vec<Sample>,
+    pub samples: Table<Sample>,
     /// Everything else that a suspect looks at: reclaim, compaction, block I/O, signals, faults.
     pub activities: Vec<Activity>,
     /// Changes of resident sizes.
