@@ -204,7 +204,7 @@ fn can_judge(capture: &Capture) -> bool {
         switch.stack.is_some() || !vague
     };
     !capture.sampled(Meaning::Switches)
-        && capture.switches.iter().any(|switch| switch.out.is_some() && tells(&switch))
+        && capture.switches.iter().any(|switch| switch.out.is_some() && tells(switch))
 }
 
 /// Whether the capture can show that nothing froze. Without the stacks of those who leave it shows who was stopped

@@ -335,8 +335,8 @@ impl<'m, 'a> Blamer<'m, 'a> {
         let model = self.model;
         let wakeups = &model.capture.wakeups;
         let from = wakeups.partition_point(|wakeup| wakeup.time < wait.end);
-        let soon = wakeups
-            .iter_from(from)
+        let soon = wakeups[from..]
+            .iter()
             .take(MOST)
             .take_while(|next| next.time <= wait.end.plus(AT_ONCE));
         let mut own =

@@ -36,14 +36,14 @@ impl Row {
         Self(NonZeroU32::MIN.saturating_add(u32::try_from(index).unwrap_or(u32::MAX)))
     }
 
-    fn of(self, capture: &Capture) -> LockContention {
-        capture.contention.get(self.0.get() as usize - 1)
+    fn of(self, capture: &Capture) -> &LockContention {
+        &capture.contention[self.0.get() as usize - 1]
     }
 }
 
 impl Events {
     /// The first that is known of it.
-    fn first(self, capture: &Capture) -> Option<LockContention> {
+    fn first(self, capture: &Capture) -> Option<&LockContention> {
         self.begin.or(self.end).map(|row| row.of(capture))
     }
 
@@ -131,7 +131,7 @@ impl Cursors<'_> {
             .rev()
             .take(4)
             .find(|known| sleeps(known) && time(known.end, span.end) >= sleep.end)?;
-        let LockContention { lock, stack, .. } = found.first(capture)?;
+        let LockContention { lock, stack, .. } = *found.first(capture)?;
         Some(Contention { lock, flags: found.flags(capture), stack })
     }
 }

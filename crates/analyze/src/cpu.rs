@@ -122,7 +122,7 @@ mod tests {
         events.push("200ms a>-".to_owned());
         let capture = script::record(Capture::default(), &events.join(","));
         let model = script::model(&capture);
-        let thread = capture.switches.get(0).out.unwrap();
+        let thread = capture.switches[0].out.unwrap();
         let off =
             model.states.of(thread).long(Nanos(20_000_000)).find_map(|slice| match slice.doing {
                 Doing::Runnable(stack) => Some((stack, slice.span)),
@@ -137,7 +137,7 @@ mod tests {
         let script = format!("0 .a,1ms a>- R+,101ms {it_comes},200ms a>- S");
         let capture = script::record(Capture::default(), &script);
         let model = script::model(&capture);
-        let thread = capture.switches.get(0).out.unwrap();
+        let thread = capture.switches[0].out.unwrap();
         let off = model.states.of(thread).long(Nanos(50_000_000)).next().unwrap();
         is_throttled(&model, thread, None, off.span)
     }
@@ -188,7 +188,7 @@ mod tests {
         let events = "0 .a,5ms a>- S,10ms w:a,10ms ->a,20ms a>- R+ schedule,400ms ->a,410ms a>- S";
         let mut capture = script::record(Capture::default(), events);
         let (thread, span) = (
-            capture.switches.get(0).out.unwrap(),
+            capture.switches[0].out.unwrap(),
             Span::new(Timestamp(20_000_000), Timestamp(400_000_000)),
         );
         assert!(is_throttled(&script::model(&capture), thread, None, span));

@@ -109,7 +109,7 @@ mod tests {
             "0 .c,100ms a>b D {disk},100ms b>c D {disk},400ms c!a,400ms c>a,401ms w:b,401ms a>b,402ms .b"
         );
         let mut capture = script::record(capture, &events);
-        let thread = capture.switches.get(0).out.unwrap();
+        let thread = capture.switches[0].out.unwrap();
         let mut request = |sector: u64, phase: Phase, millis: u64| {
             let (time, kind) = (Timestamp(millis * 1_000_000), ActivityKind::BlockIo);
             let value = 0x70_0000 << 32 | sector;

@@ -13,7 +13,7 @@ use crate::windows::RawWindow;
 /// Who stood still, from when to when, and for how long in all.
 pub(crate) fn freeze(model: &Model<'_>, raw: &RawWindow, blocked: Nanos) -> Freeze {
     let threads = &model.capture.threads;
-    let opens = |open: fn(&Wait) -> bool| raw.waits().any(|id| open(&model.states.wait(id)));
+    let opens = |open: fn(&Wait) -> bool| raw.waits().any(|id| open(model.states.wait(id)));
     let processes: BTreeSet<_> =
         raw.threads.iter().map(|&thread| threads.get(thread).process).collect();
     Freeze {

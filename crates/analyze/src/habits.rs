@@ -188,7 +188,7 @@ impl<'m, 'a> Habits<'m, 'a> {
                     let unheard_of = length.0 >= usual(rounds).saturating_mul(FACTOR);
                     rounds.len() >= HABIT
                         && unheard_of
-                        && wait.is_some_and(|wait| is_behind_a_call(model, &wait))
+                        && wait.is_some_and(|wait| is_behind_a_call(model, wait))
                 };
                 !ran_out
                     && !self.is_new(span)

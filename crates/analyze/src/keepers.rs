@@ -162,7 +162,7 @@ fn turns(model: &Model<'_>, span: Span) -> Vec<(CpuId, ThreadId, Span)> {
     };
     let from = switches.partition_point(|switch| switch.time < span.start);
     let known = model.states.cpus.count();
-    for switch in switches.iter_from(from) {
+    for switch in &switches[from..] {
         // Of a CPU that did not change hands in the span, the next switch tells who had it.
         let is_over = switch.time >= span.end;
         if is_over && last.len() >= known {

@@ -78,7 +78,7 @@ fn ends_at(model: &Model<'_>, raw: &RawWindow, thread: ThreadId) -> Option<Threa
 /// Whether a wait was for a client, and that one's data ended it.
 fn has_sent(model: &Model<'_>, wait: WaitId) -> bool {
     FOR_A_CLIENT.contains(&model.sites.name(model.sites.of(wait)))
-        && model.wakeup(wait).is_some_and(|wakeup| passes(model, &wakeup, &DATA_COME))
+        && model.wakeup(wait).is_some_and(|wakeup| passes(model, wakeup, &DATA_COME))
 }
 
 fn passes(model: &Model<'_>, wakeup: &Wakeup, functions: &[&str]) -> bool {
@@ -109,9 +109,9 @@ fn has_a_request(model: &Model<'_>, thread: ThreadId, began: Timestamp) -> bool 
     let came = model.states.wait(rest).span.end;
     let wakeups = &model.capture.wakeups;
     let from = wakeups.partition_point(|wakeup| wakeup.time < came);
-    let since = wakeups.iter_from(from).take_while(|wakeup| wakeup.time < began);
+    let since = wakeups[from..].iter().take_while(|wakeup| wakeup.time < began);
     let mut own = since.filter(|wakeup| wakeup.waker == Some(thread));
-    !own.any(|wakeup| passes(model, &wakeup, &SENDS))
+    !own.any(|wakeup| passes(model, wakeup, &SENDS))
 }
 
 /// Whether the first to whom a thread sent something after a span had waited for that through most of it.
@@ -120,7 +120,7 @@ fn is_waited_for(model: &Model<'_>, thread: ThreadId, span: Span) -> bool {
     const MOST: usize = 1 << 14;
     let wakeups = &model.capture.wakeups;
     let from = wakeups.partition_point(|wakeup| wakeup.time < span.end);
-    let mut after = wakeups.iter_from(from).take(MOST);
+    let mut after = wakeups[from..].iter().take(MOST);
     let answer = after.find(|wakeup| wakeup.waker == Some(thread) && passes(model, wakeup, &SENDS));
     answer.is_some_and(|answer| {
         model.states.within(answer.wakee, span).any(|slice| {

@@ -1,6 +1,6 @@
 //! Events that the recording lost, and what can still be believed near them.
 
-use coldcase_ingest::capture::{Capture, Nanos, Row, Span, Table, Timestamp};
+use coldcase_ingest::capture::{Capture, Nanos, Span, Timestamp};
 
 /// A loss is reported when there is room again, so one that is reported soon after a span may lie in it.
 const SOON: Nanos = Nanos(1_000_000_000);
@@ -37,21 +37,16 @@ fn count(capture: &Capture, span: Span) -> u64 {
 /// Events in a span.
 fn recorded(capture: &Capture, span: Span) -> usize {
     fn inside<T>(rows: &[T], span: Span, time: impl Fn(&T) -> Timestamp) -> usize {
-        between(span, |end| rows.partition_point(|row| time(row) < end))
-    }
-    fn packed<T: Row>(rows: &Table<T>, span: Span, time: impl Fn(&T) -> Timestamp) -> usize {
-        between(span, |end| rows.partition_point(|row| time(row) < end))
-    }
-    fn between(span: Span, before: impl Fn(Timestamp) -> usize) -> usize {
+        let before = |end| rows.partition_point(|row| time(row) < end);
         before(span.end).saturating_sub(before(span.start))
     }
     usize::try_from(capture.spins.within(span)).unwrap_or(usize::MAX)
-        + packed(&capture.switches, span, |row| row.time)
-        + packed(&capture.wakeups, span, |row| row.time)
-        + packed(&capture.contention, span, |row| row.time)
+        + inside(&capture.switches, span, |row| row.time)
+        + inside(&capture.wakeups, span, |row| row.time)
+        + inside(&capture.contention, span, |row| row.time)
         + inside(&capture.mmap_locks, span, |row| row.time)
         + inside(&capture.syscalls, span, |row| row.time)
-        + packed(&capture.samples, span, |row| row.time)
+        + inside(&capture.samples, span, |row| row.time)
         + inside(&capture.activities, span, |row| row.time)
         + inside(&capture.resident, span, |row| row.time)
 }

@@ -124,7 +124,7 @@ impl<'a> Model<'a> {
     }
 
     /// The wakeup that ended a wait.
-    pub fn wakeup(&self, wait: WaitId) -> Option<Wakeup> {
+    pub fn wakeup(&self, wait: WaitId) -> Option<&'a Wakeup> {
         self.states.wait(wait).wakeup.map(|wakeup| wakeup.of(self.capture))
     }
 }

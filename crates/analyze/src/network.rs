@@ -207,7 +207,7 @@ fn who_answered(model: &Model<'_>, wait: WaitId) -> Option<ThreadId> {
     let wakeup = model.wakeup(wait).filter(|_| is_late(model, wait))?;
     // Who is let on at a futex had got its answer before, and was not seen to come back from there.
     let lets_on = wakeup.stack.is_some_and(|stack| release::wakes_futex(model.capture, stack));
-    wakeup.waker.filter(|_| !lets_on && is_by_other_end(model.capture, &wakeup))
+    wakeup.waker.filter(|_| !lets_on && is_by_other_end(model.capture, wakeup))
 }
 
 /// On one machine the sender delivers its data itself, in a software interrupt on its way out of the send
@@ -402,8 +402,8 @@ mod tests {
         let wakeup = |stack: &str| {
             let mut capture =
                 script::record(Capture::default(), &format!("0 .a,1ms b!a {stack},2ms .a"));
-            capture.wakeups.change(|row| row.context = Context::SoftIrq);
-            is_by_other_end(&capture, &capture.wakeups.get(0))
+            capture.wakeups[0].context = Context::SoftIrq;
+            is_by_other_end(&capture, &capture.wakeups[0])
         };
         assert!(wakeup("try_to_wake_up<sk_stream_write_space<handle_softirqs<tcp_recvmsg"));
         assert!(!wakeup("try_to_wake_up<sk_stream_write_space<handle_softirqs<irq_exit_rcu"));

@@ -1,4 +1,4 @@
-//! Lives, written down by another thread than the one that goes through the events.
+//! Lives, written down by a thread of its own.
 //!
 //! Half of the time that the states of threads took went into memory that is touched for the first time. What is written
 //! down is not asked for until all of it is told, so another processor can do it meanwhile; what comes out is the same.
@@ -45,36 +45,33 @@ impl Scribe {
 
 /// Writes all that is told into lives, and for how long somebody ran into bins.
 pub(crate) fn write<R>(
-    threads: usize,
+    lives: impl FnOnce() -> Vec<Life> + Send,
     mut busy: Bins,
-    tell: impl FnOnce(&mut Scribe) -> R + Send,
-) -> (R, Vec<Life>, Bins)
-where
-    R: Send,
-{
+    tell: impl FnOnce(&mut Scribe) -> R,
+) -> (R, Vec<Life>, Bins) {
     thread::scope(|scope| {
         let (full, batches) = sync_channel::<Vec<Deed>>(BATCHES);
         let (give_back, empty) = channel();
-        // What is written stays with the thread that goes on, whose memory grows by larger steps.
-        let teller = scope.spawn(move || {
-            let mut scribe = Scribe { batch: Vec::with_capacity(BATCH), full, empty };
-            let told = tell(&mut scribe);
-            scribe.hand_over(Vec::new());
-            told
-        });
-        let mut lives = vec![Life::default(); threads];
-        for mut batch in batches {
-            for (thread, span, doing) in batch.drain(..) {
-                let added = lives[thread.index()].push(span, doing);
-                if let (Some(ran), Doing::Running) = (added, doing) {
-                    busy.add(ran);
+        let writer = scope.spawn(move || {
+            let mut lives = lives();
+            for mut batch in batches {
+                for (thread, span, doing) in batch.drain(..) {
+                    let added = lives[thread.index()].push(span, doing);
+                    if let (Some(ran), Doing::Running) = (added, doing) {
+                        busy.add(ran);
+                    }
                 }
+                // If nobody wants it, it is dropped.
+                let _ = give_back.send(batch);
             }
-            // If nobody wants it, it is dropped.
-            let _ = give_back.send(batch);
-        }
-        match teller.join() {
-            Ok(told) => (told, lives, busy),
+            (lives, busy)
+        });
+        let mut scribe = Scribe { batch: Vec::with_capacity(BATCH), full, empty };
+        let told = tell(&mut scribe);
+        scribe.hand_over(Vec::new());
+        drop(scribe);
+        match writer.join() {
+            Ok((lives, busy)) => (told, lives, busy),
             Err(panic) => std::panic::resume_unwind(panic),
         }
     })

@@ -71,11 +71,9 @@ pub(crate) fn record(mut capture: Capture, script: &str) -> Capture {
 
 /// Whoever was woken by nobody was woken by a timer's interrupt.
 pub(crate) fn woken_by_timers(capture: &mut Capture) {
-    capture.wakeups.change(|wakeup| {
-        if wakeup.waker.is_none() {
-            wakeup.context = Context::HardIrq;
-        }
-    });
+    for wakeup in capture.wakeups.iter_mut().filter(|wakeup| wakeup.waker.is_none()) {
+        wakeup.context = Context::HardIrq;
+    }
 }
 
 /// Adds a process of several threads, each of which has its name; the first is the main thread.

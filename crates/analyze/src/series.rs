@@ -111,7 +111,7 @@ fn lets_others_on(capture: &Capture, states: &ThreadStates, (id, next): (WaitId,
     let mut runs = states.within(before.thread, between).filter(|it| it.doing == Doing::Running);
     runs.any(|run| {
         let from = capture.wakeups.partition_point(|row| row.time < run.span.start);
-        let within = capture.wakeups.iter_from(from).take_while(|row| row.time <= run.span.end);
+        let within = capture.wakeups[from..].iter().take_while(|row| row.time <= run.span.end);
         within
             .filter(|row| row.waker == Some(before.thread))
             .any(|row| row.stack.is_some_and(|stack| release::wakes_futex(capture, stack)))

@@ -9,7 +9,6 @@ use crate::brackets::Brackets;
 use crate::contention::{Contention, Contentions, Cursors};
 use crate::findings::{Cause, LockMode, Operation};
 use crate::mm::AddressSpaces;
-use crate::numbers::Numbers;
 use crate::of_stacks::OfStacks;
 use crate::operation;
 use crate::release;
@@ -18,7 +17,7 @@ use crate::thread_state::{ThreadStates, Wait, WaitId};
 
 /// What each wait was for. Millions of waits are of some hundred sites, so each wait has the number of its own.
 pub(crate) struct Sites {
-    of_wait: Numbers,
+    of_wait: Vec<u32>,
     unique: Unique,
     names: Vec<String>,
     /// Some were told anew, by more than their own stacks.
@@ -100,7 +99,7 @@ impl Sites {
             by_stack: FxHashMap::default(),
         };
         let mut unique = Unique::default();
-        let of_wait = states.waits.iter().map(|wait| tables.number(&wait, &mut known, &mut unique));
+        let of_wait = states.waits.iter().map(|wait| tables.number(wait, &mut known, &mut unique));
         let of_wait = of_wait.collect();
         let mut sites = Self { of_wait, unique, names: known.names.names, retold: false };
         sites.unite_by_address(states, capture);
@@ -136,7 +135,7 @@ impl Sites {
 
     /// The number of a wait's site.
     pub fn number_of(&self, wait: WaitId) -> u32 {
-        self.of_wait.get(wait.0 as usize)
+        self.of_wait[wait.0 as usize]
     }
 
     /// Whether any wait could be told from others: without callchains or their names none can.
@@ -179,7 +178,7 @@ impl Sites {
     }
 
     fn set(&mut self, wait: WaitId, site: Site) {
-        self.of_wait.set(wait.0 as usize, self.unique.number(site));
+        self.of_wait[wait.0 as usize] = self.unique.number(site);
         self.retold = true;
     }
 
@@ -204,8 +203,8 @@ impl Sites {
             return;
         }
         let mut owners: SeededMap<u64, FxHashMap<ProcessId, u32>> = SeededMap::default();
-        for (id, wait) in states.waits() {
-            if let Some(address) = of_own[self.number_of(id) as usize] {
+        for (&number, wait) in self.of_wait.iter().zip(&states.waits) {
+            if let Some(address) = of_own[number as usize] {
                 let process = capture.threads.get(wait.thread).process;
                 *owners.entry(address).or_default().entry(process).or_default() += 1;
             }

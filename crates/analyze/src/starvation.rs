@@ -350,13 +350,8 @@ mod tests {
         let mut capture = script::record(capture, &one_cpu(['a', 'c'], zero));
         let of_zero = capture.switches.len();
         capture = script::record(capture, &one_cpu(['b', 'd'], one));
-        let mut number = 0;
-        capture.switches.change(|switch| {
-            if number >= of_zero {
-                switch.cpu = CpuId::new(1);
-            }
-            number += 1;
-        });
+        let of_one = capture.switches[of_zero..].iter_mut();
+        of_one.for_each(|switch| switch.cpu = CpuId::new(1));
         capture.switches.sort_by_key(|switch| switch.time);
         capture.wakeups.sort_by_key(|wakeup| wakeup.time);
         analyze(&capture, &script::options())

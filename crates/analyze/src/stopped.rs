@@ -147,7 +147,7 @@ pub(crate) fn freezer(model: &Model<'_>, threads: &[ThreadId], span: Span) -> Op
     let around = Span::new(span.start.minus(SOON), span.end.plus(SOON));
     let wakeups = &model.capture.wakeups;
     let from = wakeups.partition_point(|row| row.time < around.start);
-    let within = wakeups.iter_from(from).take_while(|row| row.time < around.end);
+    let within = wakeups[from..].iter().take_while(|row| row.time < around.end);
     let (mut froze, mut thawed) = (None, None);
     for row in within.filter(|row| threads.contains(&row.wakee)) {
         match row.stack.and_then(|stack| is_thaw(model.capture, stack)) {

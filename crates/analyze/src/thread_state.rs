@@ -10,19 +10,17 @@
 //! since when; a wait can have begun before the recording, or not have ended at its end; a waking can come
 //! before the switch-out that it cancels (then `prev_state` already says runnable).
 
-use std::collections::VecDeque;
-use std::iter::Peekable;
+use std::num::NonZeroU32;
 
 use coldcase_ingest::capture::{
-    Capture, CpuId, Nanos, Rows, Sample, Span, StackId, Switch, SyscallEvent, Table, TaskState,
-    ThreadId, Timestamp, Wakeup, WakeupKind,
+    Capture, CpuId, Nanos, Sample, Span, StackId, Switch, SyscallEvent, TaskState, ThreadId,
+    Timestamp, Wakeup, WakeupKind,
 };
 
 use crate::cpus::{Cpu, Cpus};
 use crate::life::Life;
 use crate::load::{Bins, Busy};
 use crate::scribe::{self, Scribe};
-pub(crate) use crate::wait::{Wait, WaitId, WakeupId};
 
 /// All threads' doings.
 pub(crate) struct ThreadStates {
@@ -34,11 +32,21 @@ pub(crate) struct ThreadStates {
     leaves: Vec<bool>,
     /// What was seen of each CPU.
     pub cpus: Cpus,
-    /// Every time that a thread was blocked, in the order in which that was over.
-    pub waits: Table<Wait>,
+    /// Every time that a thread was blocked, by its beginning.
+    pub waits: Vec<Wait>,
     /// Whether the capture shows threads come to a CPU. It does not if only some processes were recorded (`perf
     /// record -p`): a switch is an event of the thread that leaves.
     pub comings_recorded: bool,
+}
+
+/// Index into [`ThreadStates::waits`].
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(crate) struct WaitId(pub u32);
+
+impl WaitId {
+    fn from_index(index: usize) -> Self {
+        Self(u32::try_from(index).unwrap_or(u32::MAX))
+    }
 }
 
 /// A stretch of one thread's life.
@@ -57,13 +65,46 @@ pub(crate) enum Doing {
     Blocked(WaitId),
 }
 
+/// One time that a thread was blocked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Wait {
+    pub thread: ThreadId,
+    /// From the switch-out to the waking; or, where no waking is known, to the switch-in.
+    pub span: Span,
+    /// It began before the recording did.
+    pub open_start: bool,
+    /// It had not ended when the recording did.
+    pub open_end: bool,
+    pub state: TaskState,
+    pub stack: Option<StackId>,
+    /// The wakeup that ended it.
+    pub wakeup: Option<WakeupId>,
+}
+
+/// Index into [`Capture::wakeups`], from 1, so that none takes no more room.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct WakeupId(NonZeroU32);
+
+impl WakeupId {
+    fn from_index(index: usize) -> Self {
+        Self(NonZeroU32::MIN.saturating_add(u32::try_from(index).unwrap_or(u32::MAX)))
+    }
+
+    /// The row.
+    pub fn of(self, capture: &Capture) -> &Wakeup {
+        &capture.wakeups[self.0.get() as usize - 1]
+    }
+}
+
 impl ThreadStates {
     /// Reconstructs what every thread did.
     pub fn new(capture: &Capture) -> Self {
         let bins = Bins::new(capture.whole());
-        let (machine, lives, busy) = scribe::write(capture.threads.len(), bins, |scribe| {
-            Machine::new(capture, scribe).run()
-        });
+        let (machine, lives, busy) = scribe::write(
+            || empty_lives(capture),
+            bins,
+            |scribe| Machine::new(capture, scribe).run(),
+        );
         ThreadStates {
             lives,
             leaves: machine.leaves,
@@ -129,12 +170,12 @@ impl ThreadStates {
     }
 
     /// Every wait with its number.
-    pub fn waits(&self) -> impl Iterator<Item = (WaitId, Wait)> {
+    pub fn waits(&self) -> impl Iterator<Item = (WaitId, &Wait)> {
         self.waits.iter().enumerate().map(|(index, wait)| (WaitId::from_index(index), wait))
     }
 
-    pub fn wait(&self, id: WaitId) -> Wait {
-        self.waits.get(id.0 as usize)
+    pub fn wait(&self, id: WaitId) -> &Wait {
+        &self.waits[id.0 as usize]
     }
 }
 
@@ -157,16 +198,15 @@ fn comings_recorded(capture: &Capture) -> bool {
 /// Events that only a running thread can cause, besides switches, in order of time; of two tables' events of one time,
 /// the first one's comes first.
 struct OwnEvents<'a> {
-    samples: Peekable<Rows<'a, Sample>>,
+    samples: &'a [Sample],
     syscalls: &'a [SyscallEvent],
-    /// Of wakeups that were gone through, who was on a CPU then. Who is interrupted is, as well.
-    wakers: VecDeque<(Timestamp, ThreadId)>,
+    wakeups: &'a [Wakeup],
 }
 
 impl<'a> OwnEvents<'a> {
     fn new(capture: &'a Capture) -> Self {
-        let Capture { samples, syscalls, .. } = capture;
-        Self { samples: samples.iter().peekable(), syscalls, wakers: VecDeque::new() }
+        let Capture { samples, syscalls, wakeups, .. } = capture;
+        Self { samples, syscalls, wakeups }
     }
 
     /// Hands on those that come before a moment.
@@ -176,27 +216,33 @@ impl<'a> OwnEvents<'a> {
         mut hand_on: impl FnMut(Timestamp, ThreadId, Option<CpuId>),
     ) {
         // Most captures have nothing but wakeups.
-        if self.samples.len() == 0 && self.syscalls.is_empty() {
-            while let Some((time, waker)) = self.wakers.pop_front_if(|waker| waker.0 < time) {
-                hand_on(time, waker, None);
-            }
+        if self.samples.is_empty() && self.syscalls.is_empty() {
+            let count = self.wakeups.iter().take_while(|row| row.time < time).count();
+            let (before, after) = self.wakeups.split_at(count);
+            let of_wakers = before.iter().filter_map(|row| Some((row.time, row.waker?)));
+            of_wakers.for_each(|(time, waker)| hand_on(time, waker, None));
+            self.wakeups = after;
             return;
         }
         loop {
-            let sample = self.samples.peek().map(|row| row.time);
-            let call = self.syscalls.first().map(|row| row.time);
-            let waker = self.wakers.front().map(|waker| waker.0);
-            let first = [sample, call, waker].into_iter().flatten().min();
-            let Some(first) = first.filter(|&first| first < time) else { return };
-            if let Some(row) = self.samples.next_if(|row| row.time == first) {
+            let sample = self.samples.first().filter(|row| row.time < time);
+            let call = self.syscalls.first().filter(|row| row.time < time);
+            let wakeup = self.wakeups.first().filter(|row| row.time < time);
+            let next =
+                [sample.map(|row| row.time), call.map(|row| row.time), wakeup.map(|row| row.time)];
+            let Some(first) = next.into_iter().flatten().min() else { return };
+            if let Some(row) = sample.filter(|row| row.time == first) {
+                self.samples = &self.samples[1..];
                 hand_on(first, row.thread, row.cpu);
-            } else if let Some((row, after)) = self.syscalls.split_first()
-                && row.time == first
-            {
-                self.syscalls = after;
+            } else if let Some(row) = call.filter(|row| row.time == first) {
+                self.syscalls = &self.syscalls[1..];
                 hand_on(first, row.thread, None);
-            } else if let Some((_, waker)) = self.wakers.pop_front() {
-                hand_on(first, waker, None);
+            } else if let Some(row) = wakeup {
+                self.wakeups = &self.wakeups[1..];
+                // Who is interrupted is on a CPU as well.
+                if let Some(waker) = row.waker {
+                    hand_on(first, waker, None);
+                }
             }
         }
     }
@@ -221,7 +267,7 @@ enum Now {
 /// What is known when all events were gone through, besides what was written down.
 struct Told {
     leaves: Vec<bool>,
-    waits: Table<Wait>,
+    waits: Vec<Wait>,
     cpus: Cpus,
     comings_recorded: bool,
 }
@@ -233,11 +279,22 @@ struct Machine<'a> {
     seen: Vec<Timestamp>,
     scribe: &'a mut Scribe,
     leaves: Vec<bool>,
-    waits: Table<Wait>,
+    waits: Vec<Wait>,
     cpus: Cpus,
     span: Span,
     is_idle_task: Vec<bool>,
     comings_recorded: bool,
+}
+
+/// Lives with room for what may happen, so that they need not grow, which would touch twice the memory.
+fn empty_lives(capture: &Capture) -> Vec<Life> {
+    let mut slices = vec![0_usize; capture.threads.len()];
+    for switch in &capture.switches {
+        let Some(out) = switch.out else { continue };
+        // It ran and waits for a CPU, or it ran, is blocked and waits for a CPU then.
+        slices[out.index()] += if switch.state.is_runnable() { 2 } else { 3 };
+    }
+    slices.into_iter().map(Life::with_capacity).collect()
 }
 
 impl<'a> Machine<'a> {
@@ -249,7 +306,8 @@ impl<'a> Machine<'a> {
             seen: vec![Timestamp(0); threads],
             leaves: vec![false; threads],
             scribe,
-            waits: Table::default(),
+            // Nobody waits more often than that, and room that is not used is never touched.
+            waits: Vec::with_capacity(capture.switches.len() + threads),
             cpus: Cpus::default(),
             span: capture.whole(),
             is_idle_task: capture.threads.iter().map(|(_, row)| row.is_idle_task()).collect(),
@@ -261,18 +319,18 @@ impl<'a> Machine<'a> {
     fn run(mut self) -> Told {
         let capture = self.capture;
         let mut proofs = OwnEvents::new(capture);
-        let mut wakeups = capture.wakeups.iter().enumerate().peekable();
+        let mut woken = 0;
         for switch in &capture.switches {
-            while let Some((index, wakeup)) = wakeups.next_if(|(_, row)| row.time <= switch.time) {
-                self.wake(&wakeup, WakeupId::from_index(index));
-                proofs.wakers.extend(wakeup.waker.map(|waker| (wakeup.time, waker)));
+            let wakeups = capture.wakeups[woken..].iter();
+            for wakeup in wakeups.take_while(|wakeup| wakeup.time <= switch.time) {
+                self.wake(wakeup, WakeupId::from_index(woken));
+                woken += 1;
             }
             proofs.before(switch.time, |time, thread, cpu| self.prove_running(thread, time, cpu));
-            self.switch(&switch);
+            self.switch(switch);
         }
-        for (index, wakeup) in wakeups {
-            self.wake(&wakeup, WakeupId::from_index(index));
-            proofs.wakers.extend(wakeup.waker.map(|waker| (wakeup.time, waker)));
+        for (index, wakeup) in capture.wakeups.iter().enumerate().skip(woken) {
+            self.wake(wakeup, WakeupId::from_index(index));
         }
         proofs
             .before(Timestamp(u64::MAX), |time, thread, cpu| self.prove_running(thread, time, cpu));

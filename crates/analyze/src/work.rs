@@ -20,7 +20,7 @@ const ENOUGH: u64 = 3;
 pub(crate) fn on_cpu(model: &Model<'_>, thread: ThreadId, span: Span, ran: Nanos) -> Tally<String> {
     let samples = &model.capture.samples;
     let from = samples.partition_point(|sample| sample.time < span.start);
-    let inside = samples.iter_from(from).take_while(|sample| sample.time <= span.end);
+    let inside = samples[from..].iter().take_while(|sample| sample.time <= span.end);
     let stacks: Vec<Option<StackId>> =
         inside.filter(|sample| sample.thread == thread).map(|sample| sample.stack).collect();
     let count = stacks.len() as u64;

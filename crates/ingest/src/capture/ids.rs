@@ -21,18 +21,6 @@ macro_rules! index {
             pub fn from_index(index: usize) -> Self {
                 Self(NonZeroU32::MIN.saturating_add(u32::try_from(index).unwrap_or(u32::MAX)))
             }
-
-            /// A small number for an id that may be missing.
-            #[must_use]
-            pub fn number_of(id: Option<Self>) -> u64 {
-                id.map_or(0, |id| id.0.get().into())
-            }
-
-            /// The id of such a number.
-            #[must_use]
-            pub fn of_number(number: u64) -> Option<Self> {
-                NonZeroU32::new(u32::try_from(number).ok()?).map(Self)
-            }
         }
     };
 }
@@ -80,17 +68,5 @@ impl CpuId {
     #[must_use]
     pub fn index(self) -> usize {
         usize::from(self.0.get()) - 1
-    }
-
-    /// A small number for a CPU that may be missing.
-    #[must_use]
-    pub fn number_of(cpu: Option<Self>) -> u64 {
-        cpu.map_or(0, |cpu| cpu.0.get().into())
-    }
-
-    /// The CPU of such a number.
-    #[must_use]
-    pub fn of_number(number: u64) -> Option<Self> {
-        NonZeroU16::new(u16::try_from(number).ok()?).map(Self)
     }
 }

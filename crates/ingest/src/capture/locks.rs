@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Row, Span, StackId, ThreadId, Timestamp};
+use super::{Span, StackId, ThreadId, Timestamp};
 
 /// `lock:contention_begin` or `lock:contention_end` (`include/trace/events/lock.h`, Linux 5.19 and later).
 #[derive(Clone, Copy, Debug)]
@@ -46,48 +46,6 @@ pub struct ContentionFlags {
     pub percpu: bool,
     /// A real-time lock.
     pub rt: bool,
-}
-
-impl Row for LockContention {
-    type Columns = [u64; 5];
-
-    fn columns(&self) -> Self::Columns {
-        let thread = ThreadId::number_of(Some(self.thread));
-        [self.time.0, thread, self.lock, self.phase.number(), StackId::number_of(self.stack)]
-    }
-
-    fn of_columns([time, thread, lock, phase, stack]: Self::Columns) -> Self {
-        Self {
-            time: Timestamp(time),
-            thread: ThreadId::of_number(thread).unwrap_or(ThreadId::from_index(0)),
-            lock,
-            phase: ContentionPhase::of_number(phase),
-            stack: StackId::of_number(stack),
-        }
-    }
-}
-
-impl ContentionPhase {
-    /// A small number for each, but for the ends with an error.
-    fn number(self) -> u64 {
-        match self {
-            Self::Begin(ContentionFlags { spin, read, write, mutex, percpu, rt }) => {
-                let bits = [spin, read, write, mutex, percpu, rt].into_iter().zip(1..);
-                1 | bits.fold(0, |number, (flag, bit)| number | u64::from(flag) << bit)
-            }
-            Self::End { result } => u64::from(result.cast_unsigned()) << 1,
-        }
-    }
-
-    fn of_number(number: u64) -> Self {
-        if number & 1 == 0 {
-            let result = u32::try_from(number >> 1).unwrap_or(u32::MAX).cast_signed();
-            return Self::End { result };
-        }
-        let [spin, read, write, mutex, percpu, rt] =
-            std::array::from_fn(|place| number >> (place + 1) & 1 == 1);
-        Self::Begin(ContentionFlags { spin, read, write, mutex, percpu, rt })
-    }
 }
 
 impl ContentionFlags {
@@ -181,17 +139,6 @@ impl SpinCounts {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn phases_are_as_good_as_their_numbers() {
-        for result in [0, 1, -4, i32::MIN, i32::MAX] {
-            let phase = ContentionPhase::End { result };
-            assert_eq!(ContentionPhase::of_number(phase.number()), phase);
-        }
-        for number in (0..64).map(|flags| flags << 1 | 1) {
-            assert_eq!(ContentionPhase::of_number(number).number(), number);
-        }
-    }
 
     #[test]
     fn events_are_counted_by_the_millisecond_in_whatever_order_they_come() {

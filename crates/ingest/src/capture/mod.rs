@@ -1,6 +1,6 @@
 //! The data model: what every input format becomes.
 //!
-//! A [`Capture`] holds tables of rows, each sorted by time, and says what it lacks. It knows no
+//! A [`Capture`] holds plain tables of rows, each sorted by time, and says what it lacks. It knows no
 //! file format, opens nothing, and is never changed after ingestion except by symbol resolution, which
 //! only fills in names, and by a redaction after the analysis, which replaces them. Rows refer to each other by small index types ([`ThreadId`], [`StackId`], ...),
 //! never by the operating system's reused numbers.
@@ -21,7 +21,6 @@ mod seeded;
 mod sentence;
 mod stacks;
 mod syscalls;
-mod table;
 mod threads;
 mod time;
 
@@ -43,7 +42,6 @@ pub use seeded::{Seed, SeededMap};
 pub use sentence::{NameKind, Sentence};
 pub use stacks::StackTable;
 pub use syscalls::{Syscall, SyscallEvent, SyscallPhase};
-pub use table::{Row, Rows, Table};
 pub use threads::{Process, Thread, ThreadTable};
 pub use time::{Nanos, Span, Timestamp};
 
@@ -69,11 +67,11 @@ pub struct Capture {
     /// Unique stacks.
     pub stacks: StackTable,
     /// Context switches.
-    pub switches: Table<Switch>,
+    pub switches: Vec<Switch>,
     /// Wakeups, by the waker.
-    pub wakeups: Table<Wakeup>,
+    pub wakeups: Vec<Wakeup>,
     /// `lock:contention_begin` and `contention_end`.
-    pub contention: Table<LockContention>,
+    pub contention: Vec<LockContention>,
     /// Further events of contention, of locks that spin.
     pub spins: SpinCounts,
     /// `mmap_lock:*`.
@@ -81,7 +79,7 @@ pub struct Capture {
     /// System calls entered and left.
     pub syscalls: Vec<SyscallEvent>,
     /// On-CPU samples.
-    pub samples: Table<Sample>,
+    pub samples: Vec<Sample>,
     /// Everything else that a suspect looks at: reclaim, compaction, block I/O, signals, faults.
     pub activities: Vec<Activity>,
     /// Changes of resident sizes.

@@ -2,7 +2,7 @@
 
 use std::num::NonZeroU8;
 
-use super::{CpuId, Row, StackId, ThreadId, Timestamp};
+use super::{CpuId, StackId, ThreadId, Timestamp};
 
 /// A CPU went from one thread to another.
 ///
@@ -39,16 +39,6 @@ impl Priority {
         let counted =
             u8::try_from(number.checked_add(2)?).ok().filter(|&counted| counted <= 141)?;
         NonZeroU8::new(counted).map(Self)
-    }
-
-    /// A small number for each, and for none.
-    fn number_of(priority: Option<Self>) -> u64 {
-        priority.map_or(0, |priority| u64::from(priority.0.get()))
-    }
-
-    /// What has this number, by its lowest eight bits.
-    fn of_number(number: u64) -> Option<Self> {
-        NonZeroU8::new(number as u8).map(Self)
     }
 
     /// The kernel's number.
@@ -95,58 +85,7 @@ pub enum TaskState {
     Unknown,
 }
 
-impl Row for Switch {
-    type Columns = [u64; 6];
-
-    fn columns(&self) -> Self::Columns {
-        let (cpu, stack) = (CpuId::number_of(self.cpu), StackId::number_of(self.stack));
-        let [out, into] = [self.out, self.into].map(ThreadId::number_of);
-        // Both are small, and mostly the same.
-        let how = self.state.number() << 8 | Priority::number_of(self.priority);
-        [self.time.0, cpu, out, into, how, stack]
-    }
-
-    fn of_columns([time, cpu, out, into, how, stack]: Self::Columns) -> Self {
-        Self {
-            time: Timestamp(time),
-            cpu: CpuId::of_number(cpu),
-            out: ThreadId::of_number(out),
-            into: ThreadId::of_number(into),
-            state: TaskState::of_number(how >> 8),
-            stack: StackId::of_number(stack),
-            priority: Priority::of_number(how),
-        }
-    }
-}
-
 impl TaskState {
-    /// All of them, each at the place of its number.
-    const ALL: [Self; 10] = [
-        Self::Preempted,
-        Self::Runnable,
-        Self::Sleeping,
-        Self::Uninterruptible,
-        Self::Stopped,
-        Self::Traced,
-        Self::Dead,
-        Self::Idle,
-        Self::Parked,
-        Self::Unknown,
-    ];
-
-    /// A small number for each.
-    #[must_use]
-    pub fn number(self) -> u64 {
-        self as u64
-    }
-
-    /// The state of such a number.
-    #[must_use]
-    pub fn of_number(number: u64) -> Self {
-        let known = usize::try_from(number).ok().and_then(|number| Self::ALL.get(number));
-        known.copied().unwrap_or(Self::Unknown)
-    }
-
     /// Whether the thread wanted to run on: it waits for a CPU, for nothing else.
     #[must_use]
     pub fn is_runnable(self) -> bool {
@@ -193,36 +132,6 @@ pub struct Wakeup {
     pub stack: Option<StackId>,
 }
 
-impl Row for Wakeup {
-    type Columns = [u64; 6];
-
-    fn columns(&self) -> Self::Columns {
-        let (waker, wakee) =
-            (ThreadId::number_of(self.waker), ThreadId::number_of(Some(self.wakee)));
-        let (context, kind) = (self.context as u64, self.kind as u64);
-        [self.time.0, waker, wakee, context, kind, StackId::number_of(self.stack)]
-    }
-
-    fn of_columns([time, waker, wakee, context, kind, stack]: Self::Columns) -> Self {
-        Self {
-            time: Timestamp(time),
-            waker: ThreadId::of_number(waker),
-            wakee: ThreadId::of_number(wakee).unwrap_or(ThreadId::from_index(0)),
-            context: match context {
-                0 => Context::Task,
-                1 => Context::SoftIrq,
-                _ => Context::HardIrq,
-            },
-            kind: match kind {
-                0 => WakeupKind::Waking,
-                1 => WakeupKind::Wakeup,
-                _ => WakeupKind::New,
-            },
-            stack: StackId::of_number(stack),
-        }
-    }
-}
-
 /// A thread was seen on a CPU.
 #[derive(Clone, Copy, Debug)]
 pub struct Sample {
@@ -234,24 +143,6 @@ pub struct Sample {
     pub thread: ThreadId,
     /// Where it stood.
     pub stack: Option<StackId>,
-}
-
-impl Row for Sample {
-    type Columns = [u64; 4];
-
-    fn columns(&self) -> Self::Columns {
-        let thread = ThreadId::number_of(Some(self.thread));
-        [self.time.0, CpuId::number_of(self.cpu), thread, StackId::number_of(self.stack)]
-    }
-
-    fn of_columns([time, cpu, thread, stack]: Self::Columns) -> Self {
-        Self {
-            time: Timestamp(time),
-            cpu: CpuId::of_number(cpu),
-            thread: ThreadId::of_number(thread).unwrap_or(ThreadId::from_index(0)),
-            stack: StackId::of_number(stack),
-        }
-    }
 }
 
 #[cfg(test)]
@@ -266,26 +157,5 @@ mod tests {
         assert_eq!(told(-1), Some((true, None)));
         assert_eq!(told(120), Some((false, None)));
         assert_eq!((told(-2), told(140)), (None, None));
-    }
-
-    #[test]
-    fn rows_are_as_good_as_their_numbers() {
-        let same = |one: String, other: String| assert_eq!(one, other);
-        let thread = ThreadId::from_index(usize::MAX - 1);
-        for state in TaskState::ALL {
-            let (time, cpu) = (Timestamp(u64::MAX), CpuId::new(8191));
-            let (out, priority) = (Some(thread), Priority::new(state.number().cast_signed()));
-            let switch = Switch { time, cpu, out, into: None, state, stack: None, priority };
-            same(format!("{:?}", Switch::of_columns(switch.columns())), format!("{switch:?}"));
-        }
-        for context in [Context::Task, Context::SoftIrq, Context::HardIrq] {
-            for kind in [WakeupKind::Waking, WakeupKind::Wakeup, WakeupKind::New] {
-                let (time, stack) = (Timestamp(0), Some(StackId::from_index(0)));
-                let wakeup = Wakeup { time, waker: None, wakee: thread, context, kind, stack };
-                same(format!("{:?}", Wakeup::of_columns(wakeup.columns())), format!("{wakeup:?}"));
-            }
-        }
-        let sample = Sample { time: Timestamp(3), cpu: CpuId::new(0), thread, stack: None };
-        same(format!("{:?}", Sample::of_columns(sample.columns())), format!("{sample:?}"));
     }
 }

@@ -49,6 +49,20 @@ const KERNEL_PID: i32 = -1;
 const KTHREADD: i32 = 2;
 
 impl Builder {
+    /// Makes room for what so many bytes of records may hold. A table that grows is copied, which touches twice the
+    /// memory; room that is not used is never touched, and costs nothing.
+    pub fn reserve(&mut self, bytes: usize) {
+        /// A record with a callchain is hardly shorter, and every third one is a row of the same table.
+        const BYTES_FOR_A_ROW: usize = 512;
+        if self.seen.is_none() {
+            let rows = bytes / BYTES_FOR_A_ROW;
+            // A file with holes may be longer than all memory: then tables grow as far as they get.
+            let _ = self.capture.switches.try_reserve_exact(rows);
+            let _ = self.capture.wakeups.try_reserve_exact(rows);
+            let _ = self.capture.contention.try_reserve_exact(rows);
+        }
+    }
+
     /// Takes the next event.
     pub fn add(&mut self, event: &Event, sides: &mut Sides) {
         let time = Timestamp(event.time);

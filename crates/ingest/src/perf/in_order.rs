@@ -1,8 +1,8 @@
 //! Rows of tables in order of time, though some events come late.
 
 use crate::capture::{
-    Activity, LockContention, MmapLock, ResidentSize, Row, Sample, Switch, SyscallEvent, Table,
-    Timestamp, Wakeup,
+    Activity, LockContention, MmapLock, ResidentSize, Sample, Switch, SyscallEvent, Timestamp,
+    Wakeup,
 };
 
 /// A row of a table that is sorted by time.
@@ -28,64 +28,6 @@ impl Timed for Timestamp {
 
 timed!(Activity, LockContention, MmapLock, ResidentSize, Sample, Switch, SyscallEvent, Wakeup);
 
-/// A table of such rows, packed or not.
-pub(super) trait Timeline<R> {
-    fn last_time(&self) -> Option<Timestamp>;
-
-    fn len(&self) -> usize;
-
-    fn push(&mut self, row: R);
-
-    fn insert(&mut self, place: usize, row: R);
-
-    /// The place behind the rows of a time and before.
-    fn place_after(&self, time: Timestamp) -> usize;
-}
-
-impl<R: Timed> Timeline<R> for Vec<R> {
-    fn last_time(&self) -> Option<Timestamp> {
-        self.last().map(R::time)
-    }
-
-    fn len(&self) -> usize {
-        self.len()
-    }
-
-    fn push(&mut self, row: R) {
-        self.push(row);
-    }
-
-    fn insert(&mut self, place: usize, row: R) {
-        self.insert(place, row);
-    }
-
-    fn place_after(&self, time: Timestamp) -> usize {
-        self.partition_point(|known| known.time() <= time)
-    }
-}
-
-impl<R: Timed + Row> Timeline<R> for Table<R> {
-    fn last_time(&self) -> Option<Timestamp> {
-        self.last().map(|last| last.time())
-    }
-
-    fn len(&self) -> usize {
-        self.len()
-    }
-
-    fn push(&mut self, row: R) {
-        self.push(row);
-    }
-
-    fn insert(&mut self, place: usize, row: R) {
-        self.insert(place, row);
-    }
-
-    fn place_after(&self, time: Timestamp) -> usize {
-        self.partition_point(|known| known.time() <= time)
-    }
-}
-
 /// Puts rows where they belong. A busy machine's recording has some late events in a million, each for a few rows; to
 /// sort all of them at the end takes a twentieth of the time of a report.
 pub(super) struct InOrder {
@@ -103,28 +45,25 @@ impl Default for InOrder {
 
 impl InOrder {
     /// Adds a row behind those of its time and before.
-    pub fn push<R: Timed>(&mut self, rows: &mut impl Timeline<R>, row: R) {
-        let is_late = rows.last_time().is_some_and(|last| last > row.time());
+    pub fn push<R: Timed>(&mut self, rows: &mut Vec<R>, row: R) {
+        let is_late = rows.last().is_some_and(|last| last.time() > row.time());
+        rows.push(row);
         if is_late && !self.gave_up {
-            self.settle(rows, row);
-        } else {
-            rows.push(row);
+            self.settle(rows);
         }
     }
 
-    /// Puts a row where it belongs.
+    /// Puts the last row where it belongs.
     #[cold]
-    fn settle<R: Timed>(&mut self, rows: &mut impl Timeline<R>, row: R) {
-        let place = rows.place_after(row.time());
-        match self.moves.checked_sub(rows.len() + 1 - place) {
+    fn settle<R: Timed>(&mut self, rows: &mut [R]) {
+        let Some((row, before)) = rows.split_last() else { return };
+        let place = before.partition_point(|known| known.time() <= row.time());
+        match self.moves.checked_sub(rows.len() - place) {
             Some(left) => {
                 self.moves = left;
-                rows.insert(place, row);
+                rows[place..].rotate_right(1);
             }
-            None => {
-                self.gave_up = true;
-                rows.push(row);
-            }
+            None => self.gave_up = true,
         }
     }
 }

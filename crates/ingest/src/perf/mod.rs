@@ -104,6 +104,8 @@ pub(crate) fn read(
         use_switch_records,
     };
     let stretches = stretches(file, &header, parts);
+    let bytes: usize = stretches.iter().map(|(_, range)| range.len()).sum();
+    builder.reserve(bytes);
     let decoders = Lane::all().map(|lane| {
         let plans = EventPlans::new(&header.attributes, &tracing, header.big_endian);
         Decode::new(lane, plans, header.big_endian, spins)

@@ -349,7 +349,7 @@ inst:         serve-3-32545 [001] 10831.180000: sched_switch:         serve-3:32
                 (1, 1, 2),
                 "{text}"
             );
-            let waking = capture.wakeups.get(0);
+            let waking = capture.wakeups[0];
             assert_ne!(waking.context, Context::Task);
             assert_eq!(capture.threads.get(waking.waker.unwrap()).comm(), "my-app");
             assert_eq!(capture.threads.get(waking.wakee).tid, 32545);

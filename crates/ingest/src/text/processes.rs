@@ -42,7 +42,7 @@ const OWN: &[&str] = &[
 pub(super) fn mark_kernel_threads(capture: &mut Capture) {
     let mut known: FxHashMap<StackId, bool> = FxHashMap::default();
     for index in 0..capture.switches.len() {
-        let row = capture.switches.get(index);
+        let row = capture.switches[index];
         if let (Some(thread), Some(stack)) = (row.out, row.stack)
             && *known.entry(stack).or_insert_with(|| is_kernel_thread(capture, stack))
         {

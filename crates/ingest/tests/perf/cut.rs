@@ -16,7 +16,7 @@ fn without_index(name: &str) -> (Vec<u8>, Vec<u8>) {
 
 fn switches(capture: &Capture) -> Vec<String> {
     let tid = |thread| capture.threads.get(thread).tid;
-    let row = |switch: Switch| {
+    let row = |switch: &Switch| {
         format!(
             "{:?} {:?} {:?} {:?}",
             switch.time,
@@ -30,7 +30,7 @@ fn switches(capture: &Capture) -> Vec<String> {
 
 fn wakeups(capture: &Capture) -> Vec<String> {
     let tid = |thread| capture.threads.get(thread).tid;
-    let row = |wakeup: Wakeup| {
+    let row = |wakeup: &Wakeup| {
         format!(
             "{:?} {:?} {} {:?}",
             wakeup.time,

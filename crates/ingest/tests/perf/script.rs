@@ -58,7 +58,7 @@ fn stacks_have_the_recordings_frames_whatever_is_printed_of_them() {
     }
     for name in ["default", "no-comm", "period"] {
         let capture = script(name);
-        let stack = capture.stacks.frames(capture.switches.get(0).stack.unwrap());
+        let stack = capture.stacks.frames(capture.switches[0].stack.unwrap());
         assert_eq!(capture.frames.get(stack[0]).function(), Some("__schedule"), "{name}");
     }
 }

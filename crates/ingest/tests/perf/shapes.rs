@@ -98,7 +98,7 @@ fn switches_come_in_order_of_time_whatever_the_order_in_the_file() {
     for file in ["plain.data.zst", "threads", "overwrite.data.zst", "pipe-compressed.data.zst"] {
         let capture = open(file);
         assert!(capture.switches.len() > 60 && capture.wakeups.len() > 30, "{file}");
-        assert!(capture.switches.iter().is_sorted_by_key(|switch| switch.time), "{file}");
+        assert!(capture.switches.is_sorted_by_key(|switch| switch.time), "{file}");
         assert!(capture.switches.iter().all(|switch| switch.stack.is_some()), "{file}");
     }
 }
@@ -120,7 +120,7 @@ fn records_of_switches_alone_tell_when_and_not_why() {
     let capture = open("switch.data.zst");
     assert!(capture.switches.len() > 100);
     assert!(capture.switches.iter().all(|switch| switch.stack.is_none()));
-    let known = |switch: &coldcase_ingest::capture::Switch| {
+    let known = |switch: &&coldcase_ingest::capture::Switch| {
         !matches!(switch.state, TaskState::Unknown | TaskState::Preempted)
     };
     assert_eq!(capture.switches.iter().filter(known).count(), 0);
