@@ -29,9 +29,11 @@ fn a_rust_function_of_this_process_has_its_name_and_line() {
     let mut capture = capture_of(module, &[offset, offset + 1]);
     resolve(&mut capture, &from(path.parent().unwrap()));
     for calls in calls(&capture) {
-        assert_eq!(calls[0].function, "symbols::own_binary::a_function_to_be_found");
-        assert!(calls[0].file.as_deref().unwrap().ends_with("own_binary.rs"));
-        assert_eq!(calls[0].line, Some(LINE));
+        // Optimised, what it calls is inlined at its beginning.
+        let own = calls.last().unwrap();
+        assert_eq!(own.function, "symbols::own_binary::a_function_to_be_found");
+        assert!(own.file.as_deref().unwrap().ends_with("own_binary.rs"));
+        assert!((LINE..=LINE + 1).contains(&own.line.unwrap()), "{:?}", own.line);
     }
 }
 
