@@ -84,18 +84,7 @@ impl HadCpus {
         cpus.dedup();
         let certain = most.urgent_share >= FOR_CERTAIN;
         let grade = if certain { Grade::Strong } else { Grade::Circumstantial };
-        let culprit = Culprit {
-            thread,
-            operation: None,
-            bytes: None,
-            flags: Vec::new(),
-            start: None,
-            duration: None,
-            held: None,
-            activity,
-            kernel_stack: Vec::new(),
-            user_stack: Vec::new(),
-        };
+        let culprit = Culprit::without_call(thread, activity);
         Some(Kept { culprit, cpus, grade })
     }
 

@@ -76,16 +76,11 @@ pub(crate) fn culprit(capture: &Capture, waited: &[Nanos]) -> Option<(Culprit, S
         )
     };
     let culprit = Culprit {
-        thread: view::thread_name(capture, call.thread),
         operation: Some(operation),
         bytes: memory::bytes(call, &brk),
         flags: memory::flags(call),
-        start: None,
         duration: Some(duration),
-        held: None,
-        activity: Vec::new(),
-        kernel_stack: Vec::new(),
-        user_stack: Vec::new(),
+        ..Culprit::without_call(view::thread_name(capture, call.thread), Vec::new())
     };
     Some((culprit, evidence))
 }
@@ -109,18 +104,7 @@ mod tests {
     fn window(grade: Grade, bytes: Option<u64>) -> Window {
         let span = Span::new(Timestamp(0), Timestamp(1_000_000_000));
         let thread = ThreadName { pid: Some(1), tid: Some(1), comm: "main".to_owned() };
-        let culprit = Culprit {
-            thread,
-            operation: None,
-            bytes,
-            flags: Vec::new(),
-            start: None,
-            duration: None,
-            held: None,
-            activity: Vec::new(),
-            kernel_stack: Vec::new(),
-            user_stack: Vec::new(),
-        };
+        let culprit = Culprit { bytes, ..Culprit::without_call(thread, Vec::new()) };
         Window {
             cause: Some(Cause::MmapLock),
             grade,

@@ -230,17 +230,9 @@ fn is_by_other_end(capture: &Capture, wakeup: &Wakeup) -> bool {
 
 /// The one at the other end as a culprit, if what it did meanwhile is why the answer came late.
 pub(crate) fn culprit(model: &Model<'_>, raw: &RawWindow, other: &OtherEnd) -> Option<Culprit> {
-    other.is_to_blame.then(|| Culprit {
-        thread: view::thread_name(model.capture, other.thread),
-        operation: None,
-        bytes: None,
-        flags: Vec::new(),
-        start: None,
-        duration: None,
-        held: None,
-        activity: culprit::activity(model, other.thread, raw.span),
-        kernel_stack: Vec::new(),
-        user_stack: Vec::new(),
+    other.is_to_blame.then(|| {
+        let thread = view::thread_name(model.capture, other.thread);
+        Culprit::without_call(thread, culprit::activity(model, other.thread, raw.span))
     })
 }
 

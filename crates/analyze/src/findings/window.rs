@@ -120,6 +120,22 @@ pub struct Culprit {
 }
 
 impl Culprit {
+    /// Somebody of whom no call is known, with what it did meanwhile.
+    pub(crate) fn without_call(thread: ThreadName, activity: Vec<ActivityShare>) -> Self {
+        Self {
+            thread,
+            operation: None,
+            bytes: None,
+            flags: Vec::new(),
+            start: None,
+            duration: None,
+            held: None,
+            activity,
+            kernel_stack: Vec::new(),
+            user_stack: Vec::new(),
+        }
+    }
+
     /// Whether [`Culprit::start`] says no more than by when it had begun: of a lock of the program's own, and of a pause of its
     /// runtime, the first that is seen is that somebody waits.
     #[must_use]
