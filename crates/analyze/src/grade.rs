@@ -13,8 +13,7 @@ use crate::windows::RawWindow;
 use crate::{losses, names, rhythm, runtime, view};
 
 /// How sure it is that `cause`, and the culprit if there is one, made a freeze whose waiting comes down to these leaves;
-/// `outside` is how sure it is of somebody who had no lock: who answered
-/// late, or kept the CPUs.
+/// `outside` is how sure it is of somebody who had no lock: who answered late, or kept the CPUs.
 pub(crate) fn grade(
     model: &Model<'_>,
     raw: &RawWindow,

@@ -190,7 +190,6 @@ pub(crate) fn ends_stop_of_world(model: &Model<'_>, wait: WaitId, waker: ThreadI
 
 #[cfg(test)]
 mod tests {
-
     use super::*;
     use crate::findings::{Findings, Operation};
     use crate::script;

@@ -9,6 +9,7 @@ use coldcase_ingest::capture::{Context, Nanos, ThreadId};
 use crate::blame;
 use crate::culprit::Suspect;
 use crate::findings::{Cause, Window};
+use crate::habits::HABIT;
 use crate::harms::Harm;
 use crate::model::Model;
 use crate::rules::WaitKind;
@@ -74,9 +75,6 @@ pub(crate) fn usual_share(model: &Model<'_>, raw: &RawWindow, thread: ThreadId) 
     let by_it = wakers.iter().filter(|&&waker| waker == Some(thread)).count();
     (wakers.len() >= HABIT).then(|| by_it as f64 / wakers.len() as f64)
 }
-
-/// Fewer wakings make no habit.
-const HABIT: usize = 8;
 
 /// Who ended the waits for futexes of those who waited in a window, at other times.
 fn usual_wakers(model: &Model<'_>, raw: &RawWindow) -> Vec<Option<ThreadId>> {
