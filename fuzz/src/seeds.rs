@@ -86,7 +86,7 @@ pub fn seeds(root: &Path) -> Vec<Seed> {
     let package = fs::read(root.join("crates/ingest/tests/data/symbols/split/server.dwp"));
     seeds.push(("split", package.expect("test data")));
     seeds.push(("jit_map", b"7f00 20 LazyCompile:~old\n7f40 8 Builtin: x y\n7f00 10 new\n".into()));
-    let rules = fs::read(root.join("crates/analyze/src/rules.txt")).expect("the rules");
+    let rules = fs::read(root.join("crates/analyze/src/rules/rules.txt")).expect("the rules");
     seeds.extend(rules.chunks(2_000).map(|part| ("rules", lines(part, 2_000))));
     seeds.extend(WHOLE.map(|whole| (whole, RULED.into())));
     seeds.extend(built());

@@ -7,7 +7,7 @@
 
 use crate::findings::{Container, FrameView, SiteTotal, Window};
 use crate::names;
-use crate::totals::READY;
+use crate::sites::totals::READY;
 
 /// Sites with less of the blocked time than this come and go from one freeze to the next.
 const SHARE: f64 = 0.2;

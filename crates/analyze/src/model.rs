@@ -4,25 +4,27 @@ use std::cell::OnceCell;
 
 use coldcase_ingest::capture::{Capture, Nanos, ProcessId, Span, ThreadId, Wakeup};
 
-use crate::brackets::Brackets;
-use crate::contention::Contentions;
+use crate::blame::network;
+use crate::blame::stopped;
+use crate::cpu;
+use crate::cpu::keepers::Seats;
 use crate::findings::Cause;
-use crate::golang;
 use crate::holds::Holds;
-use crate::keepers::Seats;
-use crate::late;
-use crate::load::Load;
-use crate::memory::BrkSizes;
-use crate::mm::AddressSpaces;
-use crate::network;
-use crate::resident::ResidentSizes;
+use crate::holds::mm::AddressSpaces;
+use crate::holds::series::Series;
+use crate::holds::sightings::Sightings;
 use crate::rules::Rules;
-use crate::series::Series;
-use crate::sightings::Sightings;
+use crate::runtimes::golang;
+use crate::runtimes::late;
 use crate::sites::Sites;
-use crate::sums::Sums;
-use crate::thread_state::{Doing, ThreadStates, WaitId};
-use crate::{cpu, rings, stopped};
+use crate::sites::brackets::Brackets;
+use crate::sites::contention::Contentions;
+use crate::sites::memory::BrkSizes;
+use crate::sites::rings;
+use crate::sites::sums::Sums;
+use crate::states::load::Load;
+use crate::states::{Doing, ThreadStates, WaitId};
+use crate::verdict::resident::ResidentSizes;
 
 /// What is derived from a capture.
 pub(crate) struct Model<'a> {

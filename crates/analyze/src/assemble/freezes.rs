@@ -4,12 +4,14 @@ use std::cmp::Reverse;
 
 use coldcase_ingest::capture::{Capture, Nanos, Sentence, ThreadId};
 
+use crate::blame::network;
+use crate::cpu::starvation;
 use crate::findings::{Cause, Freeze, Window};
 use crate::model::Model;
 use crate::options::Options;
 use crate::verdict::{self, Judgement};
-use crate::windows::{self, RawWindow};
-use crate::{doubt, grade, logged, network, own_calls, rhythm, starvation};
+use crate::verdict::{grade, logged};
+use crate::windows::{self, RawWindow, doubt, own_calls, rhythm};
 
 /// Every freeze, in order of time, with what is said of it.
 pub(super) fn find(model: &Model<'_>, options: &Options) -> (Vec<RawWindow>, Vec<Window>) {

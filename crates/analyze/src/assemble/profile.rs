@@ -3,13 +3,15 @@
 use coldcase_ingest::capture::Capture;
 
 use super::summary;
-use crate::brackets::Brackets;
 use crate::details::Details;
 use crate::findings::{Cause, Findings, Verdict, Window};
 use crate::options::Options;
-use crate::remedies::{self, Around};
-use crate::resident::ResidentSizes;
-use crate::{fingerprint, memory, profile, suspects};
+use crate::sites::brackets::Brackets;
+use crate::sites::memory;
+use crate::verdict::remedies::{self, Around};
+use crate::verdict::resident::ResidentSizes;
+use crate::verdict::suspects;
+use crate::{fingerprint, profile};
 
 /// What a profile says, whose sums have no times or those of a row of files.
 pub(super) fn findings(capture: &Capture, options: &Options) -> Findings {

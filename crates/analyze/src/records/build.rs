@@ -7,15 +7,15 @@ use rustc_hash::FxHashMap;
 
 use super::stacks::Stacks;
 use super::{HoldRow, MemoryCallRow, Records, SampleRow, State, StateRow, ThreadRow, WaitRow};
-use crate::chain;
+use crate::blame::chain;
 use crate::findings::{Cause, Operation};
 use crate::holds::{Evidence, Hold};
-use crate::memory;
 use crate::model::Model;
 use crate::options::{Options, ProcessFilter};
 use crate::rules::WaitKind;
 use crate::sites::LockKey;
-use crate::thread_state::{Doing, WaitId};
+use crate::sites::memory;
+use crate::states::{Doing, WaitId};
 use crate::view::thread_name;
 use crate::windows::RawWindow;
 

@@ -1,0 +1,255 @@
+//! Puts the answer together.
+
+mod freezes;
+mod profile;
+mod summary;
+
+use coldcase_ingest::capture::{Capture, Meaning, Span, Switch, TaskState, ThreadId};
+
+use crate::details::{Before, Details};
+use crate::details::{heat, proofs, timeline, waits};
+use crate::findings::{
+    CannotTell, Cause, Container, Findings, Grade, MemoryEvent, Operation, Outcome, Possible,
+    Verdict, Window,
+};
+use crate::fingerprint;
+use crate::model::Model;
+use crate::options::Options;
+use crate::records::{self, Records};
+use crate::rules::WaitKind;
+use crate::runtimes::golang;
+use crate::sites::memory::{self, Frozen};
+use crate::sites::totals;
+use crate::verdict::container;
+use crate::verdict::remedies::{self, Around};
+use crate::verdict::suspects::{self, Suspects};
+use crate::verdict::{own_line, reasons};
+use crate::windows::RawWindow;
+use crate::windows::harms::{self, Harm};
+use crate::windows::{chronic, doubt, family, kept, lone, timed, unended, unseen, yields};
+
+/// Analyses a capture.
+///
+/// The same capture and options give the same findings. Nothing here fails: what is missing lowers the grade
+/// and is named.
+#[must_use]
+pub fn analyze(capture: &Capture, options: &Options) -> Findings {
+    if is_profile(capture) {
+        return profile::findings(capture, options);
+    }
+    of_events(&Model::new(capture, &options.rules), options).0
+}
+
+/// Analyses a capture as [`analyze`] does, and gives all that was reconstructed beside the answer.
+#[must_use]
+pub fn analyze_with_records(capture: &Capture, options: &Options) -> (Findings, Records) {
+    if is_profile(capture) {
+        return (profile::findings(capture, options), records::of_profile(capture, options));
+    }
+    let model = Model::new(capture, &options.rules);
+    let (findings, windows) = of_events(&model, options);
+    let records = records::of_events(&model, options, &windows);
+    (findings, records)
+}
+
+fn is_profile(capture: &Capture) -> bool {
+    capture.switches.is_empty() && capture.recorded(Meaning::OffCpuProfile)
+}
+
+/// The findings, with the freezes that they tell of.
+fn of_events(model: &Model<'_>, options: &Options) -> (Findings, Vec<RawWindow>) {
+    let capture = model.capture;
+    let (raws, mut windows) =
+        if can_judge(capture) { freezes::find(model, options) } else { Default::default() };
+    let worst = freezes::worst(capture, &raws, &windows);
+    let raw = worst.map(|index| &raws[index]);
+    let deniable = can_deny(capture, options);
+    let (possible, unseen) =
+        if worst.is_none() && deniable { may_have_frozen(model, options) } else { (None, None) };
+    let in_doubt = unseen.is_some();
+    let suspects = match worst {
+        Some(index) => suspects::examine(model, &raws[index], &windows[index]),
+        None if !can_judge(capture) => suspects::nothing_to_judge_by(capture),
+        None => Suspects {
+            cannot_tell: unseen
+                .into_iter()
+                .chain(lone::hint(model))
+                .chain(suspects::not_judged(model))
+                .collect(),
+            ..Suspects::default()
+        },
+    };
+    let wait_sites = totals::by_site(model, raw);
+    let container = worst.and_then(|index| container::of(model, &windows[index], &wait_sites));
+    for (index, (raw, window)) in raws.iter().zip(&mut windows).enumerate() {
+        let container = container.as_ref().filter(|_| worst == Some(index));
+        window.remedies = remedies::of(window, &around(model, raw, window, container));
+    }
+    let lanes = worst.map(|index| timeline::lanes(model, &raws[index], &windows[index]));
+    let contention = chronic::find(model, options, &raws);
+    let off_cpu_all = timeline::off_cpu_of_all(model);
+    let off_cpu = match raw {
+        Some(raw) => timeline::off_cpu_in(model, raw, raw.span),
+        None => timeline::held_up(model, contention.as_ref()),
+    };
+    let findings = Findings {
+        capture: summary::of(capture),
+        verdict: Verdict {
+            outcome: outcome(worst.map(|index| &windows[index]), deniable && !in_doubt),
+            window: worst,
+            fingerprint: worst
+                .map(|index| fingerprint::of(&windows[index], container.as_ref(), &wait_sites)),
+            container,
+            possible,
+            line: worst.and_then(|index| {
+                own_line::find(capture, &windows[index].culprit.as_ref()?.user_stack)
+            }),
+            ruled_out: suspects.ruled_out,
+            cannot_tell: suspects.cannot_tell,
+        },
+        timeline: raw
+            .zip(lanes.as_deref())
+            .map(|(raw, lanes)| timeline::around(model, raw, lanes, &raws)),
+        details: Details {
+            off_cpu_all,
+            ..worst.zip(lanes).map_or_else(Details::default, |(index, lanes)| {
+                let lanes: Vec<ThreadId> = lanes.into_iter().map(|(_, thread)| thread).collect();
+                details(model, options, (&raws[index], &windows[index]), &lanes)
+            })
+        },
+        wait_sites,
+        processes: totals::by_process(model),
+        contention,
+        memory_events: memory_events(model, &raws, &windows),
+        memory_totals: memory::totals(capture, &model.brackets),
+        off_cpu,
+        windows,
+    };
+    (findings, raws)
+}
+
+/// Where nothing is seen to have frozen: what may have, and why that cannot be told.
+fn may_have_frozen(model: &Model<'_>, options: &Options) -> (Option<Possible>, Option<CannotTell>) {
+    let (possible, family) = family::hint(model).unzip();
+    let unseen = family
+        .or_else(|| unseen::hint(model, options))
+        .or_else(|| kept::hint(model, options))
+        .or_else(|| yields::hint(model, options))
+        .or_else(|| unended::hint(model, options))
+        .or_else(|| timed::hint(model, options))
+        .or_else(|| golang::hint(model, options))
+        .or_else(|| doubt::hint(model, options));
+    (possible, unseen)
+}
+
+fn memory_events(model: &Model<'_>, raws: &[RawWindow], windows: &[Window]) -> Vec<MemoryEvent> {
+    let freezes = raws.iter().zip(windows);
+    let freezes: Vec<Frozen> =
+        freezes.map(|(raw, window)| Frozen::new(model.capture, raw, window)).collect();
+    memory::events(model.capture, &model.brackets, &model.resident, &freezes)
+}
+
+/// What the remedies for a freeze depend on.
+fn around<'a>(
+    model: &Model<'a>,
+    raw: &RawWindow,
+    window: &Window,
+    container: Option<&'a Container>,
+) -> Around<'a> {
+    Around {
+        container,
+        kernel: model.capture.origin.kernel.as_deref(),
+        page_faults: raw.waits().any(|id| {
+            let site = model.sites.of(id);
+            let of_lock = matches!(site.kind, WaitKind::Harm(Cause::MmapLock, _));
+            of_lock && site.operation == Some(Operation::PageFault)
+        }),
+        to_swap: reasons::waited_for_swap(model, raw, window.cause).is_some(),
+        held_up_by: reasons::held_up_by(model, raw, window.culprit.as_ref()),
+    }
+}
+
+/// What lies behind a verdict.
+fn details(
+    model: &Model<'_>,
+    options: &Options,
+    (raw, window): (&RawWindow, &Window),
+    lanes: &[ThreadId],
+) -> Details {
+    let (waits, stacks) = waits::longest(model, lanes);
+    // In the freeze only those count who stood still, as everywhere.
+    let counts =
+        |harm: &Harm| raw.threads.contains(&harm.thread) || harm.span.intersect(raw.span).is_none();
+    let harms = harms::all(model, &raw.crew, options).filter(counts).map(|harm| harm.span);
+    // A thread in a long call of its own waits for nothing, and stands still all the same.
+    let own_call = raw.harms.is_empty().then_some(raw.span);
+    let before = Span::new(model.span.start, raw.span.start);
+    Details {
+        waits,
+        stacks,
+        heat: heat::heat(model.span, harms.chain(own_call)),
+        off_cpu_before: (!before.is_empty()).then(|| Before {
+            length: before.duration(),
+            off_cpu: timeline::off_cpu_in(model, raw, before),
+        }),
+        proofs: proofs::of(model, raw, window),
+        resident: model.resident.lines(raw.process),
+        ..Details::default()
+    }
+}
+
+/// Whether the capture shows who stood still and in what: all switches, with the state or the stack of those who
+/// leave.
+fn can_judge(capture: &Capture) -> bool {
+    let tells = |switch: &Switch| {
+        let vague = switch.state == TaskState::Unknown || switch.state.is_runnable();
+        switch.stack.is_some() || !vague
+    };
+    !capture.sampled(Meaning::Switches)
+        && capture.switches.iter().any(|switch| switch.out.is_some() && tells(switch))
+}
+
+/// Whether the capture can show that nothing froze. Without the stacks of those who leave it shows who was stopped
+/// or found no CPU, but of all others only that they slept, as a server does that has nothing to do.
+fn can_deny(capture: &Capture, options: &Options) -> bool {
+    can_judge(capture)
+        && capture.span.is_some_and(|span| span.duration() >= options.min_freeze)
+        && capture.switches.iter().any(|switch| switch.stack.is_some())
+}
+
+fn outcome(worst: Option<&Window>, can_deny: bool) -> Outcome {
+    match worst {
+        None if !can_deny => Outcome::FreezeUnexplained,
+        None => Outcome::NoFreeze,
+        Some(window) => match window.cause {
+            Some(cause) if cause != Cause::Unknown && window.grade != Grade::Undetermined => {
+                Outcome::CauseFound
+            }
+            _ => Outcome::FreezeUnexplained,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use coldcase_ingest::capture::Nanos;
+
+    use super::*;
+    use crate::findings::FoldedStack;
+    use crate::script;
+
+    #[test]
+    fn where_nothing_froze_what_held_threads_up_is_told_from_the_rest() {
+        let (disk, futex) = ("schedule<io_schedule<submit_bio_wait", "schedule<futex_wait_queue");
+        let sleeps = "schedule<do_nanosleep<hrtimer_nanosleep";
+        let events =
+            format!("0 .a,1ms a>b D {disk},3ms b>a S {futex},8ms a>- S {sleeps},9ms ->b,100ms b>-");
+        let capture = script::process(Capture::default(), &[('a', "copy"), ('b', "pool")]);
+        let findings = analyze(&script::record(capture, &events), &script::options());
+        let times = |stacks: &[FoldedStack]| stacks.iter().map(|row| row.time).sum();
+        assert_eq!(findings.windows.len(), 0);
+        let held_up: Nanos = times(&findings.off_cpu);
+        let all: Nanos = times(&findings.details.off_cpu_all);
+        assert_eq!((held_up, all), (Nanos::from_millis(2), Nanos::from_millis(8)));
+    }
+}

@@ -1,0 +1,492 @@
+//! Where waited time went: every wait is cut by who held the lock then, and followed to what that thread did.
+//!
+//! ```text
+//! A waits for the lock:    |------------- A blocked ---------------|
+//! held by:                 |-- B --|------------ C ----------------|
+//! B meanwhile:             | waits for C |
+//! C meanwhile:             |--- runs --------| waits for a CPU |run|
+//! blame:                   |- C runs --------| C needs a CPU   |C  |
+//! ```
+//!
+//! This is the cascade of wPerf (Zhou et al., OSDI 2018), with holders in place of wakers where the capture has
+//! them. A waker walked backwards is never followed beyond the start of the wait, which makes hand-offs lead
+//! to the thread that ran (Trace Compass, critical path analysis). The pieces of a wait add up to it: the rest
+//! is unknown, with its reason.
+
+pub(crate) mod chain;
+pub(crate) mod charged;
+pub(crate) mod counterfactual;
+pub(crate) mod network;
+pub(crate) mod stopped;
+
+use std::collections::BTreeMap;
+
+use coldcase_ingest::capture::{Context, Nanos, ProcessId, Span, ThreadId};
+
+use crate::findings::{Cause, Operation};
+use crate::holds::release;
+use crate::holds::{Evidence, Hold};
+use crate::losses;
+use crate::model::Model;
+use crate::rules::WaitKind;
+use crate::runtimes;
+use crate::runtimes::late::{self, Latecomers};
+use crate::sites::LockKey;
+use crate::sites::operation::is_memory;
+use crate::states::{Doing, WaitId};
+use crate::windows::harms::Harm;
+
+/// Waited time that ended at one activity.
+#[derive(Clone, Debug)]
+pub(crate) struct Leaf {
+    pub root: Root,
+    /// The hold through which the root made others wait.
+    pub hold: Option<Hold>,
+    pub time: Nanos,
+}
+
+/// An activity at which waiting ends.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(crate) enum Root {
+    /// A thread ran.
+    Running(ThreadId),
+    /// A thread wanted to run.
+    NeedsCpu(ThreadId),
+    /// A thread of the program's runtime kept the others from running until it was done, whatever it did meanwhile.
+    Paused(ThreadId),
+    /// A thread was blocked on something that is no lock; the wait's site says on what.
+    Blocked(ThreadId, WaitId),
+    /// The waiting thread's own wait is for no lock: a device, a signal, a limit.
+    Own(WaitId),
+    /// Nobody knows.
+    Unknown(Why),
+}
+
+/// The thread that a root is about; `None` if nobody is to blame.
+pub(crate) fn root_thread(root: Root) -> Option<ThreadId> {
+    match root {
+        Root::Running(thread)
+        | Root::NeedsCpu(thread)
+        | Root::Paused(thread)
+        | Root::Blocked(thread, _) => Some(thread),
+        Root::Own(_) | Root::Unknown(_) => None,
+    }
+}
+
+/// Why nobody knows.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(crate) enum Why {
+    /// The wait had not ended when the recording did.
+    NotEnded,
+    /// It was ended by an interrupt, a timer as a rule.
+    Interrupt,
+    /// The capture has no wakeup for it.
+    NoWakeup,
+    /// Nobody is seen to let go of the lock.
+    NoHolder,
+    /// What the holder did is not in the capture.
+    HolderUnseen,
+    /// The one who makes a pause waited, and who came late to it is not to be seen.
+    LateUnseen,
+    /// Threads wait for each other in a circle.
+    Circle,
+    /// The waker was born during the wait, or ended with it: a job that was waited for, not a lock.
+    Job,
+    /// The waker rested since before the recording began, until something came for it.
+    Rest,
+    /// Following every wait behind every other would take too long.
+    TooMany,
+}
+
+impl Why {
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::NotEnded => "the wait had not ended when the recording did",
+            Self::Interrupt => "an interrupt ended the wait, a timer as a rule",
+            Self::NoWakeup => "the capture holds no wakeup that ended the wait",
+            Self::NoHolder => "nobody is seen to release the lock",
+            Self::HolderUnseen => "what the holder did is not in the capture",
+            Self::LateUnseen => "who came late to the runtime's pause is not to be seen",
+            Self::Job => {
+                "a thread that ended its work woke the waiter: it was waited for, not in the way"
+            }
+            Self::Rest => "the waker had rested since before the recording began",
+            Self::TooMany => "there are too many waits to follow each of them",
+            Self::Circle => "threads wait for each other in a circle",
+        }
+    }
+}
+
+/// Threads that hand a lock on make chains as long as there are threads; beyond this it is a circle.
+const MAX_DEPTH: u32 = 256;
+/// So many pieces of waits are followed in one freeze. A thousand threads that hand a lock round take half a million;
+/// their number grows with the square of the threads'.
+const MOST_PIECES: u32 = 10_000_000;
+
+/// Where the waiting of some harms ends, the largest part first, and how long it is in all.
+pub(crate) fn of(model: &Model<'_>, harms: &[Harm]) -> (Vec<Leaf>, Nanos) {
+    let mut blamer = Blamer::new(model);
+    harms.iter().for_each(|harm| blamer.add(harm));
+    (blamer.leaves(), harms.iter().map(|harm| harm.span.duration()).sum())
+}
+
+/// Whether a wait was for a thread to do its work, and for no lock.
+pub(crate) fn is_for_job(model: &Model<'_>, wait: WaitId) -> bool {
+    let waker = model.wakeup(wait).and_then(|wakeup| wakeup.waker);
+    waker.is_some_and(|waker| {
+        is_job(model, waker, model.states.wait(wait).span) || runtimes::is_worker(model, waker)
+    })
+}
+
+/// Whether a thread lived for what another waited for: born during the wait, or ended with it.
+fn is_job(model: &Model<'_>, waker: ThreadId, wait: Span) -> bool {
+    const WITH_IT: Nanos = Nanos(5_000_000);
+    let thread = model.capture.threads.get(waker);
+    let around = Span::new(wait.end, wait.end.plus(WITH_IT));
+    thread.born.is_some_and(|born| wait.contains(born))
+        || thread.ended.is_some_and(|ended| around.contains(ended))
+}
+
+/// Follows waits to their roots.
+pub(crate) struct Blamer<'m, 'a> {
+    model: &'m Model<'a>,
+    leaves: BTreeMap<(Root, Option<HoldId>), (Option<Hold>, Nanos)>,
+    pieces: u32,
+    latecomers: Latecomers,
+}
+
+/// Tells holds apart.
+type HoldId = (ThreadId, Span, Evidence);
+
+impl<'m, 'a> Blamer<'m, 'a> {
+    pub fn new(model: &'m Model<'a>) -> Self {
+        Self { model, leaves: BTreeMap::new(), pieces: 0, latecomers: Latecomers::default() }
+    }
+
+    /// Follows the time that a thread was kept from running.
+    pub fn add(&mut self, harm: &Harm) {
+        match harm.wait {
+            Some(wait) => self.wait(wait, harm.span, None, 0),
+            None => self.leaf(Root::NeedsCpu(harm.thread), None, harm.span),
+        }
+    }
+
+    /// Every root with its time, the largest first.
+    pub fn leaves(self) -> Vec<Leaf> {
+        let leaves = self.leaves.into_iter();
+        let mut leaves: Vec<Leaf> =
+            leaves.map(|((root, _), (hold, time))| Leaf { root, hold, time }).collect();
+        leaves.sort_by(|a, b| b.time.cmp(&a.time).then(a.root.cmp(&b.root)));
+        leaves
+    }
+
+    fn wait(&mut self, id: WaitId, span: Span, via: Option<&Hold>, depth: u32) {
+        let site = self.model.sites.of(id);
+        if depth > MAX_DEPTH {
+            return self.leaf(Root::Unknown(Why::Circle), via, span);
+        }
+        if self.pieces > MOST_PIECES {
+            return self.leaf(Root::Unknown(Why::TooMany), via, span);
+        }
+        match (site.kind, site.lock) {
+            (WaitKind::Harm(Cause::Futex, _), _) => self.by_waker(id, span, via, depth),
+            (WaitKind::Harm(..), Some(key)) => {
+                let waiter = self.model.states.wait(id).thread;
+                for (piece, hold) in self.model.holds.cut(key, waiter, span) {
+                    match hold {
+                        Some(hold) => self.thread(hold.thread, piece, Some(&hold), depth + 1),
+                        None => self.without_holder(id, key, piece, via, depth),
+                    }
+                }
+            }
+            (WaitKind::Other, _) if self.model.states.wait(id).stack.is_none() => {
+                self.for_something(id, span, via, depth);
+            }
+            _ => self.own(id, span, via),
+        }
+    }
+
+    /// Nothing in the capture says what a wait was for, unless the one who ended it let go of a futex, or brought something.
+    fn for_something(&mut self, id: WaitId, span: Span, via: Option<&Hold>, depth: u32) {
+        let stack = self.model.wakeup(id).and_then(|wakeup| wakeup.stack);
+        let capture = self.model.capture;
+        if stack.is_some_and(|stack| release::wakes_futex(capture, stack)) {
+            self.by_waker(id, span, via, depth);
+        } else if via.is_some()
+            && stack.is_some_and(|stack| release::tells_a_poller(capture, stack))
+        {
+            self.leaf(Root::Unknown(Why::Rest), via, span);
+        } else {
+            self.unseen(span, via);
+        }
+    }
+
+    /// The wait is for no lock: here it ends.
+    fn own(&mut self, id: WaitId, span: Span, via: Option<&Hold>) {
+        let thread = self.model.states.wait(id).thread;
+        let root = if via.is_some() { Root::Blocked(thread, id) } else { Root::Own(id) };
+        self.leaf(root, via, span);
+    }
+
+    /// Locks of programs have no events: whoever woke the waiter had, or came by way of, the lock.
+    fn by_waker(&mut self, id: WaitId, span: Span, via: Option<&Hold>, depth: u32) {
+        match self.waker(id, via) {
+            Ok((waker, hold)) if runtimes::is_collector(self.model, waker) => {
+                self.pause(waker, &hold, span, depth);
+            }
+            // What workers do, they do for the one who waits for them.
+            Ok((waker, _)) if runtimes::is_worker(self.model, waker) => match via {
+                Some(_) => self.own(id, span, via),
+                None => self.leaf(Root::Unknown(Why::Job), via, span),
+            },
+            Ok((waker, hold)) => self.thread(waker, span, Some(&hold), depth + 1),
+            // Who looked up in vain again and again, and at last found the lock free, is a victim of whoever had it.
+            Err(Why::Interrupt) if via.is_some() && self.is_sliced(id) => {
+                self.leaf(Root::Unknown(Why::NoHolder), via, span);
+            }
+            // The last in the chain waits for nobody that is known: a timed wait is its own root, and so is one for a job.
+            Err(Why::Interrupt | Why::Job) if via.is_some() => self.own(id, span, via),
+            Err(why) => self.leaf(Root::Unknown(why), via, span),
+        }
+    }
+
+    /// A runtime's pause: until it could begin, whoever came late to it kept the others waiting.
+    fn pause(&mut self, maker: ThreadId, hold: &Hold, span: Span, depth: u32) {
+        let operation = Some(Operation::RuntimePause);
+        let mut rest = span;
+        if let Some((waited, late)) = self.latecomers.of(self.model, maker, hold.span) {
+            let until = waited.end.max(span.start).min(span.end);
+            let piece = Span::new(span.start, until);
+            match late {
+                Some(late) => {
+                    let of_late = Hold {
+                        thread: late.thread,
+                        span: Span::new(hold.span.start, late.span.end),
+                        operation: Some(Operation::LateToPause),
+                        stack: late.stack,
+                        ..*hold
+                    };
+                    self.thread(late.thread, piece, Some(&of_late), depth + 1);
+                }
+                // Who makes a pause waited like all others.
+                None => self.leaf(Root::Unknown(Why::LateUnseen), None, piece),
+            }
+            rest = Span::new(until, span.end);
+        }
+        if !rest.is_empty() {
+            self.leaf(Root::Paused(maker), Some(&Hold { operation, ..*hold }), rest);
+        }
+    }
+
+    /// Who ended a futex wait. A timed wait that runs out is taken up again at once: then the last of them counts.
+    fn waker(&self, id: WaitId, via: Option<&Hold>) -> Result<(ThreadId, Hold), Why> {
+        let model = self.model;
+        let known_lock = model.sites.of(id).known_lock;
+        let last = model.series.of(id).and_then(|series| series.waits.last().copied());
+        // What a holder waits for after it has let go is its own affair.
+        let last = last.filter(|&last| {
+            via.is_none_or(|hold| model.states.wait(last).span.start < hold.span.end)
+        });
+        let id = last.unwrap_or(id);
+        let wait = model.states.wait(id);
+        if wait.open_end {
+            return Err(Why::NotEnded);
+        }
+        let wakeup = model.wakeup(id).ok_or(Why::NoWakeup)?;
+        let waker = wakeup.waker.filter(|&waker| {
+            waker != wait.thread
+                && wakeup.context == Context::Task
+                && !model.capture.threads.get(waker).is_idle_task()
+        });
+        let waker = waker.ok_or(Why::Interrupt)?;
+        let interrupted = |stack| stopped::interrupts(model.capture, stack);
+        if !known_lock && wakeup.stack.is_some_and(interrupted) {
+            return Err(Why::NoHolder);
+        }
+        if !known_lock && is_job(model, waker, wait.span) && !self.hands_on(wait.thread, wait.span)
+        {
+            return Err(Why::Job);
+        }
+        let hold = Hold {
+            thread: waker,
+            span: Span::new(wait.span.start, wakeup.time),
+            open_start: wait.open_start,
+            mode: None,
+            evidence: match wakeup.stack {
+                Some(_) => Evidence::ReleaseStack,
+                None => Evidence::Waker,
+            },
+            operation: late::ends_stop_of_world(model, id, waker).then_some(Operation::LateToPause),
+            call: model.brackets.at(waker, wakeup.time).copied(),
+            stack: wakeup.stack,
+        };
+        Ok((waker, hold))
+    }
+
+    /// Whether a wait is one of several short ones in which a thread waited for the same.
+    fn is_sliced(&self, id: WaitId) -> bool {
+        const SLICES: usize = 3;
+        /// Who sleeps for longer with a lock makes the others wait, however often it has slept before.
+        const SHORT: Nanos = Nanos(50_000_000);
+        let slices = self.model.series.of(id).map_or(1, |series| series.waits.len());
+        slices >= SLICES && self.model.states.wait(id).span.duration() < SHORT
+    }
+
+    /// Whether a thread, as soon as it was woken, let on another that had waited with it: a lock goes from hand to hand.
+    fn hands_on(&self, thread: ThreadId, wait: Span) -> bool {
+        const AT_ONCE: Nanos = Nanos(2_000_000);
+        /// No machine has more wakeups in that time.
+        const MOST: usize = 1 << 14;
+        let model = self.model;
+        let wakeups = &model.capture.wakeups;
+        let from = wakeups.partition_point(|wakeup| wakeup.time < wait.end);
+        let soon = wakeups[from..]
+            .iter()
+            .take(MOST)
+            .take_while(|next| next.time <= wait.end.plus(AT_ONCE));
+        let mut own =
+            soon.filter(|next| next.waker == Some(thread) && next.context == Context::Task);
+        own.any(|next| {
+            let together = Span::new(wait.end.minus(Nanos(1)), wait.end);
+            model.states.within(next.wakee, together).any(|slice| match slice.doing {
+                Doing::Blocked(id) => model.sites.of(id).is_harm_by(Cause::Futex),
+                Doing::Running | Doing::Runnable(_) => false,
+            })
+        })
+    }
+
+    /// Nobody is known to have held the lock in this piece: a memory call of the same process may explain it. Only
+    /// what is not in the capture speaks for that (the caller does not wait), so it counts where nothing was lost.
+    fn without_holder(
+        &mut self,
+        id: WaitId,
+        key: LockKey,
+        piece: Span,
+        via: Option<&Hold>,
+        depth: u32,
+    ) {
+        if let LockKey::Mmap(process) = key
+            && !losses::any(self.model.capture, piece)
+            && let Some(hold) =
+                self.overlapping(id, process, piece).or_else(|| self.witnessed(id, process, piece))
+        {
+            return self.thread(hold.thread, piece, Some(&hold), depth + 1);
+        }
+        let wait = self.model.states.wait(id);
+        // Who held the outer lock is known, whoever has the inner one.
+        if via.is_some_and(|hold| hold.operation.is_some())
+            && !matches!(key, LockKey::Mmap(_) | LockKey::Futex(..))
+        {
+            return self.leaf(Root::Blocked(wait.thread, id), via, piece);
+        }
+        let why = match wait.wakeup {
+            _ if wait.open_end => Why::NotEnded,
+            None => Why::NoWakeup,
+            Some(_) => Why::NoHolder,
+        };
+        self.leaf(Root::Unknown(why), via, piece);
+    }
+
+    /// The memory call, of another thread that did not itself wait for this lock, which covers most of a
+    /// piece.
+    fn overlapping(&self, id: WaitId, process: ProcessId, piece: Span) -> Option<Hold> {
+        /// Shorter pieces are hand-overs, and tell nothing.
+        const WORTH_NAMING: Nanos = Nanos(1_000_000);
+        if piece.duration() < WORTH_NAMING {
+            return None;
+        }
+        let model = self.model;
+        let waiter = model.states.wait(id).thread;
+        let threads = &model.capture.threads.process(process).threads;
+        let calls = threads.iter().filter(|&&thread| thread != waiter).flat_map(|&thread| {
+            model.brackets.of(thread).iter().filter(move |call| {
+                is_memory(Operation::Syscall(call.syscall))
+                    && call.span(model.span).overlap(piece).share_of(piece.duration()) > 0.8
+            })
+        });
+        let free = calls
+            .filter(|call| self.time_waiting(call.thread, piece).share_of(piece.duration()) < 0.2);
+        let call = free.max_by_key(|call| (call.span(model.span).overlap(piece), call.thread))?;
+        Some(Hold {
+            thread: call.thread,
+            span: call.span(model.span),
+            open_start: call.enter.is_none(),
+            mode: None,
+            evidence: Evidence::Overlap,
+            operation: Some(Operation::Syscall(call.syscall)),
+            call: Some(*call),
+            stack: call.stack,
+        })
+    }
+
+    /// The thread that ran through most of a piece and was seen in a memory operation on the way: when it was
+    /// taken off its CPU, or by a sample.
+    fn witnessed(&self, id: WaitId, process: ProcessId, piece: Span) -> Option<Hold> {
+        let model = self.model;
+        let waiter = model.states.wait(id).thread;
+        let threads = &model.capture.threads.process(process).threads;
+        let others = threads.iter().copied().filter(|&thread| thread != waiter);
+        let mut seen = others.filter_map(|thread| {
+            let (stack, operation) = model.sightings().first(thread, piece)?;
+            let ran = model.states.time(thread, piece, |doing| !matches!(doing, Doing::Blocked(_)));
+            (ran.share_of(piece.duration()) > 0.5).then_some((thread, stack, operation))
+        });
+        let (thread, stack, operation) = seen.next()?;
+        // Two that fit are none.
+        if seen.next().is_some() {
+            return None;
+        }
+        Some(Hold {
+            thread,
+            span: piece,
+            open_start: true,
+            mode: None,
+            evidence: Evidence::Overlap,
+            operation: Some(operation),
+            call: None,
+            stack: Some(stack),
+        })
+    }
+
+    fn time_waiting(&self, thread: ThreadId, span: Span) -> Nanos {
+        let sites = &self.model.sites;
+        self.model.states.time(
+            thread,
+            span,
+            |doing| matches!(doing, Doing::Blocked(id) if sites.of(id).lock.is_some()),
+        )
+    }
+
+    /// What a thread did in a span during which it kept others waiting.
+    fn thread(&mut self, thread: ThreadId, span: Span, via: Option<&Hold>, depth: u32) {
+        let model = self.model;
+        let mut at = span.start;
+        for slice in model.states.within(thread, span) {
+            self.unseen(Span::new(at, slice.span.start), via);
+            match slice.doing {
+                Doing::Running => self.leaf(Root::Running(thread), via, slice.span),
+                // Where its comings were not recorded, nobody knows how long it waited for a CPU.
+                Doing::Runnable(_) if !model.states.comings_recorded => {
+                    self.leaf(Root::Running(thread), via, slice.span);
+                }
+                Doing::Runnable(_) => self.leaf(Root::NeedsCpu(thread), via, slice.span),
+                Doing::Blocked(id) => self.wait(id, slice.span, via, depth + 1),
+            }
+            at = slice.span.end;
+        }
+        self.unseen(Span::new(at, span.end), via);
+    }
+
+    fn unseen(&mut self, span: Span, via: Option<&Hold>) {
+        if !span.is_empty() {
+            self.leaf(Root::Unknown(Why::HolderUnseen), via, span);
+        }
+    }
+
+    fn leaf(&mut self, root: Root, via: Option<&Hold>, span: Span) {
+        let id = via.map(|hold| (hold.thread, hold.span, hold.evidence));
+        self.pieces = self.pieces.saturating_add(1);
+        let entry = self.leaves.entry((root, id)).or_insert((via.copied(), Nanos::ZERO));
+        entry.1 += span.duration();
+    }
+}

@@ -1,0 +1,173 @@
+//! Waits that are taken in slices: a thread looks up now and then, finds the lock held, and waits on.
+//!
+//! Python's `take_gil` waits 5 ms at a time, and PostgreSQL's `ProcSleep` looks for deadlocks after a second. Of a
+//! futex that nobody knows such a series may be a pool that polls its queue: it counts as one wait only where
+//! something else tells.
+
+use rustc_hash::FxHashMap;
+
+use coldcase_ingest::capture::{Capture, Context, Span, ThreadId};
+
+use crate::findings::Cause;
+use crate::holds::release;
+use crate::runtimes::interpreter;
+use crate::sites::Sites;
+use crate::sites::sums::Sums;
+use crate::states::{Doing, ThreadStates, WaitId};
+
+/// Series of two waits and more.
+pub(crate) struct Series {
+    rows: Vec<Row>,
+    of_wait: FxHashMap<WaitId, usize>,
+}
+
+/// Several waits that are one.
+#[derive(Clone, Debug)]
+pub(crate) struct Row {
+    pub thread: ThreadId,
+    pub waits: Vec<WaitId>,
+    pub span: Span,
+    /// A function of the program says that they are for a lock.
+    pub known_lock: bool,
+}
+
+impl Series {
+    pub fn new(capture: &Capture, states: &ThreadStates, sites: &mut Sites, sums: &Sums) -> Self {
+        let mut series = Self { rows: Vec::new(), of_wait: FxHashMap::default() };
+        let may_have = sums.of_threads(capture, |site| site.is_harm_by(Cause::Futex));
+        let threads = capture.threads.iter().map(|(thread, _)| thread);
+        for thread in threads.filter(|thread| may_have[thread.index()] > 0) {
+            let mut open: Vec<WaitId> = Vec::new();
+            for slice in states.of(thread).iter() {
+                let Doing::Blocked(id) = slice.doing else { continue };
+                let follows = open.last().is_some_and(|&before| {
+                    states.taken_up_again(before) == Some(id)
+                        && goes_on(capture, states, sites, (before, id))
+                });
+                if !follows {
+                    series.add(thread, &open, states, sites);
+                    open.clear();
+                }
+                open.push(id);
+            }
+            series.add(thread, &open, states, sites);
+        }
+        for row in &mut series.rows {
+            if !row.known_lock && interpreter::is_its_lock(capture, states, row) {
+                row.known_lock = true;
+                sites.know(&row.waits, "Python's interpreter lock");
+            }
+        }
+        series
+    }
+
+    fn add(&mut self, thread: ThreadId, waits: &[WaitId], states: &ThreadStates, sites: &Sites) {
+        let [first, .., last] = *waits else { return };
+        let span = Span::new(states.wait(first).span.start, states.wait(last).span.end);
+        let known_lock = sites.of(first).known_lock;
+        self.of_wait.extend(waits.iter().map(|&wait| (wait, self.rows.len())));
+        self.rows.push(Row { thread, waits: waits.to_vec(), span, known_lock });
+    }
+
+    /// The series that a wait is part of.
+    pub fn of(&self, wait: WaitId) -> Option<&Row> {
+        self.of_wait.get(&wait).map(|&row| &self.rows[row])
+    }
+
+    /// The series for a lock that is known as one.
+    pub fn of_known_lock(&self, wait: WaitId) -> Option<&Row> {
+        self.of(wait).filter(|row| row.known_lock)
+    }
+
+    /// Every series.
+    pub fn iter(&self) -> impl Iterator<Item = &Row> {
+        self.rows.iter()
+    }
+}
+
+/// Whether a wait is continued by the next that the thread begins at once. Who was let on by another thread has got what it
+/// waited for, unless a known lock says otherwise: whoever is woken for one may find it taken, but who has it lets
+/// others on before it waits again.
+fn goes_on(
+    capture: &Capture,
+    states: &ThreadStates,
+    sites: &Sites,
+    (id, next): (WaitId, WaitId),
+) -> bool {
+    let site = sites.of(id);
+    // The wakings of a whole CPU can be missing: what matters is that no thread is seen to have let it on.
+    let timed_out = || {
+        let wakeup = states.wait(id).wakeup.map(|wakeup| wakeup.of(capture));
+        wakeup.is_none_or(|wakeup| wakeup.context != Context::Task)
+    };
+    site.is_harm_by(Cause::Futex)
+        && (timed_out() || site.known_lock && !lets_others_on(capture, states, (id, next)))
+}
+
+/// Whether a thread ended a futex wait of another between two of its own.
+fn lets_others_on(capture: &Capture, states: &ThreadStates, (id, next): (WaitId, WaitId)) -> bool {
+    let (before, after) = (states.wait(id), states.wait(next));
+    let between = Span::new(before.span.end, after.span.start);
+    let mut runs = states.within(before.thread, between).filter(|it| it.doing == Doing::Running);
+    runs.any(|run| {
+        let from = capture.wakeups.partition_point(|row| row.time < run.span.start);
+        let within = capture.wakeups[from..].iter().take_while(|row| row.time <= run.span.end);
+        within
+            .filter(|row| row.waker == Some(before.thread))
+            .any(|row| row.stack.is_some_and(|stack| release::wakes_futex(capture, stack)))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::script;
+
+    const FUTEX: &str = "schedule<futex_wait_queue<__futex_wait<futex_wait<do_futex";
+
+    /// The lengths of a's series, in waits, with whether its lock is known.
+    fn series(comm: &str, script: &str) -> Vec<(usize, bool)> {
+        let capture = script::process(Capture::default(), &[('a', comm)]);
+        let capture = script::record(capture, &script.replace("FUTEX", FUTEX));
+        let model = script::model(&capture);
+        model.series.iter().map(|row| (row.waits.len(), row.known_lock)).collect()
+    }
+
+    #[test]
+    fn waits_that_time_out_one_after_the_other_are_one() {
+        let script = "1ms a>- S FUTEX,6ms ->a,7ms a>- S FUTEX,12ms ->a,13ms a>- S FUTEX,18ms ->a";
+        assert_eq!(series("server", script), [(3, false)]);
+    }
+
+    #[test]
+    fn whom_another_thread_let_on_has_what_it_waited_for() {
+        let script = "1ms a>- S FUTEX,6ms b!a,6ms ->a,7ms a>- S FUTEX,12ms b!a,12ms ->a";
+        assert_eq!(series("server", script), []);
+    }
+
+    #[test]
+    fn who_found_a_known_lock_taken_waits_on_and_who_had_it_begins_anew() {
+        let waits = |between: &str| {
+            let script = "1ms a>- S FUTEX<user:__GI___lll_lock_wait,3ms b!a WAKES,3ms ->a,BETWEEN3500000 a>- S \
+                          FUTEX<user:__GI___lll_lock_wait,6ms b!a WAKES,6ms ->a,7ms .a";
+            let wakes = "try_to_wake_up<wake_up_q<futex_wake<do_futex";
+            series("server", &script.replace("BETWEEN", between).replace("WAKES", wakes))
+        };
+        assert_eq!(waits(""), [(2, true)]);
+        assert_eq!(waits("3400000 a!c WAKES,"), []);
+    }
+
+    #[test]
+    fn who_runs_long_in_between_begins_anew() {
+        let script = "1ms a>- S FUTEX,6ms ->a,16ms a>- S FUTEX,21ms ->a,22ms .a";
+        assert_eq!(series("server", script), []);
+    }
+
+    #[test]
+    fn waits_of_five_milliseconds_in_python_are_for_its_lock() {
+        let waits = "1000000 a>- S FUTEX,6100000 ->a,6110000 a>- S FUTEX,11210000 ->a,\
+                     11220000 a>- S FUTEX,13000000 b!a,13000000 ->a,14000000 .a";
+        assert_eq!(series("python3", waits), [(3, true)]);
+        assert_eq!(series("server", waits), [(3, false)]);
+    }
+}

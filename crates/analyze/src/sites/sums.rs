@@ -1,0 +1,72 @@
+//! Waits summed up: millions of them are of some thousand threads, stacks and sites, so most questions need not go over
+//! all of them again.
+
+use coldcase_ingest::capture::{Capture, Nanos, StackId, ThreadId};
+use rustc_hash::FxHashMap;
+
+use crate::sites::{Site, Sites};
+use crate::states::{ThreadStates, WaitId};
+
+/// Waits by thread, stack and site.
+pub(crate) struct Sums(Vec<Group>);
+
+/// One thread's waits with one stack at one site: those that took time, or those that took none.
+pub(crate) struct Group {
+    pub thread: ThreadId,
+    pub stack: Option<StackId>,
+    pub site: Site,
+    pub blocked: Nanos,
+    pub waits: u64,
+    pub longest: Nanos,
+    last: WaitId,
+}
+
+impl Sums {
+    pub fn new(states: &ThreadStates, sites: &Sites) -> Self {
+        let mut places: FxHashMap<(u64, u64), usize> = FxHashMap::default();
+        let mut groups: Vec<Group> = Vec::new();
+        for (id, wait) in states.waits() {
+            let length = wait.span.duration();
+            // As two numbers, since each part that is hashed for itself takes as long as one of them.
+            let stack = wait.stack.map_or(0, |stack| stack.index() as u64 + 1);
+            let key = (
+                (wait.thread.index() as u64) << 32 | stack,
+                u64::from(sites.number_of(id)) << 1 | u64::from(length == Nanos::ZERO),
+            );
+            let place = *places.entry(key).or_insert_with(|| {
+                groups.push(Group {
+                    thread: wait.thread,
+                    stack: wait.stack,
+                    site: *sites.of(id),
+                    blocked: Nanos::ZERO,
+                    waits: 0,
+                    longest: Nanos::ZERO,
+                    last: id,
+                });
+                groups.len() - 1
+            });
+            let group = &mut groups[place];
+            group.blocked += length;
+            group.waits += 1;
+            group.longest = group.longest.max(length);
+            group.last = id;
+        }
+        groups.sort_unstable_by_key(|group| group.last);
+        Self(groups)
+    }
+
+    /// All groups, by their last wait: what waits of one name differ in, the last one tells.
+    pub fn iter(&self) -> impl Iterator<Item = &Group> {
+        self.0.iter()
+    }
+
+    /// How many waits that took time each thread had, of those that count.
+    pub fn of_threads(&self, capture: &Capture, counts: impl Fn(&Site) -> bool) -> Vec<u64> {
+        let mut of_threads = vec![0; capture.threads.len()];
+        let groups = self.0.iter().filter(|group| group.blocked > Nanos::ZERO);
+        for group in groups.filter(|group| counts(&group.site)) {
+            of_threads[group.thread.index()] += group.waits;
+        }
+        of_threads
+    }
+}

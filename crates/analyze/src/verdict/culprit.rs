@@ -1,0 +1,185 @@
+//! Who did it: the thread at which most of the waiting ends, with its call, its hold and what it did meanwhile.
+
+use std::collections::BTreeMap;
+
+use coldcase_ingest::capture::{Meaning, Mode, Nanos, Span, ThreadId};
+
+use crate::blame::chain;
+use crate::blame::{Leaf, root_thread};
+use crate::findings::{ActivityShare, Cause, Culprit, Operation};
+use crate::holds::{Evidence, Hold};
+use crate::model::Model;
+use crate::rules::WaitKind;
+use crate::sites::brackets::Bracket;
+use crate::sites::memory;
+use crate::sites::operation::is_memory;
+use crate::states::Doing;
+use crate::tally::Tally;
+use crate::verdict::work;
+use crate::windows::RawWindow;
+use crate::{losses, view};
+
+/// A thread is a culprit if at least so much of the waiting ends at it ...
+const CULPRIT_SHARE: f64 = 0.5;
+/// ... or at least so much, and clearly more than at any other; that is no strong evidence.
+const LARGEST_SHARE: f64 = 0.3;
+const CLEARLY_MORE: f64 = 1.5;
+
+/// The one at whom most of the waiting ends, with the hold that mattered most.
+pub(crate) struct Suspect {
+    pub thread: ThreadId,
+    pub hold: Hold,
+    pub time: Nanos,
+}
+
+impl Suspect {
+    /// Whether most of the waiting ends at it.
+    pub fn has_most(&self, total: Nanos) -> bool {
+        self.time.share_of(total) >= CULPRIT_SHARE
+    }
+}
+
+/// The culprit among the roots of a freeze that waited for `total` in all; `None` if the waiting ends here and there.
+pub(crate) fn find(leaves: &[Leaf], total: Nanos) -> Option<Suspect> {
+    let mut suspects: Vec<Suspect> = Vec::new();
+    for leaf in leaves {
+        let (Some(thread), Some(hold)) = (root_thread(leaf.root), leaf.hold) else { continue };
+        match suspects.iter_mut().find(|known| known.thread == thread) {
+            Some(known) => known.time += leaf.time,
+            None => suspects.push(Suspect { thread, hold, time: leaf.time }),
+        }
+    }
+    suspects.sort_by_key(|suspect| (std::cmp::Reverse(suspect.time), suspect.thread));
+    let second = suspects.get(1).map_or(0.0, |second| second.time.share_of(total));
+    let mut first = suspects.into_iter().next()?;
+    let share = first.time.share_of(total);
+    if !first.has_most(total) && (share < LARGEST_SHARE || share < second * CLEARLY_MORE) {
+        return None;
+    }
+    if let Some(hold) = largest_hold(leaves, first.thread) {
+        first.hold = hold;
+    }
+    Some(first)
+}
+
+/// The hold of a thread behind which most was waited.
+fn largest_hold(leaves: &[Leaf], thread: ThreadId) -> Option<Hold> {
+    let mut holds: Vec<(Hold, Nanos)> = Vec::new();
+    // A busy lock is held many thousand times.
+    let mut known: BTreeMap<Span, usize> = BTreeMap::new();
+    for leaf in leaves.iter().filter(|leaf| root_thread(leaf.root).is_some()) {
+        let Some(hold) = leaf.hold.filter(|hold| hold.thread == thread) else { continue };
+        let at = *known.entry(hold.span).or_insert_with(|| {
+            holds.push((hold, Nanos::ZERO));
+            holds.len() - 1
+        });
+        holds[at].1 += leaf.time;
+    }
+    holds.into_iter().max_by_key(|(_, time)| *time).map(|(hold, _)| hold)
+}
+
+/// Whether more than the lack of events speaks for a suspect: the lock's own events, or samples that met it on a CPU.
+/// Where a switch was lost, a victim that is not seen to leave its CPU looks like the one who ran, and one that is not seen to
+/// wait for the lock, on its way from its last rest, like one who rests with it.
+pub(crate) fn is_vouched_for(model: &Model<'_>, suspect: &Suspect, span: Span) -> bool {
+    const TIMES: usize = 3;
+    let capture = model.capture;
+    if !losses::any(capture, span) || suspect.hold.evidence == Evidence::LockEvents {
+        return true;
+    }
+    let met = capture.samples.iter();
+    let met = met.filter(|row| row.thread == suspect.thread && span.contains(row.time));
+    let met = met.take(TIMES).count();
+    let ran = model.states.ran(suspect.thread, span);
+    let runs = ran.share_of(span.duration()) > 0.5 && capture.recorded(Meaning::Samples);
+    let at_rest = |doing| match doing {
+        Doing::Blocked(id) => !matches!(model.sites.of(id).kind, WaitKind::Harm(..)),
+        Doing::Running | Doing::Runnable(_) => false,
+    };
+    let rested = model.states.time(suspect.thread, span, at_rest);
+    let rests = rested.share_of(span.duration()) > 0.5;
+    if losses::many(capture, span) { met == TIMES } else { met > 0 || !runs && !rests }
+}
+
+/// What is said of a culprit.
+pub(crate) fn describe(model: &Model<'_>, raw: &RawWindow, suspect: &Suspect) -> Culprit {
+    let capture = model.capture;
+    let hold = &suspect.hold;
+    let long_call = long_call(model, suspect.thread, raw.span);
+    let call = if raw.cause == Cause::Futex { long_call } else { hold.call };
+    let operation = match (raw.cause, call) {
+        (Cause::Futex, None) => Some(hold.operation.unwrap_or(Operation::UserLock)),
+        (Cause::Futex, Some(call)) => Some(Operation::Syscall(call.syscall)),
+        _ => hold.operation,
+    };
+    let same_call =
+        |operation| call.is_some_and(|call| operation == Some(Operation::Syscall(call.syscall)));
+    let call = call.filter(|_| same_call(operation));
+    let user_stack = hold.stack.map(|stack| view::frames(capture, stack, Mode::User));
+    let user_stack = user_stack.filter(|frames| !frames.is_empty());
+    let of_call =
+        || call.and_then(|call| call.stack).map(|stack| view::frames(capture, stack, Mode::User));
+    Culprit {
+        thread: view::thread_name(capture, suspect.thread),
+        operation,
+        bytes: call.and_then(|call| memory::bytes(&call, &model.brk)),
+        flags: call.map(|call| memory::flags(&call)).unwrap_or_default(),
+        start: call.map_or(Some(hold.span.start).filter(|_| !hold.open_start), |call| call.enter),
+        duration: call.and_then(|call| call.duration()),
+        held: began(raw, hold).then(|| hold.span.duration()),
+        activity: activity(model, suspect.thread, meanwhile(model, raw, hold)),
+        kernel_stack: hold
+            .stack
+            .map(|stack| view::frames(capture, stack, Mode::Kernel))
+            .unwrap_or_default(),
+        user_stack: user_stack.or_else(of_call).unwrap_or_default(),
+    }
+}
+
+/// Whether it is known when a hold began. Of a program's own lock only the release is seen; without lock events it
+/// is the call that says since when, at the earliest.
+fn began(raw: &RawWindow, hold: &Hold) -> bool {
+    let known = hold.evidence == Evidence::LockEvents || hold.call.is_some();
+    known && !hold.open_start && raw.cause != Cause::Futex
+}
+
+/// When to look at what a holder did: while it held the lock; in all of the freeze where others asked for it in slices, of
+/// which only the last shows who held it.
+fn meanwhile(model: &Model<'_>, raw: &RawWindow, hold: &Hold) -> Span {
+    let in_slices = |id| chain::whole(model, id).first != id;
+    if raw.waits().any(in_slices) { raw.span } else { hold.span }
+}
+
+/// The memory or file call that a thread stood in for most of a span.
+fn long_call(model: &Model<'_>, thread: ThreadId, span: Span) -> Option<Bracket> {
+    let calls = model.brackets.of(thread).iter();
+    let long = calls.filter(|call| {
+        let covered = call.span(model.span).overlap(span).share_of(span.duration());
+        covered > 0.5 && is_memory(Operation::Syscall(call.syscall))
+    });
+    long.max_by_key(|call| call.span(model.span).overlap(span)).copied()
+}
+
+/// What a culprit did in a span, its hold as a rule.
+pub(crate) fn activity(model: &Model<'_>, thread: ThreadId, span: Span) -> Vec<ActivityShare> {
+    // Where its comings were not recorded, nobody knows how long it waited for a CPU.
+    let blind = !model.states.comings_recorded;
+    let ran = model.states.time(thread, span, |doing| match doing {
+        Doing::Running => true,
+        Doing::Runnable(_) => blind,
+        Doing::Blocked(_) => false,
+    });
+    let off_cpu = model.states.within(thread, span).filter_map(|slice| {
+        let what = match slice.doing {
+            Doing::Running => return None,
+            Doing::Runnable(_) if blind => return None,
+            Doing::Runnable(_) => "waiting for a CPU".to_owned(),
+            Doing::Blocked(wait) => format!("blocked: {}", model.sites.name(model.sites.of(wait))),
+        };
+        Some((what, slice.span.duration()))
+    });
+    let on_cpu = work::on_cpu(model, thread, span, ran).sorted();
+    let shares: Tally<String> = on_cpu.into_iter().chain(off_cpu).collect();
+    let shares = shares.sorted().into_iter().filter(|(_, time)| *time > Nanos::ZERO);
+    shares.map(|(what, time)| ActivityShare { what, time }).collect()
+}

@@ -1,0 +1,214 @@
+//! How sure a verdict is, and the evidence for it in words.
+
+use coldcase_ingest::capture::{Context, Meaning, Nanos, Sentence, Span, ThreadId};
+
+use crate::blame::{Leaf, Root, root_thread};
+use crate::findings::{Cause, Grade, LockMode, Operation};
+use crate::holds::{Evidence, Hold};
+use crate::model::Model;
+use crate::rules::WaitKind;
+use crate::states::{Doing, WaitId};
+use crate::verdict::culprit::Suspect;
+use crate::windows::RawWindow;
+use crate::windows::rhythm;
+use crate::{losses, names, runtimes, view};
+
+/// How sure it is that `cause`, and the culprit if there is one, made a freeze whose waiting comes down to these leaves;
+/// `outside` is how sure it is of somebody who had no lock: who answered late, or kept the CPUs.
+pub(crate) fn grade(
+    model: &Model<'_>,
+    raw: &RawWindow,
+    cause: Cause,
+    culprit: Option<&Suspect>,
+    outside: Option<Grade>,
+    (leaves, total): (&[Leaf], Nanos),
+) -> Grade {
+    let mut grade = match culprit {
+        Some(suspect) => grade_of_holds(raw, suspect, leaves),
+        None if cause == Cause::Network => outside.unwrap_or(Grade::Circumstantial),
+        None if raw.cause.is_lock() => grade_behind_a_lock(model, raw, cause, leaves, total),
+        // What a thread waited for stands in its own stack or state.
+        None if cause == Cause::CpuStarvation || cause == Cause::CpuThrottle => {
+            outside.unwrap_or(Grade::Circumstantial)
+        }
+        None => Grade::Strong,
+    };
+    let unknown = unknown(leaves);
+    let sampled =
+        [Meaning::Switches, Meaning::Waking].iter().any(|&event| model.capture.sampled(event));
+    let may_be_a_pause = raw.cause == Cause::Futex
+        && !raw.known_lock
+        && culprit.is_some_and(|suspect| rhythm::slept(model, raw, suspect.thread))
+        && wait_for_a_signal(model, raw);
+    let has_less = culprit.is_some_and(|suspect| !suspect.has_most(total));
+    let is_lossy = losses::any(model.capture, raw.span);
+    if unknown.share_of(total) > 0.5 || is_lossy || may_be_a_pause || has_less {
+        grade = grade.max(Grade::Circumstantial);
+    }
+    if sampled {
+        grade = Grade::Undetermined;
+    }
+    grade
+}
+
+/// The grade of a cause that held up those who had the lock: it stands in their own stacks, and wakers' stacks show that
+/// they had it.
+fn grade_behind_a_lock(
+    model: &Model<'_>,
+    raw: &RawWindow,
+    cause: Cause,
+    leaves: &[Leaf],
+    total: Nanos,
+) -> Grade {
+    let shown = leaves.iter().filter(|leaf| {
+        let by_it = matches!(leaf.root, Root::Blocked(_, wait) | Root::Own(wait)
+            if matches!(model.sites.of(wait).kind, WaitKind::Harm(of_wait, _) if of_wait == cause));
+        let had =
+            |hold: Hold| matches!(hold.evidence, Evidence::LockEvents | Evidence::ReleaseStack);
+        by_it && leaf.hold.is_none_or(had)
+    });
+    let shown: Nanos = shown.map(|leaf| leaf.time).sum();
+    if !cause.is_lock() && shown.share_of(total) >= 0.8 && kernel_had_a_cpu(model, raw.span) {
+        Grade::Strong
+    } else {
+        Grade::Circumstantial
+    }
+}
+
+/// Whether those threads of the kernel that send requests to devices and take their answers found a CPU. Where something keeps
+/// them from it, an answer may have come long before a waiter is woken, and the device is not to blame.
+pub(crate) fn kernel_had_a_cpu(model: &Model<'_>, span: Span) -> bool {
+    /// On a machine full of other work a worker was seen to wait for a fifth of a freeze in all, and beside a real-time thread
+    /// that leaves them no CPU, for four fifths.
+    const MOST: f64 = 0.3;
+    const WORKERS: [&str; 3] = ["ksoftirqd/", "kworker/", "jbd2/"];
+    let seen = model.load().idle_share(&model.states, span).is_some();
+    let mut threads = model.capture.threads.iter();
+    let starved = |id| {
+        let wanted = model.states.time(id, span, |doing| matches!(doing, Doing::Runnable(_)));
+        wanted.share_of(span.duration()) > MOST
+    };
+    seen && !threads.any(|(id, thread)| {
+        WORKERS.iter().any(|worker| thread.comm().starts_with(worker)) && starved(id)
+    })
+}
+
+fn grade_of_holds(raw: &RawWindow, suspect: &Suspect, leaves: &[Leaf]) -> Grade {
+    let share = |evidence: &[Evidence]| {
+        let own = leaves.iter().filter(|leaf| root_thread(leaf.root) == Some(suspect.thread));
+        let shown =
+            own.filter(|leaf| leaf.hold.is_some_and(|hold| evidence.contains(&hold.evidence)));
+        shown.map(|leaf| leaf.time).sum::<Nanos>().share_of(suspect.time)
+    };
+    // Whoever lets go of a mutex had it, whatever the call.
+    let owned = matches!(raw.cause, Cause::Futex | Cause::Mutex);
+    let names_itself = owned || suspect.hold.operation.is_some() || suspect.hold.call.is_some();
+    if share(&[Evidence::LockEvents]) >= 0.8 {
+        Grade::Proven
+    } else if share(&[Evidence::LockEvents, Evidence::ReleaseStack]) >= 0.8 && names_itself {
+        Grade::Strong
+    } else {
+        Grade::Circumstantial
+    }
+}
+
+/// What speaks for the culprit, and what is not known, in a sentence each.
+pub(crate) fn evidence(
+    model: &Model<'_>,
+    raw: &RawWindow,
+    culprit: Option<&Suspect>,
+    leaves: &[Leaf],
+    total: Nanos,
+) -> Vec<Sentence> {
+    let mut evidence = Vec::new();
+    if let Some(suspect) = culprit {
+        let name = view::thread_name(model.capture, suspect.thread);
+        let comm = &name.comm;
+        let share = 100.0 * suspect.time.share_of(total);
+        let ends = format!("{share:.0} % of the waiting ends at ");
+        evidence.push(Sentence::from(ends).task(comm));
+        let by = || Sentence::default().task(comm);
+        let is_late = suspect.hold.operation == Some(Operation::LateToPause);
+        evidence.push(match suspect.hold.evidence {
+            _ if is_late => by().words(
+                " was the last to stop: until then the one who stops the program's threads looked again and again, and \
+                 then no more",
+            ),
+            Evidence::LockEvents => Sentence::from("the lock's own events show when ")
+                .task(comm)
+                .words(" took and released it"),
+            Evidence::ReleaseStack if runtimes::is_collector(model, suspect.thread) => {
+                by().words(" released the threads at the end of the pause")
+            }
+            Evidence::ReleaseStack => {
+                by().words(" woke those who waited, from a stack that releases the lock")
+            }
+            Evidence::Waker => by().words(" woke those who waited; its stack was not recorded"),
+            Evidence::Overlap => Sentence::from("a call of ")
+                .task(comm)
+                .words(" spans the waiting; nothing else points to it"),
+        });
+        if gave_up(model, raw, suspect.thread) {
+            evidence.push(
+                "its own wait for a lock ran out by a timer, and nobody is seen to have released that one: two \
+                 threads that wait for each other look like this"
+                    .into(),
+            );
+        }
+        if suspect.hold.mode == Some(LockMode::Read) && raw.cause == Cause::MmapLock {
+            evidence.push(
+                "it held the lock as a reader: writers waited, and readers behind them".into(),
+            );
+        }
+    }
+    let share = 100.0 * unknown(leaves).share_of(total);
+    if share >= 0.1 {
+        evidence.push(format!("for {share:.1} % of the waiting nobody is known").into());
+    }
+    if losses::any(model.capture, raw.span) {
+        evidence.push("events were lost in or near the window".into());
+    }
+    evidence
+}
+
+/// Whether a holder spent most of a window in a futex wait of its own that nobody ended.
+fn gave_up(model: &Model<'_>, raw: &RawWindow, thread: ThreadId) -> bool {
+    let nobody_ended = |id: WaitId| {
+        let wakeup = model.wakeup(id);
+        model.sites.of(id).known_lock
+            && wakeup.is_some_and(|wakeup| wakeup.context != Context::Task)
+    };
+    let waited = model.states.time(thread, raw.span, |doing| match doing {
+        Doing::Blocked(id) => nobody_ended(id),
+        Doing::Running | Doing::Runnable(_) => false,
+    });
+    waited.share_of(raw.span.duration()) > 0.5
+}
+
+/// Whether most waits of a window are for a condition or a semaphore, as far as the C library's functions have
+/// names. With somebody asleep at the other end, that is a lock or a queue with a pause.
+fn wait_for_a_signal(model: &Model<'_>, raw: &RawWindow) -> bool {
+    const FUNCTIONS: &[&str] = &[
+        "__futex_abstimed_wait_common",
+        "pthread_cond_wait",
+        "pthread_cond_timedwait",
+        "__pthread_cond_wait",
+        "___pthread_cond_wait",
+        "sem_wait",
+        "sem_timedwait",
+        "sem_clockwait",
+        "do_futex_wait",
+    ];
+    let stacks = raw.waits().filter_map(|id| model.states.wait(id).stack);
+    let for_signal = stacks.filter(|&stack| {
+        names::user(model.capture, stack)
+            .any(|name| FUNCTIONS.iter().any(|known| name.split('@').next() == Some(*known)))
+    });
+    for_signal.count() * 2 > raw.waits().count()
+}
+
+/// Time for which nobody is known.
+fn unknown(leaves: &[Leaf]) -> Nanos {
+    let unknown = leaves.iter().filter(|leaf| matches!(leaf.root, Root::Unknown(_)));
+    unknown.map(|leaf| leaf.time).sum()
+}

@@ -1,0 +1,475 @@
+//! From a freeze and its blame to what is said of it: cause, culprit, grade.
+
+pub(crate) mod container;
+pub(crate) mod culprit;
+mod disks;
+mod frozen;
+pub(crate) mod grade;
+pub(crate) mod logged;
+pub(crate) mod own_line;
+pub(crate) mod reasons;
+pub(crate) mod remedies;
+pub(crate) mod resident;
+pub(crate) mod suspects;
+pub(crate) mod work;
+
+use coldcase_ingest::capture::{CpuId, Nanos, ThreadId};
+
+use crate::blame::charged::Known;
+use crate::blame::{self, Leaf, Root, Why};
+use crate::blame::{chain, charged, counterfactual, network, stopped};
+use crate::cpu::had_cpus;
+use crate::findings::{Cause, Freeze, Grade, Window};
+use crate::model::Model;
+use crate::rules::WaitKind;
+use crate::sites::operation::is_memory;
+use crate::states::WaitId;
+use crate::tally::Tally;
+use crate::verdict::culprit::Suspect;
+use crate::windows::{RawWindow, kept, rhythm};
+
+/// What a stretch is in which threads waited.
+pub(crate) enum Judgement {
+    /// The freeze of those who stood still in it, without the one who had the lock.
+    Freeze(Box<(RawWindow, Window)>),
+    /// Those who waited for a futex wait there for work: if others stood still meanwhile, that freeze is not theirs.
+    Rest,
+}
+
+impl Judgement {
+    /// What is said of it, if it is a freeze as it stands.
+    pub fn freeze(self) -> Option<(RawWindow, Window)> {
+        match self {
+            Self::Freeze(freeze) => Some(*freeze),
+            Self::Rest => None,
+        }
+    }
+}
+
+/// Judges what looks like a freeze.
+pub(crate) fn judge(model: &Model<'_>, raw: &RawWindow) -> Judgement {
+    let (leaves, total) = blame::of(model, &raw.harms);
+    let queue = raw.cause == Cause::Futex && !raw.known_lock;
+    if queue && let Some((keeper, raw)) = kept::find(model, raw) {
+        return Judgement::Freeze(Box::new(describe(model, &raw, raw.cause, Some(keeper), None)));
+    }
+    if queue && waits_for_work(model, raw, &leaves).share_of(within_capture(&leaves)) > 0.5 {
+        return Judgement::Rest;
+    }
+    let cause = cause(model, raw, &leaves, total);
+    if queue && cause == Cause::Futex && raw.comes_and_goes(model) {
+        return Judgement::Rest;
+    }
+    // A holder that found no CPU, or that waited for an answer, is a victim itself, and so is the one who does the
+    // others' I/O.
+    let held = match cause {
+        Cause::CpuStarvation | Cause::CpuThrottle | Cause::Network => false,
+        _ => raw.cause.is_lock() && (raw.cause != Cause::Futex || cause.is_lock()),
+    };
+    let holder = if raw.cause.is_lock() { culprit::find(&leaves, total) } else { None };
+    if let Some(holder) = holder.as_ref().filter(|_| queue && !cause.is_lock())
+        && rhythm::feeds(model, raw, holder.thread)
+    {
+        return Judgement::Rest;
+    }
+    let (culprit, held_up) = if held { (holder, None) } else { (None, holder) };
+    let culprit = culprit.filter(|suspect| culprit::is_vouched_for(model, suspect, raw.span));
+    // Who slept, and at whom less than half of the waiting ends, may as well have brought work.
+    let culprit =
+        culprit.filter(|suspect| !queue || rhythm::may_have_kept_them(model, raw, suspect, total));
+    let nobody_worked =
+        culprit.as_ref().is_none_or(|suspect| rhythm::slept(model, raw, suspect.thread));
+    if queue && cause == Cause::Futex && nobody_worked && rhythm::rest_there(model, raw) {
+        return Judgement::Rest;
+    }
+    let feeder = culprit.as_ref().is_some_and(|suspect| rhythm::feeds(model, raw, suspect.thread));
+    if queue && cause == Cause::Futex && feeder {
+        return Judgement::Rest;
+    }
+    let freeze = describe(model, raw, cause, culprit.map(|suspect| suspect.thread), held_up);
+    Judgement::Freeze(Box::new(freeze))
+}
+
+/// The freeze of those who stood still for `cause`, with what is said of it, if `culprit` kept them waiting; `held_up` had what
+/// they waited for, and waited itself.
+fn describe(
+    model: &Model<'_>,
+    all: &RawWindow,
+    cause: Cause,
+    culprit: Option<ThreadId>,
+    held_up: Option<Suspect>,
+) -> (RawWindow, Window) {
+    // Who waits for an answer with the lock waits like the others; any other holder is why they wait.
+    let raw = if all.cause.is_lock() && cause != Cause::Network {
+        all.of_those_at_the_lock(culprit)
+    } else {
+        all.of_all_who_stood_still()
+    };
+    tell(model, raw, cause, culprit, held_up, None)
+}
+
+/// The freeze of those who found no CPU, with what is said of it; of those, if any, that are known to be kept.
+pub(crate) fn of_starved(
+    model: &Model<'_>,
+    raw: RawWindow,
+    kept: Option<Vec<CpuId>>,
+) -> (RawWindow, Window) {
+    tell(model, raw, Cause::CpuStarvation, None, None, kept)
+}
+
+/// What is said of a freeze.
+fn tell(
+    model: &Model<'_>,
+    raw: RawWindow,
+    cause: Cause,
+    culprit: Option<ThreadId>,
+    held_up: Option<Suspect>,
+    kept: Option<Vec<CpuId>>,
+) -> (RawWindow, Window) {
+    let at_lock = raw.cause.is_lock();
+    let (leaves, total) = blame::of(model, &raw.harms);
+    let found = culprit::find(&leaves, total);
+    let culprit = found.filter(|suspect| Some(suspect.thread) == culprit);
+    let kind = if cause.is_lock() { cause } else { raw.cause };
+    let lock = at_lock.then(|| frozen::lock(model, &raw, kind, culprit.as_ref()));
+    let other_end =
+        (cause == Cause::Network).then(|| network::other_end(model, &raw, &leaves, total));
+    let late = other_end.iter().flatten().find_map(|other| network::culprit(model, &raw, other));
+    let had_cpus = had_cpus::find(model, &raw, cause, kept);
+    let keeper = had_cpus.as_ref().and_then(|had| had.keeper(model, &raw));
+    let outside = keeper.as_ref().map(|keeper| keeper.grade);
+    let outside = outside.or(late.as_ref().map(|_| Grade::Strong));
+    let grade = grade::grade(model, &raw, cause, culprit.as_ref(), outside, (&leaves, total));
+    let mut reasons = reasons::of(model, &raw, cause, culprit.as_ref(), had_cpus.as_ref());
+    reasons.extend(held_up.and_then(|holder| reasons::of_holder(model, &raw, holder.thread)));
+    let holder = culprit.as_ref().filter(|_| cause == Cause::Futex);
+    reasons.extend(holder.and_then(|suspect| kept::reason(model, &raw, suspect.thread)));
+    if let Some(other) = &other_end {
+        reasons.extend(network::reasons(model, &raw, other.as_ref()));
+    }
+    let mut evidence = grade::evidence(model, &raw, culprit.as_ref(), &leaves, total);
+    let stopped = (cause == Cause::Stopped).then(|| longest_stop(model, &leaves)).flatten();
+    let sender = stopped.and_then(|stop| stopped::sender(model, stop));
+    evidence.extend(sender.as_ref().map(|sender| sender.evidence.clone()));
+    let answers = other_end.flatten().filter(|other| other.is_to_blame);
+    let stopper = sender.as_ref().map(|sender| sender.culprit.thread.clone());
+    let root = culprit.as_ref().map(|suspect| suspect.thread);
+    let chain_to = root.or(sender.as_ref().map(|sender| sender.thread));
+    let known_queue = root.filter(|_| grade <= Grade::Strong);
+    let culprit = culprit.as_ref().map(|suspect| culprit::describe(model, &raw, suspect));
+    let window = Window {
+        cause: Some(cause),
+        grade,
+        reasons,
+        evidence,
+        freeze: Freeze {
+            cpus: keeper.as_ref().map(|keeper| keeper.cpus.clone()).unwrap_or_default(),
+            ..frozen::freeze(model, &raw, total)
+        },
+        lock,
+        blame: {
+            let had_cpus = had_cpus.as_ref().map(|had| had.row(model, keeper.as_ref()));
+            let (answers, stopper) = (answers.as_ref(), stopper.as_ref());
+            charged::of(model, cause, &leaves, Known { answers, stopper, had_cpus })
+        },
+        culprit: culprit
+            .or(late)
+            .or(sender.map(|sender| sender.culprit))
+            .or(keeper.map(|keeper| keeper.culprit)),
+        chain: chain::of_longest(model, &raw, chain_to),
+        without_culprit: known_queue
+            .and_then(|culprit| counterfactual::without(model, &raw, culprit)),
+        remedies: Vec::new(),
+    };
+    (raw, window)
+}
+
+/// The stop to which most of the waiting comes down.
+fn longest_stop(model: &Model<'_>, leaves: &[Leaf]) -> Option<WaitId> {
+    let stops = leaves.iter().filter_map(|leaf| match leaf.root {
+        Root::Blocked(_, wait) | Root::Own(wait) => Some((wait, leaf.time)),
+        _ => None,
+    });
+    let stops: Tally<WaitId> = stops.filter(|&(wait, _)| stopped::is_stop(model, wait)).collect();
+    stops.largest().map(|(wait, _)| wait)
+}
+
+/// Time that ends at threads which themselves wait for work from outside, or which bring work now and then: who
+/// sleeps, or waits for its child process, and then wakes the others itself hands out work; who does so with a lock wakes one,
+/// and that one the next. Whoever rests elsewhere as well does not rest where a thread lets it on that had a job done meanwhile.
+fn waits_for_work(model: &Model<'_>, raw: &RawWindow, leaves: &[Leaf]) -> Nanos {
+    let rest_there = rhythm::rest_there(model, raw);
+    let resting = leaves.iter().filter(|leaf| match leaf.root {
+        Root::Blocked(thread, wait) => {
+            let site = model.sites.of(wait);
+            let own_making = ["sleep", "child wait"].contains(&model.sites.name(site));
+            match site.kind {
+                WaitKind::Idle => !own_making || wakes_them_itself(model, raw, thread),
+                // Who waits for a job with a lock keeps others from what they do, and who brings work does not.
+                _ => rest_there && blame::is_for_job(model, wait),
+            }
+        }
+        Root::Unknown(why) => matches!(why, Why::Job | Why::Rest),
+        _ => false,
+    });
+    resting.map(|leaf| leaf.time).sum()
+}
+
+/// Time of which the capture shows the end, and what a holder did.
+fn within_capture(leaves: &[Leaf]) -> Nanos {
+    let beyond = |root| matches!(root, Root::Unknown(Why::NotEnded | Why::HolderUnseen));
+    leaves.iter().filter(|leaf| !beyond(leaf.root)).map(|leaf| leaf.time).sum()
+}
+
+/// Whether most waits of the others in a window were ended by this one thread.
+pub(crate) fn wakes_them_itself(model: &Model<'_>, raw: &RawWindow, thread: ThreadId) -> bool {
+    let others = || raw.waits().filter(|&id| model.states.wait(id).thread != thread);
+    let wakeups = others().filter_map(|id| model.wakeup(id));
+    let by_it = wakeups.filter(|wakeup| wakeup.waker == Some(thread));
+    by_it.count() * 2 > others().count()
+}
+
+/// How much of the waiting that the capture shows to its end has to come down to something to be its cause, and of all at least
+/// half. A holder shares its CPU with others as a matter of course, so only one that hardly ran was starved.
+fn decisive(cause: Cause) -> f64 {
+    if cause == Cause::CpuStarvation { 0.8 } else { 0.5 }
+}
+
+/// What the waiting comes down to: the lock, or what its holder itself waited for (the cause under the cause).
+fn cause(model: &Model<'_>, raw: &RawWindow, leaves: &[Leaf], total: Nanos) -> Cause {
+    let of_leaf = |leaf: &Leaf| match leaf.root {
+        Root::NeedsCpu(_) if raw.cause == Cause::CpuThrottle => Some(Cause::CpuThrottle),
+        Root::NeedsCpu(_) => Some(Cause::CpuStarvation),
+        Root::Blocked(_, wait) | Root::Own(wait) => match model.sites.of(wait).kind {
+            WaitKind::Harm(cause, _) => Some(cause),
+            WaitKind::Idle | WaitKind::Other => None,
+        },
+        Root::Running(_) | Root::Paused(_) | Root::Unknown(_) => None,
+    };
+    let causes: Tally<Cause> =
+        leaves.iter().filter_map(|leaf| Some((of_leaf(leaf)?, leaf.time))).collect();
+    let known = within_capture(leaves);
+    match causes.largest() {
+        Some((cause, time))
+            if time.share_of(total) > 0.5
+                && time.share_of(known) > decisive(cause)
+                && !cause.is_lock() =>
+        {
+            cause
+        }
+        _ if raw.cause == Cause::Futex && behind_mmap_lock(leaves).share_of(total) > 0.5 => {
+            Cause::MmapLock
+        }
+        _ => raw.cause,
+    }
+}
+
+/// Waiting for a lock of the program that ends at a hold of `mmap_lock`: its holder waited for that.
+fn behind_mmap_lock(leaves: &[Leaf]) -> Nanos {
+    let held = leaves.iter().filter(|leaf| {
+        let operation = leaf.hold.and_then(|hold| hold.operation);
+        operation.is_some_and(is_memory)
+    });
+    held.map(|leaf| leaf.time).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use coldcase_ingest::capture::Capture;
+
+    use crate::analyze;
+    use crate::findings::{Cause, Findings, Grade};
+    use crate::script;
+
+    const FUTEX: &str = "schedule<futex_wait_queue<__futex_wait<futex_wait<do_futex";
+    const SLEEPS: &str = "schedule<do_nanosleep<hrtimer_nanosleep";
+    const WAKES: &str = "try_to_wake_up<wake_up_q<futex_wake<do_futex";
+
+    /// What is found of a process of m, a, b, c and d, the last four of which sleep for 5 ms ten times before `then`.
+    fn after_habits(then: &str) -> Findings {
+        let threads =
+            [('m', "main"), ('a', "serve"), ('b', "serve"), ('c', "serve"), ('d', "serve")];
+        let capture = script::process(Capture::default(), &threads);
+        let mut events = vec!["0 .m".to_owned()];
+        for round in 0..10 {
+            let at = 10 * round;
+            events.extend(('a'..='d').map(|thread| format!("{}ms {thread}>- S {SLEEPS}", at + 1)));
+            events.extend(('a'..='d').map(|thread| format!("{}ms ->{thread}", at + 6)));
+        }
+        let then = format!("99ms m>- S SLEEPS,{then}");
+        let then = then.replace("FUTEX", FUTEX).replace("SLEEPS", SLEEPS).replace("WAKES", WAKES);
+        events.push(then);
+        let mut capture = script::record(capture, &events.join(","));
+        // A timer's.
+        script::woken_by_timers(&mut capture);
+        analyze(&capture, &script::options())
+    }
+
+    #[test]
+    fn who_looked_up_until_the_lock_was_free_is_no_culprit() {
+        // d waits in slices of 10 ms, the last of which runs out; then it hands the lock on.
+        let slice = |at: u64| {
+            let end = 110 + 10 * at;
+            format!("{}ms d>- S FUTEX,{end}ms w:d,{end}ms ->d", end - 9)
+        };
+        let slices: Vec<String> = (0..10).map(slice).collect();
+        let waits = "101ms a>b S FUTEX,101ms b>c S FUTEX,101ms c>d S FUTEX";
+        let ends = "201ms d!a WAKES,201ms d!b WAKES,201ms d!c WAKES,202ms d>a S SLEEPS,203ms a>b S SLEEPS,\
+                    204ms b>c S SLEEPS,205ms c>- S SLEEPS";
+        let findings = after_habits(&format!("{waits},{},{ends}", slices.join(",")));
+        assert!(findings.worst().unwrap().culprit.is_none(), "{:?}", findings.windows);
+        // Who runs meanwhile is one.
+        let findings = after_habits(&format!("{waits},{ends}"));
+        let culprit = findings.worst().unwrap().culprit.as_ref().unwrap();
+        assert_eq!(culprit.thread.tid, Some(script::tid('d')));
+    }
+
+    /// What is found where a, b and c wait for what d lets go of, after it did something; each lets the next on.
+    fn behind_d(does: &str) -> Findings {
+        let waits = "101ms a>b S FUTEX,101ms b>c S FUTEX,101ms c>d S FUTEX";
+        let ends = "501ms d!a WAKES,502ms d>a S SLEEPS,502ms a!b WAKES,503ms a>b S SLEEPS,503ms b!c WAKES,\
+                    504ms b>c S SLEEPS,505ms c>- S SLEEPS";
+        after_habits(&format!("{waits},{does},{ends}"))
+    }
+
+    #[test]
+    fn who_waits_for_its_child_with_the_lock_is_the_culprit() {
+        let findings = behind_d("102ms d>- S schedule<do_wait<kernel_wait4,501ms ->d");
+        let culprit = findings.worst().unwrap().culprit.as_ref().unwrap();
+        assert_eq!(culprit.thread.tid, Some(script::tid('d')));
+    }
+
+    #[test]
+    fn a_holder_that_often_waits_for_its_disk_lets_nobody_on_and_off() {
+        let reads = |at: u64| {
+            format!(
+                "{at}ms d>- D schedule<io_schedule<submit_bio_wait,{}ms k!d,{}ms ->d",
+                at + 1,
+                at + 1
+            )
+        };
+        let reads: Vec<String> = (102..500).step_by(10).map(reads).collect();
+        let findings = behind_d(&reads.join(","));
+        let culprit = findings.worst().unwrap().culprit.as_ref().unwrap();
+        assert_eq!(culprit.thread.tid, Some(script::tid('d')));
+    }
+
+    /// What is found of a process whose main thread sleeps and lets a on, which lets b on, and so on, every 10 ms and once after
+    /// 400 ms. Between that the others rest there as well, or in a sleep of their own.
+    fn after_a_long_pause(rest: &str) -> Findings {
+        let threads =
+            [('m', "main"), ('a', "serve"), ('b', "serve"), ('c', "serve"), ('d', "serve")];
+        let capture = script::process(Capture::default(), &threads);
+        let mut events = vec!["0 .m".to_owned()];
+        let mut round = |from: u64, rest: &str, until: u64| {
+            events.push(format!("{from}ms m>- S {SLEEPS}"));
+            events.extend(('a'..='d').map(|thread| format!("{from}ms {thread}>- S {rest}")));
+            events.push(format!("{until}ms ->m"));
+            let chain = "mabcd".chars().zip("abcd".chars());
+            events.extend(chain.flat_map(|(waker, thread)| {
+                let woken = format!("{until}ms {waker}!{thread} {WAKES}");
+                [woken, format!("{until}ms ->{thread}")]
+            }));
+        };
+        for at in (0..200).step_by(10) {
+            round(at + 1, rest, at + 9);
+        }
+        round(201, FUTEX, 601);
+        round(602, rest, 604);
+        let capture = script::record(capture, &events.join(","));
+        analyze(&capture, &script::options())
+    }
+
+    #[test]
+    fn who_waits_for_nothing_but_to_be_let_on_rests_there() {
+        assert!(after_a_long_pause(FUTEX).windows.is_empty());
+        let told = after_a_long_pause(SLEEPS);
+        let culprit = told.worst().unwrap().culprit.as_ref().unwrap();
+        assert_eq!(culprit.thread.tid, Some(script::tid('m')));
+    }
+
+    #[test]
+    fn who_waits_for_its_disk_with_the_lock_is_told_as_why_and_not_as_a_culprit() {
+        let disk = "schedule<io_schedule<submit_bio_wait<vfs_fsync_range<do_fsync";
+        let findings = after_habits(&format!(
+            "101ms a>b S FUTEX,101ms b>c S FUTEX,101ms c>d S FUTEX,102ms d>- D {disk},252ms ->d,\
+             253ms d!a WAKES,253ms d!b WAKES,253ms d!c WAKES,254ms d>a S SLEEPS,255ms a>b S SLEEPS,\
+             256ms b>c S SLEEPS,257ms c>- S SLEEPS"
+        ));
+        let window = findings.worst().unwrap();
+        assert_eq!((window.cause, window.grade), (Some(Cause::DiskIo), Grade::Strong));
+        assert!(window.culprit.is_none());
+        assert_eq!(window.freeze.threads_blocked, 3);
+        let told: Vec<&str> = window.reasons.iter().map(|row| &**row).collect();
+        assert!(
+            told.iter()
+                .any(|row| row.starts_with("serve (tid 100) had what the others waited for")),
+            "{told:?}"
+        );
+    }
+
+    #[test]
+    fn a_disk_whose_answers_nobody_takes_is_not_surely_the_cause() {
+        let disk = "schedule<io_schedule<submit_bio_wait<vfs_fsync_range<do_fsync";
+        // A worker of the kernel that takes them waits for a CPU, which x has, for `starved` ms.
+        let grade = |starved: u64| {
+            let threads =
+                [('m', "main"), ('a', "serve"), ('b', "serve"), ('c', "serve"), ('d', "serve")];
+            let capture = script::process(Capture::default(), &threads);
+            let mut capture = script::process(capture, &[('k', "kworker/0:1H-kblockd")]);
+            let mut events = vec!["0 .m".to_owned()];
+            for round in 0..10 {
+                let at = 10 * round;
+                events.extend(('a'..='d').map(|t| format!("{}ms {t}>- S {SLEEPS}", at + 1)));
+                events.extend(('a'..='d').map(|t| format!("{}ms ->{t}", at + 6)));
+            }
+            events.push(format!(
+                "99ms m>- S {SLEEPS},101ms a>b S {FUTEX},101ms b>c S {FUTEX},101ms c>d S {FUTEX},102ms d>- D {disk},\
+                 110ms w:k,{}ms x>k R,{}ms k>x S {SLEEPS},252ms ->d,253ms d!a {WAKES},253ms d!b {WAKES},253ms d!c {WAKES},\
+                 254ms d>a S {SLEEPS},255ms a>b S {SLEEPS},256ms b>c S {SLEEPS},257ms c>- S {SLEEPS}",
+                110 + starved,
+                111 + starved,
+            ));
+            capture = script::record(capture, &events.join(","));
+            analyze(&capture, &script::options()).worst().unwrap().grade
+        };
+        assert_eq!(grade(10), Grade::Strong);
+        assert_eq!(grade(100), Grade::Circumstantial);
+    }
+
+    #[test]
+    fn a_pool_at_rest_does_not_hide_who_stood_still_at_the_disk() {
+        let disk = "schedule<io_schedule<submit_bio_wait<vfs_fsync_range<do_fsync";
+        let poll = "schedule<ep_poll<do_epoll_wait";
+        // a and b rest until m, which polls, hands them work; c and d wait for the disk.
+        let findings = after_habits(&format!(
+            "99500000 ->m,100ms m>- S {poll},101ms a>b S FUTEX,101ms b>c S FUTEX,150ms c>d D {disk},150ms d>- D {disk},\
+             261ms w:m,261ms ->m,262ms m!a WAKES,262ms m!b WAKES,262ms w:c,262ms w:d,263ms m>a S SLEEPS,264ms a>b S SLEEPS,\
+             265ms b>c S SLEEPS,266ms c>d S SLEEPS,267ms d>- S SLEEPS"
+        ));
+        let window = findings.worst().unwrap();
+        assert_eq!((window.cause, window.freeze.threads_blocked), (Some(Cause::DiskIo), 2));
+    }
+
+    #[test]
+    fn the_holders_own_wait_is_nobodys_loss() {
+        // m waits for a lock that nobody is seen to have, with mmap_lock, long before the others want that.
+        let (vma, mmap) = (
+            "schedule<__vma_start_write<mprotect_fixup<__x64_sys_mprotect",
+            "schedule<rwsem_down_write_slowpath<down_write_killable<vm_mmap_pgoff",
+        );
+        let releases = "try_to_wake_up<wake_up_q<rwsem_wake<up_write<mprotect_fixup<do_mprotect_pkey<__x64_sys_mprotect";
+        let findings = after_habits(&format!(
+            "100ms ->m,101ms m>- D {vma},141ms a>b D {mmap},141ms b>c D {mmap},141ms c>d D {mmap},141ms d>- D {mmap},\
+             301ms ->m,302ms m!a {releases},302ms m!b {releases},302ms m!c {releases},302ms m!d {releases},\
+             302ms m>a S SLEEPS,303ms a>b S SLEEPS,304ms b>c S SLEEPS,305ms c>d S SLEEPS,306ms d>- S SLEEPS"
+        ));
+        let window = findings.worst().unwrap();
+        let culprit = window.culprit.as_ref().and_then(|culprit| culprit.thread.tid);
+        assert_eq!(culprit, Some(script::tid('m')));
+        assert_eq!(window.freeze.threads_blocked, 4);
+        assert_eq!(window.freeze.blocked.0, 4 * 161_000_000);
+        assert_eq!(window.freeze.span.map(|span| span.start.0), Some(141_000_000));
+        assert!(window.blame.iter().all(|row| !row.unknown), "{:?}", window.blame);
+    }
+}

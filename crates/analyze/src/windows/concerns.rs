@@ -1,0 +1,119 @@
+//! Whether what some of its threads waited for is a freeze of the process.
+
+use coldcase_ingest::capture::{Nanos, ThreadId};
+
+use crate::blame::network;
+use crate::findings::Cause;
+use crate::model::Model;
+use crate::rules::WaitKind;
+use crate::runtimes;
+use crate::states::Doing;
+use crate::windows::SEVERAL;
+use crate::windows::habits::{self, HABIT, Habits};
+use crate::windows::raw::RawWindow;
+
+/// So many threads that waited for a futex until nobody knows who let them on are hardly all at rest.
+const MANY: usize = 4;
+/// A wait that is nobody's routine is told from this length on, though others ran meanwhile.
+const LONG_FOR_ONE_OF_MANY: Nanos = Nanos(500_000_000);
+/// The only working thread of a process waits for longer before it counts as starved.
+const LONG_FOR_THE_ONLY_ONE: Nanos = Nanos(300_000_000);
+
+/// One thread of many that waits is its own affair; a process freezes when a good part of its working threads do.
+pub(super) fn concerns_the_process(model: &Model<'_>, window: &RawWindow) -> bool {
+    let all = &window.crew;
+    let length = window.span.duration();
+    let frozen = window.stood_still().count();
+    let lively = all.iter().filter(|&&thread| {
+        window.threads.contains(&thread)
+            || Habits::new(model, thread).is_lively(length) && !runtimes::is_helper(model, thread)
+    });
+    match window.cause {
+        // An empty queue looks like a lock: only when most of those who normally run stand still is it one.
+        Cause::Futex if !window.known_lock => {
+            // Who woke them tells a lock from a queue; where that was not recorded, many must agree.
+            let blind = model.capture.wakeups.is_empty();
+            let enough = if blind { MANY } else { SEVERAL };
+            frozen >= enough
+                && frozen * 2 >= lively.count()
+                && (!blind || somebody_works(model, window))
+        }
+        // On a busy machine now this thread waits for a CPU, now that one.
+        Cause::CpuStarvation => {
+            frozen * 2 >= lively.count() && (frozen >= 2 || length >= LONG_FOR_THE_ONLY_ONE)
+        }
+        Cause::Network if network::is_of_polls(model, window) || is_of_new_ones(model, window) => {
+            frozen >= SEVERAL
+        }
+        Cause::DiskIo | Cause::PageFaultIo | Cause::FsJournal
+            if frozen < 2 && length < LONG_FOR_ONE_OF_MANY && lives_off_its_disk(model, window) =>
+        {
+            false
+        }
+        _ => {
+            let working = all.iter().filter(|&&thread| is_working(model, thread)).count();
+            frozen >= 2 && frozen * 4 >= working
+                || working <= window.threads.len() + 1
+                || is_nobodys_routine(window.cause) && length >= LONG_FOR_ONE_OF_MANY
+        }
+    }
+}
+
+/// Whether all who stood still were born in the recording: what is usual for one of them is known less well than what is for many.
+fn is_of_new_ones(model: &Model<'_>, window: &RawWindow) -> bool {
+    window.stood_still().all(|thread| habits::born_here(model, thread).is_some())
+}
+
+/// Whether the threads of a window never rest, and mostly wait for this: a program that copies files waits for its disk
+/// as a matter of course.
+fn lives_off_its_disk(model: &Model<'_>, window: &RawWindow) -> bool {
+    window.threads.iter().all(|&thread| {
+        let (mut rests, mut all, mut at_disk) = (0, Nanos::ZERO, Nanos::ZERO);
+        for slice in model.states.of(thread).iter() {
+            let Doing::Blocked(id) = slice.doing else { continue };
+            all += slice.span.duration();
+            match model.sites.of(id).kind {
+                WaitKind::Idle => rests += 1,
+                WaitKind::Harm(cause, _) if cause == window.cause => {
+                    at_disk += slice.span.duration();
+                }
+                WaitKind::Harm(..) | WaitKind::Other => {}
+            }
+        }
+        rests < HABIT && at_disk.share_of(all) > 0.5
+    })
+}
+
+/// Whether a thread of the process did something through half of a window, so that it can have held a lock.
+fn somebody_works(model: &Model<'_>, window: &RawWindow) -> bool {
+    window.crew.iter().any(|&thread| {
+        let time = model.states.time(thread, window.span, |doing| match doing {
+            Doing::Running | Doing::Runnable(_) => true,
+            Doing::Blocked(id) => matches!(
+                model.sites.of(id).kind,
+                WaitKind::Harm(cause, _) if cause != Cause::Futex
+            ),
+        });
+        time.share_of(window.span.duration()) > 0.5
+    })
+}
+
+/// Waits that no thread has as a matter of course, so that a long one is told even if it is the only one.
+fn is_nobodys_routine(cause: Cause) -> bool {
+    matches!(
+        cause,
+        Cause::MmapLock
+            | Cause::MemoryLimit
+            | Cause::Reclaim
+            | Cause::Compaction
+            | Cause::Swap
+            | Cause::Stopped
+            | Cause::CpuThrottle
+    )
+}
+
+/// A thread that comes to a CPU now and then.
+fn is_working(model: &Model<'_>, thread: ThreadId) -> bool {
+    let runs = model.states.of(thread).iter().filter(|slice| slice.doing == Doing::Running);
+    runs.take(3).count() == 3
+}

@@ -1,0 +1,297 @@
+//! How long a thread usually stays off its CPU, and whether a wait stands out against that.
+
+use std::cell::OnceCell;
+
+use coldcase_ingest::capture::{Nanos, Span, ThreadId, Timestamp};
+
+use crate::findings::{Cause, Operation};
+use crate::model::Model;
+use crate::rules::WaitKind;
+use crate::sites::operation::is_memory;
+use crate::states::{Doing, Wait, WaitId};
+use crate::windows::timed;
+use crate::{cpu, losses};
+
+/// How long a thread usually stays off its CPU.
+pub(crate) struct Habits<'m, 'a> {
+    model: &'m Model<'a>,
+    thread: ThreadId,
+    /// Put together when it is first asked for, as for most threads it never is.
+    times: OnceCell<Times>,
+    /// When the thread was born, if that was in the recording.
+    born: Option<Timestamp>,
+}
+
+/// How long a thread was away.
+struct Times {
+    /// Lengths of its waits by what they are for, each sorted; `None` holds all of them, rest included.
+    lengths: Vec<(Option<Cause>, Vec<u64>)>,
+    /// Where its comings were not recorded: from one leaving to the next, sorted. It was away for that long at most.
+    rounds: Vec<u64>,
+}
+
+/// How the rules' names begin for a thread that writes to a pipe, a queue or a terminal from which nobody reads.
+const FULL: &str = "reader of a full ";
+/// So many waits make a habit.
+pub(crate) const HABIT: usize = 8;
+/// By so much a wait stands out against the longest but one tenth.
+pub(crate) const FACTOR: u64 = 4;
+
+/// The longest but one tenth of some lengths, which are sorted; 0 if there are none.
+pub(crate) fn usual(lengths: &[u64]) -> u64 {
+    lengths.get(lengths.len().saturating_sub(1) * 9 / 10).copied().unwrap_or(0)
+}
+
+impl<'m, 'a> Habits<'m, 'a> {
+    pub fn new(model: &'m Model<'a>, thread: ThreadId) -> Self {
+        Self { model, thread, times: OnceCell::new(), born: born_here(model, thread) }
+    }
+
+    fn collect(&self) -> Times {
+        let model = self.model;
+        let mut lengths: Vec<(Option<Cause>, Vec<u64>)> = Vec::new();
+        let mut rounds = Vec::new();
+        let mut add = |key, length| match lengths.iter_mut().find(|(known, _)| *known == key) {
+            Some((_, list)) => list.push(length),
+            None => lengths.push((key, vec![length])),
+        };
+        for slice in model.states.of(self.thread).iter() {
+            let length = slice.span.duration().0;
+            match slice.doing {
+                Doing::Running => rounds.push(length),
+                Doing::Runnable(_) => add(Some(Cause::CpuStarvation), length),
+                Doing::Blocked(id) => {
+                    let length = match model.series.of_known_lock(id) {
+                        Some(series) if series.waits.first() != Some(&id) => continue,
+                        Some(series) => series.span.duration().0,
+                        None => length,
+                    };
+                    add(None, length);
+                    if let WaitKind::Harm(cause, _) = model.sites.of(id).kind {
+                        add(Some(cause), length);
+                    }
+                }
+            }
+        }
+        for (_, list) in &mut lengths {
+            list.sort_unstable();
+        }
+        if model.states.comings_recorded {
+            rounds.clear();
+        }
+        rounds.sort_unstable();
+        Times { lengths, rounds }
+    }
+
+    fn times(&self) -> &Times {
+        self.times.get_or_init(|| self.collect())
+    }
+
+    fn lengths(&self, key: Option<Cause>) -> &[u64] {
+        self.times()
+            .lengths
+            .iter()
+            .find(|(known, _)| *known == key)
+            .map_or(&[], |(_, list)| list.as_slice())
+    }
+
+    /// The longest wait of its kind but one tenth.
+    fn usual(&self, key: Option<Cause>) -> u64 {
+        usual(self.lengths(key))
+    }
+
+    /// Whether a wait stands out against all others of its kind; `None` if there are too few to say.
+    fn stands_out(&self, length: Nanos, key: Option<Cause>) -> Option<bool> {
+        let known = self.lengths(key).len() >= HABIT;
+        known.then(|| length.0 >= self.usual(key).saturating_mul(FACTOR))
+    }
+
+    /// Whether the thread normally comes to a CPU several times in a span of this length.
+    pub fn is_lively(&self, length: Nanos) -> bool {
+        self.lengths(None).len() >= HABIT && self.usual(None).saturating_mul(FACTOR) <= length.0
+    }
+
+    /// Whether a wait is longer than what the thread usually does, as far as that is known.
+    pub fn is_unheard_of(&self, span: Span) -> bool {
+        !self.is_new(span) && self.stands_out(span.duration(), None) == Some(true)
+    }
+
+    /// Whether the thread is so new that nobody knows what is usual for it: what it does first is to read its files, and to wait for
+    /// its first work. Where events were lost, waits seem long that were not, and who lives short has nothing to hold against them.
+    fn is_new(&self, span: Span) -> bool {
+        const NEW: Nanos = Nanos(1_000_000_000);
+        self.born.is_some_and(|born| {
+            span.start < born.plus(NEW) || losses::any(self.model.capture, span)
+        })
+    }
+
+    /// The same of waits for another process, which may be new, too: only what is long for anybody is late then.
+    fn is_new_to_answers(&self, span: Span) -> bool {
+        const LATE: Nanos = Nanos(500_000_000);
+        self.born.is_some() && span.duration() < LATE || self.is_new(span)
+    }
+
+    /// Whether the thread was added to a process that is older than it: as a worker of a pool that was too small, as a rule.
+    fn is_added(&self) -> bool {
+        let threads = &self.model.capture.threads;
+        let process = threads.process_of(self.thread);
+        let mut first =
+            process.threads.iter().filter(|&&id| Some(threads.get(id).tid) == process.pid);
+        self.born.is_some() && !first.any(|&first| born_here(self.model, first).is_some())
+    }
+
+    /// Whether a long wait is a harm and not the thread's way of life.
+    pub fn is_unusual(&self, span: Span, cause: Cause, wait: Option<WaitId>) -> bool {
+        let (model, length) = (self.model, span.duration());
+        let site = wait.map(|id| model.sites.of(id));
+        let known_lock = site.is_some_and(|site| site.known_lock);
+        // What a new process does first may be to wait for its turn.
+        if self.born.is_some() && site.is_some_and(|site| model.sites.name(site) == "file lock") {
+            return false;
+        }
+        let ran_out = wait.is_some_and(|id| timed::ran_out(model, id));
+        let wait = wait.map(|id| model.states.wait(id));
+        // Of a process that was not recorded there are only others' wakings: since when it waited, nobody knows.
+        let unseen = !model.states.comings_recorded && !model.states.leaves(self.thread);
+        if wait.is_some_and(|wait| wait.open_start && (wait.open_end || unseen)) {
+            return false;
+        }
+        match cause {
+            // Nobody rests at these: a long wait is a harm even if all are long.
+            Cause::MmapLock
+            | Cause::VmaLock
+            | Cause::Rwsem
+            | Cause::Mutex
+            | Cause::Stopped
+            | Cause::MemoryLimit
+            | Cause::CpuThrottle
+            | Cause::Reclaim
+            | Cause::Compaction
+            | Cause::Swap => true,
+            // A producer that is faster than its consumer waits at what is between them as a matter of course.
+            Cause::Network if site.is_some_and(|site| model.sites.name(site).starts_with(FULL)) => {
+                !self.is_new_to_answers(span)
+                    && self.lengths(Some(cause)).len() < HABIT
+                    && self.stands_out(length, None) == Some(true)
+            }
+            // An answer is known to be late by what is usual for the thread.
+            Cause::Network => {
+                !self.is_new_to_answers(span) && self.stands_out(length, Some(cause)) != Some(false)
+            }
+            Cause::DiskIo | Cause::PageFaultIo | Cause::FsJournal => {
+                !self.is_new(span)
+                    && self.stands_out(length, Some(cause)).unwrap_or(self.born.is_none())
+            }
+            Cause::Futex if known_lock => self.stands_out(length, Some(cause)) != Some(false),
+            Cause::Futex => {
+                let behind_a_call = || {
+                    let rounds = &self.times().rounds;
+                    let unheard_of = length.0 >= usual(rounds).saturating_mul(FACTOR);
+                    rounds.len() >= HABIT
+                        && unheard_of
+                        && wait.is_some_and(|wait| is_behind_a_call(model, wait))
+                };
+                !ran_out
+                    && !self.is_new(span)
+                    && !self.is_added()
+                    && (self.stands_out(length, None) == Some(true) || behind_a_call())
+                    && !model.unnamed_go().contains(&model.capture.threads.get(self.thread).process)
+            }
+            Cause::CpuStarvation => {
+                let unheard_of =
+                    self.born.is_none() && self.stands_out(length, Some(cause)) == Some(true);
+                length >= LONG_FOR_A_CPU
+                    && (unheard_of || cpu::are_all_kept(model, span))
+                    // Of a process whose own events perf may not see there are only the wakings and comings, which
+                    // others cause: it seems to wait for a CPU from its last waking on.
+                    && model.states.leaves(self.thread)
+            }
+            Cause::MemorySyscall | Cause::Unknown => false,
+        }
+    }
+}
+
+/// When a thread was born, if that was in the recording.
+pub(crate) fn born_here(model: &Model<'_>, thread: ThreadId) -> Option<Timestamp> {
+    model.capture.threads.get(thread).born.filter(|&born| model.span.contains(born))
+}
+
+/// Whether a thread of the same process stood in a memory call of its own for most of a wait.
+fn is_behind_a_call(model: &Model<'_>, wait: &Wait) -> bool {
+    let process = model.capture.threads.get(wait.thread).process;
+    let others = model.capture.threads.process(process).threads.iter();
+    let mut calls = others.flat_map(|&other| model.brackets.of(other));
+    calls.any(|call| {
+        is_memory(Operation::Syscall(call.syscall))
+            && call.duration().is_some()
+            && call.span(model.span).overlap(wait.span).share_of(wait.span.duration()) > 0.5
+    })
+}
+
+/// On a busy machine a thread waits tens of milliseconds for a CPU as a matter of course.
+const LONG_FOR_A_CPU: Nanos = Nanos(100_000_000);
+
+#[cfg(test)]
+mod tests {
+    use coldcase_ingest::capture::{Capture, Timestamp};
+
+    use crate::script;
+    use crate::windows;
+
+    /// How many freezes there are where a to d sleep for 5 ms again and again, and at last wait for m, which computes for 100 ms; those
+    /// of `born` are born at the beginning of the recording.
+    fn freezes(born: &str, rounds: u64) -> usize {
+        const FUTEX: &str = "schedule<futex_wait_queue<__futex_wait<futex_wait<do_futex";
+        const SLEEPS: &str = "schedule<do_nanosleep<hrtimer_nanosleep";
+        const WAKES: &str = "try_to_wake_up<wake_up_q<futex_wake<do_futex";
+        let mut capture = Capture::default();
+        for thread in "mabcd".chars() {
+            let (pid, tid) = (script::tid('m'), script::tid(thread));
+            if born.contains(thread) {
+                capture.threads.fork(pid, tid, None, Timestamp(1));
+            } else {
+                capture.threads.of_pid_tid(pid, tid);
+            }
+        }
+        let mut events = vec!["0 .m".to_owned()];
+        for round in 0..rounds {
+            let at = 10 * round;
+            events.extend(('a'..='d').map(|thread| format!("{}ms {thread}>- S {SLEEPS}", at + 1)));
+            events.extend(('a'..='d').map(|thread| format!("{}ms ->{thread}", at + 6)));
+        }
+        let at = 10 * rounds;
+        let next = || "abcd".chars().zip("bcdm".chars());
+        events.extend(next().map(|(thread, next)| format!("{at}ms {thread}>{next} S {FUTEX}")));
+        let end = at + 100;
+        events.extend(('a'..='d').map(|thread| format!("{end}ms m!{thread} {WAKES}")));
+        events.push(format!("{end}ms m>a S {SLEEPS}"));
+        events.extend(next().map(|(thread, next)| format!("{end}ms {thread}>{next} S {SLEEPS}")));
+        let capture = script::record(capture, &events.join(","));
+        windows::find(&script::model(&capture), &script::options()).len()
+    }
+
+    #[test]
+    fn a_new_process_freezes_when_it_has_shown_what_is_usual_for_it() {
+        assert_eq!(freezes("", 10), 1);
+        assert_eq!(freezes("mabcd", 110), 1);
+        assert_eq!(freezes("mabcd", 90), 0);
+        // Added to a pool.
+        assert_eq!(freezes("abcd", 110), 0);
+    }
+
+    #[test]
+    fn since_when_somebody_waits_of_whom_only_the_waking_was_recorded_nobody_knows() {
+        // a lets b on at mmap_lock, of whose process nothing was recorded, or of the whole machine.
+        let freezes = |command: &[&str]| {
+            let wakes = "try_to_wake_up<wake_up_q<rwsem_wake<up_write<vm_mmap_pgoff";
+            let sleeps = "schedule<do_nanosleep<hrtimer_nanosleep";
+            let events = format!("0 .a,1ms a>- S {sleeps},300ms .a,301ms a!b {wakes},302ms .a");
+            let capture = script::process(Capture::default(), &[('a', "server")]);
+            let mut capture = script::record(capture, &events);
+            capture.origin.command = command.iter().map(|word| (*word).to_owned()).collect();
+            windows::find(&script::model(&capture), &script::options()).len()
+        };
+        assert_eq!(freezes(&["perf", "record", "-a"]), 1);
+        assert_eq!(freezes(&["perf", "record", "-p", "97"]), 0);
+    }
+}

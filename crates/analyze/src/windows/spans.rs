@@ -1,0 +1,138 @@
+//! When: stretches of time in which threads were kept from running, out of their harms.
+
+use coldcase_ingest::capture::{Nanos, Span, ThreadId, Timestamp};
+
+use crate::findings::Cause;
+use crate::model::Model;
+use crate::options::Options;
+use crate::windows::harms::{self, Harm, Judge};
+use crate::windows::{JOIN, LITTLE, rhythm};
+
+/// A quota is used up once in each period, of 100 ms by default (`default_cfs_period`, `kernel/sched/fair.c`).
+const PERIOD: Nanos = Nanos(100_000_000);
+/// Where it is used up in each of them, that is one freeze; a period may pass in which it is not.
+const JOIN_THROTTLED: Nanos = Nanos(2 * PERIOD.0);
+
+/// Whether a harm may be rest: a wait for a futex, of which no function says that it is a lock, that had not ended when the
+/// recording did.
+pub(super) fn may_be_rest(model: &Model<'_>, harm: &Harm) -> bool {
+    harm.cause == Cause::Futex
+        && harm
+            .wait
+            .is_some_and(|id| model.states.wait(id).open_end && !model.sites.of(id).known_lock)
+}
+
+/// The waits of some threads that would make a freeze if they were known to be no rest.
+pub(crate) fn may_be_rests<'m>(
+    model: &'m Model<'_>,
+    threads: &'m [ThreadId],
+    options: &'m Options,
+) -> impl Iterator<Item = Span> + 'm {
+    threads.iter().filter_map(move |&thread| {
+        let last = model.states.of(thread).long(harms::long(options)).last()?;
+        let harm = Judge::new(model, thread, options).harm(&last)?;
+        let in_doubt = harm.makes_window && may_be_rest(model, &harm);
+        (in_doubt && rhythm::rests_elsewhere(model, thread)).then_some(harm.span)
+    })
+}
+
+/// Stretches in which somebody was kept from running. What may be rest makes none, and none longer.
+pub(super) fn join(model: &Model<'_>, harms: &[Harm]) -> Vec<Span> {
+    let making = harms.iter().filter(|harm| harm.makes_window && !may_be_rest(model, harm));
+    let mut windows: Vec<Span> = Vec::new();
+    let mut before: Option<&Harm> = None;
+    for harm in making {
+        let join = before.map_or(JOIN, |before| gap(model, before, harm));
+        match windows.last_mut() {
+            Some(last) if harm.span.start <= last.end.plus(join) => *last = last.hull(harm.span),
+            _ => windows.push(harm.span),
+        }
+        before = Some(harm);
+    }
+    windows
+}
+
+/// How far apart two harms may lie in one freeze: where one cause runs through them, what lies between is little beside
+/// them. Whoever lets go of a lock and takes it again makes a freeze each time.
+fn gap(model: &Model<'_>, before: &Harm, harm: &Harm) -> Nanos {
+    /// So long may a thread that looks up now and then be kept from its CPU before it waits on.
+    const LOOKED_UP: Nanos = Nanos(50_000_000);
+    let shorter = before.span.duration().min(harm.span.duration());
+    let sliced = |harm: &Harm| harm.wait.is_some_and(|id| model.series.of_known_lock(id).is_some());
+    match harm.cause {
+        cause if cause != before.cause => JOIN,
+        Cause::Futex if sliced(before) || sliced(harm) => LOOKED_UP,
+        Cause::CpuThrottle if shorter <= PERIOD => JOIN_THROTTLED,
+        Cause::DiskIo | Cause::FsJournal | Cause::PageFaultIo | Cause::Swap => {
+            JOIN.max(Nanos(shorter.0 / LITTLE))
+        }
+        _ => JOIN,
+    }
+}
+
+/// Where futexes alone make a freeze, only those stretches count in which a good part of the threads stood
+/// still at once: a thread that rested before and was woken to work did not freeze.
+pub(super) fn together(span: Span, harms: &[Harm]) -> Vec<Span> {
+    let inside =
+        || harms.iter().filter(|harm| harm.makes_window && harm.span.intersect(span).is_some());
+    if inside().any(|harm| harm.cause != Cause::Futex) {
+        return vec![span];
+    }
+    let mut threads: Vec<ThreadId> = inside().map(|harm| harm.thread).collect();
+    threads.sort_unstable();
+    threads.dedup();
+    let enough = (threads.len() / 3).max(2);
+    let mut changes: Vec<(Timestamp, bool)> = inside()
+        .filter_map(|harm| harm.span.intersect(span))
+        .flat_map(|cut| [(cut.start, true), (cut.end, false)])
+        .collect();
+    changes.sort_unstable_by_key(|&(time, begins)| (time, !begins));
+    let (mut blocked, mut since, mut stretches) = (0_usize, None, Vec::<Span>::new());
+    for (time, begins) in changes {
+        blocked = if begins { blocked + 1 } else { blocked.saturating_sub(1) };
+        match since {
+            None if blocked >= enough => since = Some(time),
+            Some(start) if blocked < enough => {
+                since = None;
+                match stretches.last_mut() {
+                    Some(last) if start <= last.end.plus(JOIN) => last.end = time,
+                    _ => stretches.push(Span::new(start, time)),
+                }
+            }
+            _ => {}
+        }
+    }
+    let cuts = || inside().filter_map(|harm| harm.span.intersect(span));
+    stretches.into_iter().map(|stretch| with_its_ends(stretch, cuts())).collect()
+}
+
+/// A stretch with those who came to wait a little before it, and those who were let on a little after: a lock's first waiter
+/// waits alone.
+fn with_its_ends(stretch: Span, waits: impl Iterator<Item = Span>) -> Span {
+    let mut whole = stretch;
+    for wait in waits.filter(|wait| wait.intersect(stretch).is_some()) {
+        if wait.start.plus(JOIN) >= stretch.start {
+            whole.start = whole.start.min(wait.start);
+        }
+        if wait.end <= stretch.end.plus(JOIN) {
+            whole.end = whole.end.max(wait.end);
+        }
+    }
+    whole
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_locks_first_waiter_belongs_to_the_freeze_and_who_rested_before_it_does_not() {
+        let ms = |start: u64, end: u64| {
+            Span::new(Timestamp(start * 1_000_000), Timestamp(end * 1_000_000))
+        };
+        let stretch = ms(100, 200);
+        let ends = |waits: &[Span]| with_its_ends(stretch, waits.iter().copied());
+        assert_eq!(ends(&[ms(95, 198), ms(100, 204), ms(20, 150), ms(150, 900)]), ms(95, 204));
+        assert_eq!(ends(&[ms(95, 99)]), stretch);
+    }
+}

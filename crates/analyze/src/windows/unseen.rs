@@ -1,0 +1,187 @@
+//! Threads that were away for long, all at once, where the capture does not show what for.
+//!
+//! A recording of some processes (`perf record -p`) has a thread's leaving but not its coming, and no waking by
+//! others: a sleep, a late answer and the want of a CPU all look like a gap between a thread's own events. One without
+//! wakings does not tell a sleep that took long from a thread that was frozen in it. Where most threads that usually
+//! come and go have such a gap at once, the capture cannot say that nothing froze.
+
+use coldcase_ingest::capture::{Nanos, ProcessId, Sentence, Span, ThreadId, Timestamp};
+
+use crate::blame::network;
+use crate::findings::{CannotTell, Cause};
+use crate::model::Model;
+use crate::options::Options;
+use crate::rules::WaitKind;
+use crate::sites::Site;
+use crate::states::Doing;
+use crate::windows::habits::{FACTOR, HABIT, usual};
+use crate::windows::{SEVERAL, wanted};
+
+/// The most threads of a process that were away at once, and what would have to be recorded to say what for.
+pub(crate) fn hint(model: &Model<'_>, options: &Options) -> Option<CannotTell> {
+    let blind = !model.states.comings_recorded;
+    if !blind && !model.capture.wakeups.is_empty() {
+        return None;
+    }
+    let threads = &model.capture.threads;
+    let processes = threads.processes();
+    let processes = processes
+        .filter(|(id, process)| !process.kernel && wanted(model, *id, options.process.as_ref()));
+    let (process, away, span) = processes
+        .filter_map(|(id, _)| of_process(model, options, id))
+        .max_by_key(|&(id, away, span)| (away, span.duration(), std::cmp::Reverse(id)))?;
+    let event = if blind {
+        "the whole machine (perf record -a)"
+    } else {
+        "sched:sched_waking, with callchains"
+    };
+    Some(CannotTell {
+        cause: Cause::Unknown,
+        missing: Sentence::from(event)
+            .words(&format!(": {away} threads of "))
+            .task(threads.process_comm(process))
+            .words(&format!(
+                ", which usually come and go, were away at once for {:.0} ms from {:.3} s on; what ended that was not \
+                 recorded",
+                span.duration().as_millis_f64(),
+                span.start.as_secs_f64(),
+            )),
+    })
+}
+
+/// How many lively threads of a process were away at once, and when; `None` if that is not most of them.
+fn of_process(
+    model: &Model<'_>,
+    options: &Options,
+    process: ProcessId,
+) -> Option<(ProcessId, usize, Span)> {
+    let threads = model.capture.threads.process(process).threads.iter();
+    let gaps: Vec<Vec<Span>> =
+        threads.filter_map(|&thread| unusual_gaps(model, options, thread)).collect();
+    let (away, span) = most_at_once(gaps.iter().flatten().copied(), options.min_freeze);
+    (away >= SEVERAL && away * 2 > gaps.len()).then_some((process, away, span))
+}
+
+/// How many of these stretches at most lie over each other for so long, and when.
+pub(crate) fn most_at_once(stretches: impl Iterator<Item = Span>, least: Nanos) -> (usize, Span) {
+    let mut edges: Vec<(Timestamp, bool)> =
+        stretches.flat_map(|stretch| [(stretch.start, true), (stretch.end, false)]).collect();
+    edges.sort_unstable();
+    let (mut count, mut most) = (0_usize, (0, Span::new(Timestamp(0), Timestamp(0))));
+    for (index, &(time, begins)) in edges.iter().enumerate() {
+        if !begins {
+            count -= 1;
+            continue;
+        }
+        count += 1;
+        let until = edges[index..].iter().find(|edge| !edge.1).map_or(time, |edge| edge.0);
+        let span = Span::new(time, until);
+        if span.duration() >= least && (count, span.duration()) > (most.0, most.1.duration()) {
+            most = (count, span);
+        }
+    }
+    most
+}
+
+/// The gaps of a thread that stand out against its usual ones; `None` if nothing is usual for it.
+fn unusual_gaps(model: &Model<'_>, options: &Options, thread: ThreadId) -> Option<Vec<Span>> {
+    if model.capture.threads.get(thread).born.is_some() {
+        return None;
+    }
+    let gaps = gaps(model, thread);
+    let mut lengths: Vec<u64> = gaps.iter().map(|gap| gap.duration().0).collect();
+    lengths.sort_unstable();
+    let least = Nanos(usual(&lengths).saturating_mul(FACTOR)).max(options.min_freeze);
+    let enough = lengths.len() >= HABIT;
+    enough.then(|| gaps.into_iter().filter(|gap| gap.duration() >= least).collect())
+}
+
+/// Stretches of a thread of which the capture does not say what ended them.
+fn gaps(model: &Model<'_>, thread: ThreadId) -> Vec<Span> {
+    let slices = model.states.of(thread).iter();
+    let untold = slices.filter(|slice| match slice.doing {
+        // Without its comings, a thread is taken to have run on.
+        Doing::Running | Doing::Runnable(_) => !model.states.comings_recorded,
+        Doing::Blocked(id) => {
+            let (wait, site) = (model.states.wait(id), model.sites.of(id));
+            let rests = site.kind == WaitKind::Idle;
+            let sleeps = rests && model.sites.name(site) == "sleep";
+            let counts = sleeps || rests && !model.states.comings_recorded;
+            let may_be_over = !wait.open_end || wants_answer(model, thread, site);
+            counts && wait.wakeup.is_none() && !wait.open_start && may_be_over
+        }
+    });
+    untold.map(|slice| slice.span).collect()
+}
+
+/// Whether a thread that waits for data waits for an answer, as it has its rest elsewhere. In a recording of some processes it may
+/// have got it when the recording ends.
+fn wants_answer(model: &Model<'_>, thread: ThreadId, site: &Site) -> bool {
+    let is_for_data = |site: &Site| network::is_for_data(&model.sites, site);
+    let rests = model.sums.iter().filter(|group| {
+        group.thread == thread && group.site.kind == WaitKind::Idle && !is_for_data(&group.site)
+    });
+    !model.states.comings_recorded
+        && is_for_data(site)
+        && rests.map(|group| group.waits).sum::<u64>() >= HABIT as u64
+}
+
+#[cfg(test)]
+mod tests {
+    use coldcase_ingest::capture::Capture;
+
+    use super::*;
+    use crate::script;
+
+    const SLEEPS: &str = "schedule<do_nanosleep<hrtimer_nanosleep";
+
+    /// Three threads that leave for a sleep every 10 ms, and once for `long` ms.
+    fn capture(command: &[&str], long: u64) -> Capture {
+        let threads = [('a', "serve"), ('b', "serve"), ('c', "serve")];
+        let mut script = Vec::new();
+        for round in 0..12_u64 {
+            let time = round * 10 + if round > 9 { long } else { 0 };
+            script.extend(('a'..='c').map(|thread| format!("{time}ms {thread}>- S {SLEEPS}")));
+        }
+        let capture = script::process(Capture::default(), &threads);
+        let mut capture = script::record(capture, &script.join(","));
+        capture.origin.command = command.iter().map(|word| (*word).to_owned()).collect();
+        capture
+    }
+
+    fn told(command: &[&str], long: u64) -> Option<String> {
+        let capture = capture(command, long);
+        hint(&script::model(&capture), &script::options()).map(|hint| hint.missing.to_string())
+    }
+
+    #[test]
+    fn gaps_of_most_threads_at_once_are_told_where_nobody_saw_their_end() {
+        let told = told(&["perf", "record", "-p", "1"], 500).unwrap();
+        assert!(told.contains("3 threads of serve") && told.contains("away at once for 510 ms"));
+    }
+
+    #[test]
+    fn what_is_usual_is_not() {
+        assert_eq!(told(&["perf", "record", "-p", "1"], 20), None);
+    }
+
+    #[test]
+    fn who_rests_elsewhere_may_have_got_the_answer_that_it_waited_for_when_the_recording_ends() {
+        let told = |waits: &str| {
+            let leaves = ["a", "b", "c"].map(|thread| format!("141ms {thread}>- S {waits}"));
+            let script = format!("{},700ms .m", leaves.join(","));
+            let mut capture = script::record(capture(&[], 20), &script);
+            capture.origin.command = ["perf", "record", "-p", "1"].map(str::to_owned).to_vec();
+            hint(&script::model(&capture), &script::options()).map(|hint| hint.missing.to_string())
+        };
+        let late = told("schedule<sk_wait_data<tcp_recvmsg").unwrap();
+        assert!(late.contains("3 threads of serve") && late.contains("at once for 559 ms"));
+        assert_eq!(told(SLEEPS), None);
+    }
+
+    #[test]
+    fn where_everything_was_recorded_nothing_is_unseen() {
+        let capture = script::record(capture(&["perf", "record", "-a"], 500), "900ms w:a");
+        assert_eq!(hint(&script::model(&capture), &script::options()), None);
+    }
+}
