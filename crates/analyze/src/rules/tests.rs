@@ -101,6 +101,11 @@ fn other_waits_have_their_own_sites() {
         ("schedule < jbd2_log_wait_commit < ext4_sync_file < __x64_sys_fsync", Cause::FsJournal),
         ("schedule < do_signal_stop < get_signal", Cause::Stopped),
         ("schedule < schedule_preempt_disabled < __mutex_lock < pipe_write", Cause::Mutex),
+        // Nobody holds a grace period: it is over when every CPU has done something else.
+        (
+            "schedule < schedule_timeout < __wait_for_common < __wait_rcu_gp < synchronize_rcu_normal < __do_sys_membarrier",
+            Cause::Unknown,
+        ),
         (
             "schedule < io_schedule < folio_wait_bit_common < do_swap_page < handle_mm_fault",
             Cause::Swap,

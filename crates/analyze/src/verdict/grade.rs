@@ -45,7 +45,7 @@ pub(crate) fn grade(
     if unknown.share_of(total) > 0.5 || is_lossy || may_be_a_pause || has_less {
         grade = grade.max(Grade::Circumstantial);
     }
-    if sampled {
+    if sampled || cause == Cause::Unknown {
         grade = Grade::Undetermined;
     }
     grade

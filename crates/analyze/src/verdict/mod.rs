@@ -241,8 +241,9 @@ fn cause(model: &Model<'_>, raw: &RawWindow, leaves: &[Leaf], total: Nanos) -> C
         Root::NeedsCpu(_) if raw.cause == Cause::CpuThrottle => Some(Cause::CpuThrottle),
         Root::NeedsCpu(_) => Some(Cause::CpuStarvation),
         Root::Blocked(_, wait) | Root::Own(wait) => match model.sites.of(wait).kind {
+            // A lock before it says more than a wait for which there is no word.
+            WaitKind::Harm(Cause::Unknown, _) | WaitKind::Idle | WaitKind::Other => None,
             WaitKind::Harm(cause, _) => Some(cause),
-            WaitKind::Idle | WaitKind::Other => None,
         },
         Root::Running(_) | Root::Paused(_) | Root::Unknown(_) => None,
     };
@@ -406,6 +407,26 @@ mod tests {
                 .any(|row| row.starts_with("serve (tid 100) had what the others waited for")),
             "{told:?}"
         );
+    }
+
+    #[test]
+    fn nobody_holds_a_grace_period_and_somebody_may_hold_a_mutex_through_one() {
+        let rcu = "schedule<schedule_timeout<__wait_for_common<__wait_rcu_gp<synchronize_rcu_normal<synchronize_net";
+        let alone =
+            after_habits(&format!("101ms d>- D {rcu},401ms k!d,401ms ->d,402ms d>- S SLEEPS"));
+        let window = alone.worst().unwrap();
+        assert_eq!((window.cause, window.grade), (Some(Cause::Unknown), Grade::Undetermined));
+        assert!(window.culprit.is_none() && window.lock.is_none());
+
+        let mutex = "schedule<schedule_preempt_disabled<__mutex_lock<rtnl_newlink";
+        let unlocks = "try_to_wake_up<wake_up_q<__mutex_unlock_slowpath<rtnl_newlink";
+        let held = after_habits(&format!(
+            "101ms d>- D {rcu},102ms a>b D {mutex},103ms b>c D {mutex},401ms k!d,401ms ->d,402ms d!a {unlocks},\
+             402ms d>a S SLEEPS,403ms a!b {unlocks},403ms a>b S SLEEPS,404ms b>- S SLEEPS"
+        ));
+        let of_mutex = held.windows.iter().find(|window| window.cause == Some(Cause::Mutex));
+        let culprit = of_mutex.and_then(|window| window.culprit.as_ref());
+        assert_eq!(culprit.and_then(|culprit| culprit.thread.tid), Some(script::tid('d')));
     }
 
     #[test]

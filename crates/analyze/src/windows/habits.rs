@@ -167,7 +167,8 @@ impl<'m, 'a> Habits<'m, 'a> {
             | Cause::CpuThrottle
             | Cause::Reclaim
             | Cause::Compaction
-            | Cause::Swap => true,
+            | Cause::Swap
+            | Cause::Unknown => true,
             // A producer that is faster than its consumer waits at what is between them as a matter of course.
             Cause::Network if site.is_some_and(|site| model.sites.name(site).starts_with(FULL)) => {
                 !self.is_new_to_answers(span)
@@ -206,7 +207,7 @@ impl<'m, 'a> Habits<'m, 'a> {
                     // others cause: it seems to wait for a CPU from its last waking on.
                     && model.states.leaves(self.thread)
             }
-            Cause::MemorySyscall | Cause::Unknown => false,
+            Cause::MemorySyscall => false,
         }
     }
 }

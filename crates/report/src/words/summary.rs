@@ -114,6 +114,9 @@ fn what_froze(window: &Window) -> String {
         (Some(Cause::Network), Some(link)) if names_the_other_end(&link.site) => {
             format!("waited for a {}", names::name(&link.site))
         }
+        (Some(Cause::Unknown), Some(link)) if link.site == "RCU grace period" => {
+            "waited for the end of an RCU grace period of the kernel".to_owned()
+        }
         (Some(cause), _) => threads_did(lock_itself(window).unwrap_or(cause)).to_owned(),
         (None, _) => threads_did(Cause::Unknown).to_owned(),
     };
