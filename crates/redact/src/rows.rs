@@ -160,6 +160,7 @@ impl Redaction {
                 span: _,
                 site: _,
                 harm: _,
+                ready: _,
                 stack: _,
                 waker_lane: _,
                 waker_stack: _,

@@ -38,15 +38,17 @@ pub struct Details {
 pub struct WaitView {
     /// Index of the waiter in [`Timeline::lanes`](crate::findings::Timeline::lanes).
     pub lane: usize,
-    /// From the switch-out to the waking.
+    /// From the switch-out to the waking; in a run queue, while the thread was ready and had no CPU.
     pub span: Span,
-    /// Where.
+    /// Where: the site's name, or `run queue`.
     pub site: Arc<str>,
     /// Whether it is a harm rather than a rest.
     pub harm: bool,
+    /// Whether the thread was ready, and waited for a CPU.
+    pub ready: bool,
     /// Index of the stack in which the waiter left its CPU.
     pub stack: Option<usize>,
-    /// Who ended it.
+    /// Who ended it: by a waking, or by leaving the CPU that it waited for.
     pub waker: Option<ThreadName>,
     /// The waker's lane, if it has one.
     pub waker_lane: Option<usize>,

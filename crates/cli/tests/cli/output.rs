@@ -219,3 +219,18 @@ fn the_page_names_the_capture_and_asks_the_network_for_nothing() {
         assert!(!page.contains(part), "the page has {part:?}");
     }
 }
+
+#[test]
+fn whoever_was_ready_is_told_in_the_run_queue_with_who_left_the_cpu_to_it() {
+    let folder = folder();
+    let capture = fixture("cpu-starvation/capture.data.zst");
+    let mut command = coldcase(folder.path());
+    command.arg("report").arg(capture).args(names()).args(["-o", "r.html"]);
+    command.output().unwrap();
+    let page = fs::read_to_string(folder.path().join("r.html")).unwrap();
+    let longest = page.split("\"Longest waits\"").nth(1).unwrap().split("</table>").next().unwrap();
+    let rows = longest.matches("<tr><th scope=\"row\">serve-").count();
+    assert!(rows >= 6, "one for each that was starved, at least: {rows}");
+    assert_eq!(longest.matches(">run queue<").count(), rows);
+    assert!(longest.contains("pid 24307) left CPU 0 to it") && !longest.contains("woken by"));
+}

@@ -251,10 +251,7 @@ pub(super) fn waits(findings: &Findings) -> (Vec<WaitLine>, usize) {
             site: names::function(&wait.site),
             when: relative(wait.span.start, Some(freeze.start)),
             length: units::duration(wait.span.duration()),
-            ended: words::wait_ended(
-                wait.waker.as_ref().map(|waker| words::thread_in_table(waker, home)).as_deref(),
-                &words::how(findings, wait.waker.as_ref(), &wait.how),
-            ),
+            ended: words::this_ended(findings, wait, |who| words::thread_in_table(who, home)),
         })
         .collect();
     let left = waits().count() - lines.len();

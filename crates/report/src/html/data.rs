@@ -64,7 +64,7 @@ struct ResidentPart {
     steps: Vec<(u64, u64)>,
 }
 
-/// Lane, begin, end, site, stack, waker, its lane, its stack, how it ended.
+/// Lane, begin, end, site, stack, waker, its lane, its stack, how it ended, whether it was for a CPU.
 #[derive(Serialize)]
 struct Wait(
     usize,
@@ -76,6 +76,7 @@ struct Wait(
     Option<usize>,
     Option<usize>,
     usize,
+    bool,
 );
 
 /// The timeline's data as JSON that can stand in a page, if the capture has times.
@@ -196,13 +197,11 @@ fn view(
     texts: &mut Numbered<String>,
 ) -> Wait {
     let waker = wait.waker.as_ref().map(|waker| texts.number(words::thread_short(waker)));
-    let how = words::wait_ended(
-        wait.waker.as_ref().map(words::thread_short).as_deref(),
-        &words::how(findings, wait.waker.as_ref(), &wait.how),
-    );
+    let how = words::this_ended(findings, wait, words::thread_short);
     let site = texts.number(names::function(&wait.site));
     let how = texts.number(how);
-    Wait(wait.lane, start, end, site, wait.stack, waker, wait.waker_lane, wait.waker_stack, how)
+    let (lane, ready) = (wait.lane, wait.ready);
+    Wait(lane, start, end, site, wait.stack, waker, wait.waker_lane, wait.waker_stack, how, ready)
 }
 
 fn stacks(

@@ -1,5 +1,6 @@
 //! Headlines, grades and reasons.
 
+use coldcase_analyze::details::WaitView;
 use coldcase_analyze::findings::{Cause, Findings, Grade, LockMode, Outcome, ThreadName, Window};
 use coldcase_ingest::capture::{Nanos, Timestamp, WhyNoSymbol};
 
@@ -147,6 +148,21 @@ pub(crate) fn how(findings: &Findings, waker: Option<&ThreadName>, how: &str) ->
     match waker {
         Some(waker) if made_it == Some(waker) => "ended the pause".to_owned(),
         _ => names::text(how),
+    }
+}
+
+/// How a single wait ended; `thread` names who ended it.
+pub(crate) fn this_ended(
+    findings: &Findings,
+    wait: &WaitView,
+    thread: impl Fn(&ThreadName) -> String,
+) -> String {
+    let by = wait.waker.as_ref().map(thread);
+    match by.as_deref() {
+        // Whoever leaves a CPU wakes nobody.
+        Some(before) if wait.ready => format!("{before} {}", wait.how),
+        None if wait.ready => wait.how.clone(),
+        by => wait_ended(by, &how(findings, wait.waker.as_ref(), &wait.how)),
     }
 }
 

@@ -27,7 +27,7 @@ pub(crate) use culprit::{
 };
 pub(crate) use explain::{
     CAUSE_UNKNOWN, grade_label, grade_meaning, headline, held_as, how, is_sure, other_freeze,
-    wait_ended, why_no_symbol,
+    this_ended, wait_ended, why_no_symbol,
 };
 pub(crate) use memory::{calls_left_out, why_no_size};
 pub(crate) use others::others;

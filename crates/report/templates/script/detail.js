@@ -27,12 +27,13 @@ function showWait(data, wait, place) {
   const lane = data.lanes[wait.lane];
   place.replaceChildren(
     element("h3", "", `${lane.name}: ${wait.site}, ${duration(wait.end - wait.start)}`),
-    element("p", "note", data.events.every(Boolean) ? `Events: ${data.events[0]} of ${lane.name} at its start, ${data.events[1]} of ${wait.waker || "an interrupt"} at its end.` : ""),
+    element("p", "note", data.events.every(Boolean) && !wait.ready ? `Events: ${data.events[0]} of ${lane.name} at its start, ${data.events[1]} of ${wait.waker || "an interrupt"} at its end.` : ""),
     element("p", "", `From ${clock(wait.start)} to ${clock(wait.end)} on the capture's clock (${moment(wait.start, data.zero)} to ${moment(wait.end, data.zero)}); ${wait.how}.`),
   );
   const stacks = element("div", "stacks");
-  stacks.append(
-    half(data, `${lane.name} waited`, "Its stack when it left its CPU, innermost first", wait.stack),
+  // Who is ready was woken before, and whoever leaves a CPU wakes nobody.
+  stacks.append(half(data, `${lane.name} waited`, `Its stack when it ${wait.ready ? "was taken off" : "left"} its CPU, innermost first`, wait.stack));
+  if (!wait.ready) stacks.append(
     half(data, wait.waker ? `${wait.waker} woke it` : "Who woke it is not known", "The waker's stack at that moment, innermost first", wait.wakerStack),
   );
   place.append(stacks);

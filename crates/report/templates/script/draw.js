@@ -182,11 +182,16 @@ function drawHead(pen, data, view, { x, colors, width, height, head, gutter }) {
     upright(pen, x(edge), head - 4, height);
   }
   pen.setLineDash([]);
-  for (const [start, end, label] of data.windows) {
+  // Freezes of several processes may lie over each other: the longest has its label.
+  const labels = [];
+  for (const [start, end, label] of data.windows.toSorted((a, b) => b[1] - b[0] - (a[1] - a[0]))) {
     const [left, right] = [Math.max(gutter, x(start)), Math.min(width, x(end))];
-    if (pen.measureText(label).width + 8 > right - left) continue;
+    const [middle, room] = [(left + right) / 2, pen.measureText(label).width + 8];
+    const [from, to] = [middle - room / 2, middle + room / 2];
+    if (room > right - left || labels.some((other) => from < other[1] && to > other[0])) continue;
+    labels.push([from, to]);
     pen.textAlign = "center";
-    text(pen, label, (left + right) / 2, top + 9, right - left, colors.edge);
+    text(pen, label, middle, top + 9, right - left, colors.edge);
     pen.textAlign = "left";
   }
   if (data.resident) drawResident(pen, data.resident, view, { x, colors, width, gutter }, top + 22, RESIDENT - 28);

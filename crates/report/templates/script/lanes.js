@@ -15,8 +15,8 @@ function unpackLane(text) {
 }
 
 function unpack(data) {
-  const waits = data.waits.map(([lane, start, end, site, stack, waker, wakerLane, wakerStack, how], index) => (
-    { index, lane, start, end, site: data.texts[site], stack, waker: data.texts[waker], wakerLane, wakerStack, how: data.texts[how] }
+  const waits = data.waits.map(([lane, start, end, site, stack, waker, wakerLane, wakerStack, how, ready], index) => (
+    { index, lane, start, end, site: data.texts[site], stack, waker: data.texts[waker], wakerLane, wakerStack, how: data.texts[how], ready }
   ));
   const lanes = data.lanes.map(([name, group, blocks], index) => (
     { index, name, group, ...unpackLane(blocks), waits: waits.filter((wait) => wait.lane === index).sort((a, b) => a.start - b.start) }

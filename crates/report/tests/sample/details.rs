@@ -45,6 +45,7 @@ fn wait(lane: usize, number: i32) -> WaitView {
         span: span(1_108 + late, 2_286 + late / 2),
         site: "mmap_lock (write) in munmap".into(),
         harm: true,
+        ready: false,
         stack: Some(0),
         waker: Some(if lane == 1 { culprit_thread() } else { serve(VICTIMS[lane - 2]) }),
         waker_lane: Some(lane - 1),
