@@ -100,8 +100,10 @@ fn grade_of_holds(raw: &RawWindow, suspect: &Suspect, leaves: &[Leaf]) -> Grade 
             own.filter(|leaf| leaf.hold.is_some_and(|hold| evidence.contains(&hold.evidence)));
         shown.map(|leaf| leaf.time).sum::<Nanos>().share_of(suspect.time)
     };
-    // Whoever lets go of a mutex had it, whatever the call.
-    let owned = matches!(raw.cause, Cause::Futex | Cause::Mutex);
+    // Whoever lets go of a mutex had it, whatever the call, and so had the one writer of a semaphore (`up_write`).
+    let writes = suspect.hold.mode == Some(LockMode::Write);
+    let owned =
+        matches!(raw.cause, Cause::Futex | Cause::Mutex) || raw.cause == Cause::Rwsem && writes;
     let names_itself = owned || suspect.hold.operation.is_some() || suspect.hold.call.is_some();
     if share(&[Evidence::LockEvents]) >= 0.8 {
         Grade::Proven
