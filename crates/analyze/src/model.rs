@@ -20,8 +20,8 @@ use crate::sites::Sites;
 use crate::sites::brackets::Brackets;
 use crate::sites::contention::Contentions;
 use crate::sites::memory::BrkSizes;
-use crate::sites::rings;
 use crate::sites::sums::Sums;
+use crate::sites::{ended, requests, rings};
 use crate::states::load::Load;
 use crate::states::{Doing, ThreadStates, WaitId};
 use crate::verdict::resident::ResidentSizes;
@@ -58,6 +58,12 @@ impl<'a> Model<'a> {
         sites.retell(&late, None, Cause::Network);
         let at_disks = rings::at_disks(capture, &states, &sites);
         sites.retell(&at_disks, Some(rings::SITE), Cause::DiskIo);
+        for ((name, cause), waits) in ended::at_disks(capture, &states, &sites) {
+            sites.retell(&waits, Some(&name), cause);
+        }
+        let at_locks = requests::at_locks(capture, &states, &sites);
+        sites.retell(&at_locks, Some(requests::SITE), Cause::Futex);
+        sites.know(&at_locks, requests::SITE);
         let thawed = stopped::thawed(capture, &states);
         sites.retell(&thawed, Some("frozen by the cgroup freezer"), Cause::Stopped);
         let series = Series::new(capture, &states, &mut sites, &sums);

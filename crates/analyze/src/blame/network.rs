@@ -167,7 +167,7 @@ fn not_yet(model: &Model<'_>, raw: &RawWindow) -> Vec<Sentence> {
 }
 
 /// Whether a thread waited for data, or at its event loop, through most of a window.
-fn rested(model: &Model<'_>, thread: ThreadId, raw: &RawWindow) -> bool {
+pub(crate) fn rested(model: &Model<'_>, thread: ThreadId, raw: &RawWindow) -> bool {
     let rested = model.states.time(thread, raw.span, |doing| match doing {
         Doing::Blocked(id) => {
             let site = model.sites.of(id);

@@ -91,7 +91,7 @@ fn by_waking(model: &Model<'_>, threads: &[ThreadId], around: Span) -> Option<Se
     });
     wakeups.rev().find_map(|row| {
         let (time, thread, stack) = (row.time, row.waker?, row.stack?);
-        let (operation, what) = names::kernel(capture, stack).find_map(stopping)?;
+        let (operation, what) = stops_by(capture, stack)?;
         if !stops_at_once(model, row.wakee, time) {
             return None;
         }
@@ -137,9 +137,21 @@ fn stopping(name: &str) -> Option<(Operation, &'static str)> {
     }
 }
 
-/// Whether a waking interrupts a wait, for a signal or a debugger, and lets go of nothing that was waited for.
+/// What a waker makes a thread stop by. A cgroup is frozen by a write to a file of its own, and all threads by one to
+/// `/sys/power/state`.
+fn stops_by(capture: &Capture, stack: StackId) -> Option<(Operation, &'static str)> {
+    names::kernel(capture, stack).find_map(stopping).or_else(|| {
+        let freezes = is_thaw(capture, stack) == Some(false);
+        freezes.then_some((Operation::Syscall(Syscall::Write), "freeze"))
+    })
+}
+
+/// Whether a waking interrupts a wait, for a signal, a debugger or the freezer, or ends a freeze, and lets go of nothing that was
+/// waited for.
 pub(crate) fn interrupts(capture: &Capture, stack: StackId) -> bool {
-    names::kernel(capture, stack).any(|name| stopping(name).is_some() || name == "__ptrace_unlink")
+    let signals = names::kernel(capture, stack)
+        .any(|name| stopping(name).is_some() || name == "__ptrace_unlink");
+    signals || is_thaw(capture, stack).is_some()
 }
 
 /// `bash (pid 18633) froze and thawed the cgroup`, as far as threads were woken for that: who sleeps is frozen where it sleeps.
@@ -227,6 +239,30 @@ mod tests {
         assert_eq!(told(froze, ".b"), by("froze the cgroup"));
         assert_eq!(told(".b", thawed), by("thawed the cgroup; who froze it is not recorded"));
         assert_eq!(told("b!a try_to_wake_up", "b!a try_to_wake_up"), None);
+    }
+
+    #[test]
+    fn who_writes_to_the_file_of_a_freezer_is_the_one_who_stopped_its_cgroup() {
+        let poll = "schedule<do_poll<do_sys_poll";
+        let frozen = "schedule<get_signal<arch_do_signal_or_restart<exit_to_user_mode_loop";
+        let writes =
+            |how: &str| format!("try_to_wake_up<{how}cgroup_freeze_task<cgroup_freeze_write");
+        let (freezes, thaws) = (writes("signal_wake_up_state<"), writes(""));
+        let by = |how: &str| {
+            let capture = script::process(Capture::default(), &[('a', "server")]);
+            let events = format!(
+                "0 .b,1ms a>b S {poll},60ms b!a {how},60ms b>a S {poll},60ms a>- S {frozen},500ms b!a {thaws},\
+                 500ms ->a,501ms .a"
+            );
+            let capture = script::record(capture, &events);
+            let model = script::model(&capture);
+            let stop = model.states.waits().map(|(id, _)| id).find(|&id| is_stop(&model, id));
+            let sender = sender(&model, stop.unwrap())?;
+            Some((sender.culprit.thread.tid, sender.culprit.operation))
+        };
+        let write = Some(Operation::Syscall(Syscall::Write));
+        assert_eq!(by(&freezes), Some((Some(script::tid('b')), write)));
+        assert_eq!(by(&thaws), None);
     }
 
     #[test]

@@ -40,6 +40,22 @@ pub(crate) fn is_throttled(
         && model.seats().urgent(thread, span.end).is_none()
 }
 
+/// Whether a quota is why a thread that others waited for did not run, whenever it wanted to for long.
+pub(crate) fn is_held_by_quota(model: &Model<'_>, thread: ThreadId, span: Span) -> bool {
+    /// Taking turns with others is no quota's doing.
+    const LONG: Nanos = Nanos(10_000_000);
+    let (mut wanted, mut throttled) = (Nanos::ZERO, Nanos::ZERO);
+    for slice in model.states.within(thread, span) {
+        let Doing::Runnable(stack) = slice.doing else { continue };
+        let time = slice.span.duration();
+        wanted += time;
+        if time >= LONG && is_throttled(model, thread, stack, slice.span) {
+            throttled += time;
+        }
+    }
+    throttled.share_of(wanted) > 0.5
+}
+
 fn left_at<'a>(model: &Model<'a>, stack: Option<StackId>) -> Option<&'a str> {
     names::kernel(model.capture, stack?).find(|name| !rules::is_scheduler(name))
 }

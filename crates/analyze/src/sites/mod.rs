@@ -2,9 +2,11 @@
 
 pub(crate) mod brackets;
 pub(crate) mod contention;
+pub(crate) mod ended;
 pub(crate) mod memory;
 pub(crate) mod of_stacks;
 pub(crate) mod operation;
+pub(crate) mod requests;
 pub(crate) mod rings;
 pub(crate) mod sums;
 pub(crate) mod totals;

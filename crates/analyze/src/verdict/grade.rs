@@ -2,11 +2,13 @@
 
 use coldcase_ingest::capture::{Context, Meaning, Nanos, Sentence, Span, ThreadId};
 
+use crate::blame::network;
 use crate::blame::{Leaf, Root, root_thread};
 use crate::findings::{Cause, Grade, LockMode, Operation};
 use crate::holds::{Evidence, Hold};
 use crate::model::Model;
 use crate::rules::WaitKind;
+use crate::sites::requests;
 use crate::states::{Doing, WaitId};
 use crate::verdict::culprit::Suspect;
 use crate::windows::RawWindow;
@@ -40,9 +42,13 @@ pub(crate) fn grade(
         && !raw.known_lock
         && culprit.is_some_and(|suspect| rhythm::slept(model, raw, suspect.thread))
         && wait_for_a_signal(model, raw);
+    // Who only passes on what came from outside, as a standby's confirmation, lets servers go on in the same way.
+    let at_latch = |id| model.sites.name(model.sites.of(id)) == requests::SITE;
+    let may_pass_on = raw.waits().any(at_latch)
+        && culprit.is_some_and(|suspect| network::rested(model, suspect.thread, raw));
     let has_less = culprit.is_some_and(|suspect| !suspect.has_most(total));
     let is_lossy = losses::any(model.capture, raw.span);
-    if unknown.share_of(total) > 0.5 || is_lossy || may_be_a_pause || has_less {
+    if unknown.share_of(total) > 0.5 || is_lossy || may_be_a_pause || may_pass_on || has_less {
         grade = grade.max(Grade::Circumstantial);
     }
     if sampled || cause == Cause::Unknown {
@@ -100,8 +106,10 @@ fn grade_of_holds(raw: &RawWindow, suspect: &Suspect, leaves: &[Leaf]) -> Grade 
             own.filter(|leaf| leaf.hold.is_some_and(|hold| evidence.contains(&hold.evidence)));
         shown.map(|leaf| leaf.time).sum::<Nanos>().share_of(suspect.time)
     };
-    // Whoever lets go of a mutex had it, whatever the call.
-    let owned = matches!(raw.cause, Cause::Futex | Cause::Mutex);
+    // Whoever lets go of a mutex had it, whatever the call, and so had the one writer of a semaphore (`up_write`).
+    let writes = suspect.hold.mode == Some(LockMode::Write);
+    let owned =
+        matches!(raw.cause, Cause::Futex | Cause::Mutex) || raw.cause == Cause::Rwsem && writes;
     let names_itself = owned || suspect.hold.operation.is_some() || suspect.hold.call.is_some();
     if share(&[Evidence::LockEvents]) >= 0.8 {
         Grade::Proven
@@ -211,4 +219,40 @@ fn wait_for_a_signal(model: &Model<'_>, raw: &RawWindow) -> bool {
 fn unknown(leaves: &[Leaf]) -> Nanos {
     let unknown = leaves.iter().filter(|leaf| matches!(leaf.root, Root::Unknown(_)));
     unknown.map(|leaf| leaf.time).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use coldcase_ingest::capture::{Capture, Syscall};
+
+    use crate::analyze;
+    use crate::findings::{Cause, Grade, Operation};
+    use crate::script;
+
+    /// How sure it is, and in which call, that d had the semaphore for which a, b and c waited, if it lets go of it like this.
+    fn by_d(lets_go: &str) -> (Grade, Option<Operation>) {
+        let threads = [('a', "serve"), ('b', "serve"), ('c', "serve"), ('d', "rotate")];
+        let capture = script::process(Capture::default(), &threads);
+        let waits = "schedule<schedule_preempt_disabled<rwsem_down_write_slowpath<down_write<ext4_buffered_write_iter";
+        let wakes = format!("try_to_wake_up<wake_up_q<rwsem_wake<{lets_go}");
+        let events = format!(
+            "0 .a,1ms a>b D {waits},2ms b>c D {waits},3ms c>d D {waits},200ms d!a {wakes},200ms d!b {wakes},\
+             200ms d!c {wakes},201ms d>a S schedule<do_nanosleep,202ms a>b S schedule<do_nanosleep,\
+             203ms b>c S schedule<do_nanosleep,204ms .c"
+        );
+        let findings = analyze(&script::record(capture, &events), &script::options());
+        let worst = findings.worst().unwrap();
+        assert_eq!(worst.cause, Some(Cause::Rwsem));
+        let culprit = worst.culprit.as_ref().unwrap();
+        assert_eq!(culprit.thread.tid, Some(script::tid('d')));
+        (worst.grade, culprit.operation)
+    }
+
+    #[test]
+    fn the_writer_of_a_semaphore_had_it_whatever_its_call_is_and_a_reader_was_the_last_of_some() {
+        let truncate = Some(Operation::Syscall(Syscall::Truncate));
+        assert_eq!(by_d("up_write<do_truncate<__x64_sys_truncate"), (Grade::Strong, truncate));
+        assert_eq!(by_d("up_write<fs_work"), (Grade::Strong, None));
+        assert_eq!(by_d("up_read<fs_work"), (Grade::Circumstantial, None));
+    }
 }

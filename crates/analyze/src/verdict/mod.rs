@@ -1,5 +1,6 @@
 //! From a freeze and its blame to what is said of it: cause, culprit, grade.
 
+mod cause;
 pub(crate) mod container;
 pub(crate) mod culprit;
 mod disks;
@@ -22,7 +23,6 @@ use crate::cpu::had_cpus;
 use crate::findings::{Cause, Freeze, Grade, Window};
 use crate::model::Model;
 use crate::rules::WaitKind;
-use crate::sites::operation::is_memory;
 use crate::states::WaitId;
 use crate::tally::Tally;
 use crate::verdict::culprit::Suspect;
@@ -53,10 +53,10 @@ pub(crate) fn judge(model: &Model<'_>, raw: &RawWindow) -> Judgement {
     if queue && let Some((keeper, raw)) = kept::find(model, raw) {
         return Judgement::Freeze(Box::new(describe(model, &raw, raw.cause, Some(keeper), None)));
     }
-    if queue && waits_for_work(model, raw, &leaves).share_of(within_capture(&leaves)) > 0.5 {
+    if queue && waits_for_work(model, raw, &leaves).share_of(cause::within_capture(&leaves)) > 0.5 {
         return Judgement::Rest;
     }
-    let cause = cause(model, raw, &leaves, total);
+    let cause = cause::of(model, raw, &leaves, total);
     if queue && cause == Cause::Futex && raw.comes_and_goes(model) {
         return Judgement::Rest;
     }
@@ -99,8 +99,10 @@ fn describe(
     culprit: Option<ThreadId>,
     held_up: Option<Suspect>,
 ) -> (RawWindow, Window) {
-    // Who waits for an answer with the lock waits like the others; any other holder is why they wait.
-    let raw = if all.cause.is_lock() && cause != Cause::Network {
+    // Who waits for an answer with the lock waits like the others, and a quota is of all threads of its cgroup; any other holder is
+    // why they wait.
+    let of_all = matches!(cause, Cause::Network | Cause::CpuThrottle);
+    let raw = if all.cause.is_lock() && !of_all {
         all.of_those_at_the_lock(culprit)
     } else {
         all.of_all_who_stood_still()
@@ -215,63 +217,12 @@ fn waits_for_work(model: &Model<'_>, raw: &RawWindow, leaves: &[Leaf]) -> Nanos 
     resting.map(|leaf| leaf.time).sum()
 }
 
-/// Time of which the capture shows the end, and what a holder did.
-fn within_capture(leaves: &[Leaf]) -> Nanos {
-    let beyond = |root| matches!(root, Root::Unknown(Why::NotEnded | Why::HolderUnseen));
-    leaves.iter().filter(|leaf| !beyond(leaf.root)).map(|leaf| leaf.time).sum()
-}
-
 /// Whether most waits of the others in a window were ended by this one thread.
 pub(crate) fn wakes_them_itself(model: &Model<'_>, raw: &RawWindow, thread: ThreadId) -> bool {
     let others = || raw.waits().filter(|&id| model.states.wait(id).thread != thread);
     let wakeups = others().filter_map(|id| model.wakeup(id));
     let by_it = wakeups.filter(|wakeup| wakeup.waker == Some(thread));
     by_it.count() * 2 > others().count()
-}
-
-/// How much of the waiting that the capture shows to its end has to come down to something to be its cause, and of all at least
-/// half. A holder shares its CPU with others as a matter of course, so only one that hardly ran was starved.
-fn decisive(cause: Cause) -> f64 {
-    if cause == Cause::CpuStarvation { 0.8 } else { 0.5 }
-}
-
-/// What the waiting comes down to: the lock, or what its holder itself waited for (the cause under the cause).
-fn cause(model: &Model<'_>, raw: &RawWindow, leaves: &[Leaf], total: Nanos) -> Cause {
-    let of_leaf = |leaf: &Leaf| match leaf.root {
-        Root::NeedsCpu(_) if raw.cause == Cause::CpuThrottle => Some(Cause::CpuThrottle),
-        Root::NeedsCpu(_) => Some(Cause::CpuStarvation),
-        Root::Blocked(_, wait) | Root::Own(wait) => match model.sites.of(wait).kind {
-            // A lock before it says more than a wait for which there is no word.
-            WaitKind::Harm(Cause::Unknown, _) | WaitKind::Idle | WaitKind::Other => None,
-            WaitKind::Harm(cause, _) => Some(cause),
-        },
-        Root::Running(_) | Root::Paused(_) | Root::Unknown(_) => None,
-    };
-    let causes: Tally<Cause> =
-        leaves.iter().filter_map(|leaf| Some((of_leaf(leaf)?, leaf.time))).collect();
-    let known = within_capture(leaves);
-    match causes.largest() {
-        Some((cause, time))
-            if time.share_of(total) > 0.5
-                && time.share_of(known) > decisive(cause)
-                && !cause.is_lock() =>
-        {
-            cause
-        }
-        _ if raw.cause == Cause::Futex && behind_mmap_lock(leaves).share_of(total) > 0.5 => {
-            Cause::MmapLock
-        }
-        _ => raw.cause,
-    }
-}
-
-/// Waiting for a lock of the program that ends at a hold of `mmap_lock`: its holder waited for that.
-fn behind_mmap_lock(leaves: &[Leaf]) -> Nanos {
-    let held = leaves.iter().filter(|leaf| {
-        let operation = leaf.hold.and_then(|hold| hold.operation);
-        operation.is_some_and(is_memory)
-    });
-    held.map(|leaf| leaf.time).sum()
 }
 
 #[cfg(test)]

@@ -263,4 +263,11 @@ mod tests {
         let leaves = "try_to_wake_up<__ptrace_unlink<__ptrace_detach";
         assert_eq!((let_on_by('d', attaches), let_on_by('d', leaves)), (0, 0));
     }
+
+    #[test]
+    fn a_shell_that_freezes_and_thaws_what_it_started_shares_no_lock_with_it() {
+        let freezes = "try_to_wake_up<signal_wake_up_state<cgroup_freeze_task<cgroup_do_freeze";
+        let thaws = "try_to_wake_up<cgroup_freeze_task<cgroup_do_freeze<cgroup_freeze_write";
+        assert_eq!((let_on_by('m', freezes), let_on_by('m', thaws)), (0, 0));
+    }
 }

@@ -1,7 +1,7 @@
 //! The second sentence: who did it, never surer than its grade.
 
 use coldcase_analyze::findings::{Cause, Culprit, Grade, Operation, Window};
-use coldcase_ingest::capture::{Nanos, Span};
+use coldcase_ingest::capture::{Nanos, Span, Syscall};
 
 use super::cause::{nobody_but, stopper, threads_did};
 use super::culprit::in_call;
@@ -62,6 +62,8 @@ fn deed(window: &Window, culprit: &Culprit, cause: Cause) -> Deed {
     let during = culprit.duration.map_or_else(String::new, lasting);
     if let (Cause::Stopped, Some(_)) = (cause, lock_before(window)) {
         Deed::certain(format!("{who} stopped the one who had it{did}"))
+    } else if froze_them(cause, culprit) {
+        Deed { known: format!("{who} froze them"), likely: format!("{who} may have frozen them") }
     } else if is_pause(window) {
         Deed {
             known: format!("the pause was made by {who}"),
@@ -105,6 +107,11 @@ fn deed(window: &Window, culprit: &Culprit, cause: Cause) -> Deed {
             likely: format!("{who} {was}{during} and may have caused it"),
         }
     }
+}
+
+/// Whether those who stood still were frozen by a write to a file of their cgroup: no other write stops anybody.
+fn froze_them(cause: Cause, culprit: &Culprit) -> bool {
+    cause == Cause::Stopped && culprit.operation == Some(Operation::Syscall(Syscall::Write))
 }
 
 /// What the holder did for most of the freeze, where its call does not tell that: it was blocked itself, or the lock is the

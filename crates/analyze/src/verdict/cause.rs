@@ -1,0 +1,111 @@
+//! What the waiting of a freeze comes down to.
+
+use coldcase_ingest::capture::Nanos;
+
+use crate::blame::{Leaf, Root, Why};
+use crate::cpu;
+use crate::findings::Cause;
+use crate::model::Model;
+use crate::rules::WaitKind;
+use crate::sites::operation::is_memory;
+use crate::tally::Tally;
+use crate::windows::RawWindow;
+
+/// How much of the waiting that the capture shows to its end has to come down to something to be its cause, and of all at least
+/// half. A holder shares its CPU with others as a matter of course, so only one that hardly ran was starved.
+fn decisive(cause: Cause) -> f64 {
+    if cause == Cause::CpuStarvation { 0.8 } else { 0.5 }
+}
+
+/// What the waiting comes down to: the lock, or what its holder itself waited for (the cause under the cause).
+pub(super) fn of(model: &Model<'_>, raw: &RawWindow, leaves: &[Leaf], total: Nanos) -> Cause {
+    let of_leaf = |leaf: &Leaf| match leaf.root {
+        Root::NeedsCpu(thread)
+            if raw.cause == Cause::CpuThrottle
+                || cpu::is_held_by_quota(model, thread, raw.span) =>
+        {
+            Some(Cause::CpuThrottle)
+        }
+        Root::NeedsCpu(_) => Some(Cause::CpuStarvation),
+        Root::Blocked(_, wait) | Root::Own(wait) => match model.sites.of(wait).kind {
+            // A lock before it says more than a wait for which there is no word.
+            WaitKind::Harm(Cause::Unknown, _) | WaitKind::Idle | WaitKind::Other => None,
+            WaitKind::Harm(cause, _) => Some(cause),
+        },
+        Root::Running(_) | Root::Paused(_) | Root::Unknown(_) => None,
+    };
+    let causes: Tally<Cause> =
+        leaves.iter().filter_map(|leaf| Some((of_leaf(leaf)?, leaf.time))).collect();
+    let known = within_capture(leaves);
+    match causes.largest() {
+        Some((cause, time))
+            if time.share_of(total) > 0.5
+                && time.share_of(known) > decisive(cause)
+                && !cause.is_lock() =>
+        {
+            cause
+        }
+        _ if raw.cause == Cause::Futex && behind_mmap_lock(leaves).share_of(total) > 0.5 => {
+            Cause::MmapLock
+        }
+        _ => raw.cause,
+    }
+}
+
+/// Waiting for a lock of the program that ends at a hold of `mmap_lock`: its holder waited for that.
+fn behind_mmap_lock(leaves: &[Leaf]) -> Nanos {
+    let held = leaves.iter().filter(|leaf| {
+        let operation = leaf.hold.and_then(|hold| hold.operation);
+        operation.is_some_and(is_memory)
+    });
+    held.map(|leaf| leaf.time).sum()
+}
+
+/// Time of which the capture shows the end, and what a holder did.
+pub(super) fn within_capture(leaves: &[Leaf]) -> Nanos {
+    let beyond = |root| matches!(root, Root::Unknown(Why::NotEnded | Why::HolderUnseen));
+    leaves.iter().filter(|leaf| !beyond(leaf.root)).map(|leaf| leaf.time).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use coldcase_ingest::capture::Capture;
+
+    use crate::analyze;
+    use crate::findings::{Cause, Findings};
+    use crate::script;
+
+    const FUTEX: &str = "schedule<futex_wait_queue<__futex_wait<futex_wait<do_futex";
+    const SLEEPS: &str = "schedule<do_nanosleep<hrtimer_nanosleep";
+    const WAKES: &str = "try_to_wake_up<wake_up_q<futex_wake<do_futex";
+
+    /// What is found where a, b and c, which sleep for 5 ms else, wait for what d lets go of, who loses its CPU at 102 ms.
+    fn behind_d(loses: &str) -> Findings {
+        let threads = [('d', "main"), ('a', "serve"), ('b', "serve"), ('c', "serve")];
+        let capture = script::process(Capture::default(), &threads);
+        let mut events = vec!["0 .d".to_owned()];
+        for at in (0..100).step_by(10) {
+            events.extend(('a'..='d').map(|thread| format!("{}ms {thread}>- S {SLEEPS}", at + 1)));
+            events.extend(('a'..='d').map(|thread| format!("{}ms ->{thread}", at + 6)));
+        }
+        events.push(format!(
+            "101ms a>b S FUTEX,101ms b>c S FUTEX,101ms c>d S FUTEX,{loses},501ms d!a WAKES,501ms d!b WAKES,501ms d!c WAKES,\
+             502ms d>a S SLEEPS,503ms a>b S SLEEPS,504ms b>c S SLEEPS,505ms c>- S SLEEPS"
+        ));
+        let events = events.join(",");
+        let events =
+            events.replace("FUTEX", FUTEX).replace("SLEEPS", SLEEPS).replace("WAKES", WAKES);
+        let mut capture = script::record(capture, &events);
+        script::woken_by_timers(&mut capture);
+        analyze(&capture, &script::options())
+    }
+
+    #[test]
+    fn a_holder_whose_quota_is_used_up_is_not_short_of_a_cpu() {
+        let cause = |loses: &str| behind_d(loses).worst().map(|window| window.cause);
+        let leaves = "R+ __schedule<__cond_resched<task_work_run<exit_to_user_mode_loop";
+        assert_eq!(cause(&format!("102ms d>- {leaves},500ms ->d")), Some(Some(Cause::CpuThrottle)));
+        let starved = "102ms d>x R+ schedule,500ms x>d S schedule<do_nanosleep";
+        assert_eq!(cause(starved), Some(Some(Cause::CpuStarvation)));
+    }
+}
