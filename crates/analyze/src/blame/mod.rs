@@ -188,6 +188,9 @@ impl<'m, 'a> Blamer<'m, 'a> {
         if self.pieces > MOST_PIECES {
             return self.leaf(Root::Unknown(Why::TooMany), via, span);
         }
+        if via.is_some() && self.may_have_ended(id) {
+            return self.unseen(span, via);
+        }
         match (site.kind, site.lock) {
             (WaitKind::Harm(Cause::Futex, _), _) => self.by_waker(id, span, via, depth),
             (WaitKind::Harm(..), Some(key)) => {
@@ -204,6 +207,24 @@ impl<'m, 'a> Blamer<'m, 'a> {
             }
             _ => self.own(id, span, via),
         }
+    }
+
+    /// Whether a holder's wait may have ended long before it is seen to run again: its waking is among the events that were lost,
+    /// or was one to a lock, for which it must have begun to wait later. What it was stopped by, or slept for, on its way to a lock
+    /// is not what it did with it.
+    fn may_have_ended(&self, id: WaitId) -> bool {
+        let capture = self.model.capture;
+        let wait = self.model.states.wait(id);
+        let site = self.model.sites.of(id);
+        let for_lock = site.lock.is_some() || site.is_harm_by(Cause::Futex);
+        let is_other = match self.model.wakeup(id) {
+            None => !wait.open_end && !capture.wakeups.is_empty(),
+            Some(wakeup) => {
+                let kind = wakeup.stack.and_then(|stack| release::of_stack(capture, stack));
+                !for_lock && kind.is_some() && matches!(site.kind, WaitKind::Harm(..))
+            }
+        };
+        is_other && losses::any(capture, wait.span)
     }
 
     /// Nothing in the capture says what a wait was for, unless the one who ended it let go of a futex, or brought something.

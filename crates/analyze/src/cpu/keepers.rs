@@ -151,7 +151,8 @@ impl Keepers {
     }
 }
 
-/// Who had each CPU in a span, and when: who leaves one has had it since the switch before.
+/// Who had each CPU in a span, and when: who leaves one has had it since the switch before. If that was to another, a switch
+/// between them is not in the capture, and nobody knows how long either had it.
 fn turns(model: &Model<'_>, span: Span) -> Vec<(CpuId, ThreadId, Span)> {
     let switches = &model.capture.switches;
     let mut last: FxHashMap<CpuId, (Timestamp, Option<ThreadId>)> = FxHashMap::default();
@@ -174,7 +175,12 @@ fn turns(model: &Model<'_>, span: Span) -> Vec<(CpuId, ThreadId, Span)> {
             continue;
         }
         let (since, who) = before.unwrap_or((span.start, None));
-        add(cpu, switch.out.or(who), Span::new(since, switch.time.min(span.end)));
+        let is_gap = who.zip(switch.out).is_some_and(|(came, leaves)| came != leaves);
+        let turn = Span::new(since, switch.time.min(span.end));
+        // What came before the span is not looked at here, but what it did is known.
+        let ran = |thread| before.is_some() || model.states.ran(thread, turn) == turn.duration();
+        let had = switch.out.or(who).filter(|&thread| !is_gap && ran(thread));
+        add(cpu, had, turn);
         last.insert(cpu, (switch.time.min(span.end), switch.into.filter(|_| !is_over)));
     }
     for (cpu, since, thread) in model.states.cpus.at_last() {
@@ -223,5 +229,10 @@ mod tests {
         assert_eq!(most(turns), Some((script::tid('H'), 0.7, 0.7)));
         assert_eq!(most("0 .-,90ms ->a,160ms a>b S,300ms b>-"), Some((script::tid('a'), 0.6, 0.0)));
         assert_eq!(most("0 .-,250ms ->a,300ms a>-"), None);
+    }
+
+    #[test]
+    fn nobody_had_a_cpu_between_a_coming_and_the_leaving_of_another() {
+        assert_eq!(most("0 .-,90ms ->a,190ms M>a S,300ms a>-"), Some((script::tid('a'), 0.1, 0.0)));
     }
 }

@@ -9,7 +9,6 @@ use std::collections::BTreeMap;
 use coldcase_ingest::capture::{Capture, Nanos, ProcessId, StackId};
 
 use crate::findings::Cause;
-use crate::losses;
 use crate::names;
 use crate::rules::WaitKind;
 use crate::sites::Sites;
@@ -43,18 +42,18 @@ pub(crate) fn at_disks(
     states: &ThreadStates,
     sites: &Sites,
 ) -> BTreeMap<(String, Cause), Vec<WaitId>> {
+    // Where events were lost anywhere, it may have been born since, or have come and gone.
+    if !capture.losses.is_empty() {
+        return BTreeMap::new();
+    }
     let mut known = OfStacks::new(capture);
     let mut by_disk = |id: WaitId| {
         let stack = states.wait(id).wakeup.and_then(|wakeup| wakeup.of(capture).stack);
         stack.is_some_and(|stack| known.get(stack, || ends_a_request(capture, stack)))
     };
     let process = |id: WaitId| capture.threads.get(states.wait(id).thread).process;
-    // Where events were lost it may have been born since, or have come and gone.
     let unseen = states.waits().filter(|(id, wait)| {
-        wait.open_start
-            && wait.stack.is_none()
-            && sites.of(*id).kind == WaitKind::Other
-            && !losses::any(capture, wait.span)
+        wait.open_start && wait.stack.is_none() && sites.of(*id).kind == WaitKind::Other
     });
     let unseen: Vec<WaitId> = unseen.map(|(id, _)| id).filter(|&id| by_disk(id)).collect();
     let mut found: BTreeMap<(String, Cause), Vec<WaitId>> = BTreeMap::new();

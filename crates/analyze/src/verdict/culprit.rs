@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use coldcase_ingest::capture::{Meaning, Mode, Nanos, Span, ThreadId};
+use coldcase_ingest::capture::{Meaning, Mode, Nanos, Span, ThreadId, Timestamp, WakeupKind};
 
 use crate::blame::chain;
 use crate::blame::{Leaf, root_thread};
@@ -80,12 +80,15 @@ fn largest_hold(leaves: &[Leaf], thread: ThreadId) -> Option<Hold> {
 
 /// Whether more than the lack of events speaks for a suspect: the lock's own events, or samples that met it on a CPU.
 /// Where a switch was lost, a victim that is not seen to leave its CPU looks like the one who ran, and one that is not seen to
-/// wait for the lock, on its way from its last rest, like one who rests with it.
+/// wait for the lock, on its way from its last rest, like one who rests with it. Who is woken meanwhile was such a victim.
 pub(crate) fn is_vouched_for(model: &Model<'_>, suspect: &Suspect, span: Span) -> bool {
     const TIMES: usize = 3;
     let capture = model.capture;
     if !losses::any(capture, span) || suspect.hold.evidence == Evidence::LockEvents {
         return true;
+    }
+    if was_woken_while_it_ran(model, suspect, span) {
+        return false;
     }
     let met = capture.samples.iter();
     let met = met.filter(|row| row.thread == suspect.thread && span.contains(row.time));
@@ -99,6 +102,24 @@ pub(crate) fn is_vouched_for(model: &Model<'_>, suspect: &Suspect, span: Span) -
     let rested = model.states.time(suspect.thread, span, at_rest);
     let rests = rested.share_of(span.duration()) > 0.5;
     if losses::many(capture, span) { met == TIMES } else { met > 0 || !runs && !rests }
+}
+
+/// Whether a suspect was woken between the beginning of a freeze and its letting go, when it seems to run, or to be ready to,
+/// all along: only who waits is woken (`try_to_wake_up`, `kernel/sched/core.c`), so its leaving was lost.
+fn was_woken_while_it_ran(model: &Model<'_>, suspect: &Suspect, span: Span) -> bool {
+    let Some(held) = suspect.hold.span.intersect(span) else { return false };
+    let did_not_wait = |time: Timestamp| {
+        model.states.of(suspect.thread).after(time).next().is_some_and(|slice| {
+            !matches!(slice.doing, Doing::Blocked(_)) && slice.span.start < time
+        })
+    };
+    let wakeups = &model.capture.wakeups;
+    let from = wakeups.partition_point(|row| row.time < held.start);
+    let meanwhile = wakeups[from..].iter().take_while(|row| row.time < held.end);
+    // sched_wakeup repeats a little later what sched_waking has already told.
+    let told_twice = || wakeups.iter().any(|row| row.kind == WakeupKind::Waking);
+    let mut own = meanwhile.filter(|row| row.wakee == suspect.thread);
+    own.any(|row| did_not_wait(row.time) && (row.kind == WakeupKind::Waking || !told_twice()))
 }
 
 /// What is said of a culprit.

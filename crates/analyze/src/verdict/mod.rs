@@ -57,6 +57,9 @@ pub(crate) fn judge(model: &Model<'_>, raw: &RawWindow) -> Judgement {
         return Judgement::Rest;
     }
     let cause = cause::of(model, raw, &leaves, total);
+    if let Some(at_lock) = of_another_cause(model, raw, cause) {
+        return judge(model, &at_lock);
+    }
     if queue && cause == Cause::Futex && raw.comes_and_goes(model) {
         return Judgement::Rest;
     }
@@ -88,6 +91,19 @@ pub(crate) fn judge(model: &Model<'_>, raw: &RawWindow) -> Judgement {
     }
     let freeze = describe(model, raw, cause, culprit.map(|suspect| suspect.thread), held_up);
     Judgement::Freeze(Box::new(freeze))
+}
+
+/// The freeze of those at a lock, where what held up most of all who waited meanwhile did not hold up them: only they are told of.
+fn of_another_cause(model: &Model<'_>, raw: &RawWindow, cause: Cause) -> Option<RawWindow> {
+    if !raw.cause.is_lock() || cause.is_lock() || cause == Cause::Network {
+        return None;
+    }
+    let at_lock = raw.of_those_at_the_lock(None);
+    if at_lock.threads.len() == raw.threads.len() && at_lock.span == raw.span {
+        return None;
+    }
+    let (leaves, total) = blame::of(model, &at_lock.harms);
+    (cause::of(model, &at_lock, &leaves, total) != cause).then_some(at_lock)
 }
 
 /// The freeze of those who stood still for `cause`, with what is said of it, if `culprit` kept them waiting; `held_up` had what
@@ -227,7 +243,7 @@ pub(crate) fn wakes_them_itself(model: &Model<'_>, raw: &RawWindow, thread: Thre
 
 #[cfg(test)]
 mod tests {
-    use coldcase_ingest::capture::Capture;
+    use coldcase_ingest::capture::{Capture, Loss, LossKind, Timestamp};
 
     use crate::analyze;
     use crate::findings::{Cause, Findings, Grade};
@@ -239,6 +255,10 @@ mod tests {
 
     /// What is found of a process of m, a, b, c and d, the last four of which sleep for 5 ms ten times before `then`.
     fn after_habits(then: &str) -> Findings {
+        analyze(&with_habits(then), &script::options())
+    }
+
+    fn with_habits(then: &str) -> Capture {
         let threads =
             [('m', "main"), ('a', "serve"), ('b', "serve"), ('c', "serve"), ('d', "serve")];
         let capture = script::process(Capture::default(), &threads);
@@ -254,7 +274,7 @@ mod tests {
         let mut capture = script::record(capture, &events.join(","));
         // A timer's.
         script::woken_by_timers(&mut capture);
-        analyze(&capture, &script::options())
+        capture
     }
 
     #[test]
@@ -274,6 +294,25 @@ mod tests {
         let findings = after_habits(&format!("{waits},{ends}"));
         let culprit = findings.worst().unwrap().culprit.as_ref().unwrap();
         assert_eq!(culprit.thread.tid, Some(script::tid('d')));
+    }
+
+    #[test]
+    fn where_events_were_lost_who_is_woken_while_it_seems_to_run_waited_like_the_others() {
+        let culprit = |woken: &str| {
+            let waits = "101ms a>b S FUTEX,101ms b>c S FUTEX,101ms c>d S FUTEX";
+            let ends = "501ms d!a WAKES,501ms d!b WAKES,501ms d!c WAKES,502ms d>a S SLEEPS,503ms a>b S SLEEPS,\
+                        504ms b>c S SLEEPS,505ms c>- S SLEEPS";
+            let others: Vec<String> =
+                (110..410).step_by(5).map(|at| format!("{at}ms .m")).collect();
+            let then = format!("{waits},{},{woken},{ends}", others.join(","));
+            let mut capture = with_habits(&then);
+            let (time, kind) = (Some(Timestamp(600_000_000)), LossKind::Lost);
+            capture.losses.push(Loss { time, kind, count: 1, note: String::new() });
+            let findings = analyze(&capture, &script::options());
+            findings.worst().unwrap().culprit.as_ref().map(|culprit| culprit.thread.tid)
+        };
+        assert_eq!(culprit("500ms .m"), Some(Some(script::tid('d'))));
+        assert_eq!(culprit("500ms m!d WAKES"), None);
     }
 
     /// What is found where a, b and c wait for what d lets go of, after it did something; each lets the next on.

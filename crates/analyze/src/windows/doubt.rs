@@ -72,7 +72,7 @@ pub(crate) fn hint(model: &Model<'_>, options: &Options) -> Option<CannotTell> {
 
 #[cfg(test)]
 mod tests {
-    use coldcase_ingest::capture::{Capture, Loss, LossKind};
+    use coldcase_ingest::capture::{Capture, Loss, LossKind, Nanos};
 
     use crate::findings::{Findings, Outcome};
     use crate::script;
@@ -80,6 +80,11 @@ mod tests {
     /// What is found of threads that rest for 5 ms twenty times and then wait for their disk for 300 ms, and of which one rests
     /// for 200 ms so often before, where so many events were lost at the end, beside some 300 that were not.
     fn found(threads: &str, long_rests: u64, lost: u64) -> Findings {
+        found_late(threads, long_rests, lost, 0)
+    }
+
+    /// The same where the first of them is seen again so many milliseconds after the others.
+    fn found_late(threads: &str, long_rests: u64, lost: u64, late: u64) -> Findings {
         let (sleeps, disk) =
             ("schedule<do_nanosleep<hrtimer_nanosleep", "schedule<io_schedule<submit_bio_wait");
         let mut events = vec!["0 .m".to_owned()];
@@ -94,8 +99,9 @@ mod tests {
         let at = begin + 200;
         events.extend(threads.chars().map(|t| format!("{at}ms {t}>- D {disk}")));
         events.extend((at + 1..at + 300).map(|time| format!("{time}ms .m")));
-        events.extend(threads.chars().map(|t| format!("{}ms ->{t}", at + 300)));
-        events.push(format!("{}ms .m", at + 301));
+        events.extend(threads.chars().skip(1).map(|t| format!("{}ms ->{t}", at + 300)));
+        events.extend(threads.chars().take(1).map(|t| format!("{}ms ->{t}", at + 300 + late)));
+        events.push(format!("{}ms .m", at + 301 + late));
         let names: Vec<(char, &str)> = threads.chars().map(|letter| (letter, "serve")).collect();
         let capture = script::process(Capture::default(), &names);
         let mut capture = script::record(capture, &events.join(","));
@@ -121,6 +127,16 @@ mod tests {
     #[test]
     fn several_threads_that_stand_still_together_are_believed() {
         assert_eq!(found("abcd", 0, 10).windows.len(), 1);
+    }
+
+    #[test]
+    fn what_one_alone_shows_beside_the_others_is_not_believed_where_many_events_were_lost() {
+        let length = |lost| {
+            let findings = found_late("abcd", 0, lost, 400);
+            findings.worst().and_then(|window| window.freeze.span).unwrap().duration()
+        };
+        assert_eq!(length(0), Nanos::from_millis(700));
+        assert_eq!(length(10), Nanos::from_millis(300));
     }
 
     #[test]

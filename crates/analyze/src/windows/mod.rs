@@ -132,7 +132,7 @@ pub(crate) fn of_crew(
     windows
         .into_iter()
         .filter_map(|span| options.window.map_or(Some(span), |limits| span.intersect(limits)))
-        .flat_map(|span| together(span, harms.near(span)))
+        .flat_map(|span| together(model, span, harms.near(span)))
         .filter(|span| span.duration() >= options.min_freeze)
         .filter_map(|span| window(model, crew, span, harms.near(span)))
         .collect()

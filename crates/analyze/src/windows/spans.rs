@@ -3,6 +3,7 @@
 use coldcase_ingest::capture::{Nanos, Span, ThreadId, Timestamp};
 
 use crate::findings::Cause;
+use crate::losses;
 use crate::model::Model;
 use crate::options::Options;
 use crate::windows::harms::{self, Harm, Judge};
@@ -71,17 +72,22 @@ fn gap(model: &Model<'_>, before: &Harm, harm: &Harm) -> Nanos {
 }
 
 /// Where futexes alone make a freeze, only those stretches count in which a good part of the threads stood
-/// still at once: a thread that rested before and was woken to work did not freeze.
-pub(super) fn together(span: Span, harms: &[Harm]) -> Vec<Span> {
+/// still at once: a thread that rested before and was woken to work did not freeze. Where many events were lost, a wait of one
+/// thread may seem to go on through its next rest, before, behind or between those of all, and what it alone shows does not count.
+pub(super) fn together(model: &Model<'_>, span: Span, harms: &[Harm]) -> Vec<Span> {
     let inside =
         || harms.iter().filter(|harm| harm.makes_window && harm.span.intersect(span).is_some());
-    if inside().any(|harm| harm.cause != Cause::Futex) {
+    let at_futexes = inside().all(|harm| harm.cause == Cause::Futex);
+    if !at_futexes && !losses::many(model.capture, span) {
         return vec![span];
     }
     let mut threads: Vec<ThreadId> = inside().map(|harm| harm.thread).collect();
     threads.sort_unstable();
     threads.dedup();
-    let enough = (threads.len() / 3).max(2);
+    if !at_futexes && threads.len() < 2 {
+        return vec![span];
+    }
+    let enough = if at_futexes { (threads.len() / 3).max(2) } else { 2 };
     let mut changes: Vec<(Timestamp, bool)> = inside()
         .filter_map(|harm| harm.span.intersect(span))
         .flat_map(|cut| [(cut.start, true), (cut.end, false)])
