@@ -6,7 +6,7 @@ use std::sync::Arc;
 use coldcase_ingest::capture::{Capture, Mode, Nanos, Span, StackId, ThreadId};
 use rustc_hash::FxHashMap;
 
-use crate::blame::chain::{self, End};
+use crate::blame::chain;
 use crate::details::{StackView, WaitView};
 use crate::model::Model;
 use crate::rules::WaitKind;
@@ -19,65 +19,77 @@ const KEPT: usize = 2_000;
 /// From this length on a wait for a CPU is listed beside the others: shorter ones are everywhere.
 const LONG_FOR_A_CPU: Nanos = Nanos(10_000_000);
 
-/// What a thread waited in.
+/// A wait that may be shown.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum At {
-    Site(WaitId),
-    /// Ready to run, from the stack in which it was taken off its CPU.
-    RunQueue(Option<StackId>),
+enum Shown {
+    Blocked(WaitId),
+    /// Place in the list of waits for a CPU, of which there are few: a busy machine has millions of the others.
+    Ready(usize),
+}
+
+/// A wait for a CPU, and the stack in which the thread was taken off one.
+struct Ready {
+    thread: ThreadId,
+    span: Span,
+    stack: Option<StackId>,
 }
 
 /// The waits of these threads, a lane each, with the stacks that they refer to.
 pub(crate) fn longest(model: &Model<'_>, lanes: &[ThreadId]) -> (Vec<WaitView>, Vec<StackView>) {
     let lane_of: FxHashMap<ThreadId, usize> =
         lanes.iter().enumerate().map(|(lane, &thread)| (thread, lane)).collect();
-    let harms = |at: At| match at {
-        At::Site(id) => matches!(model.sites.of(id).kind, WaitKind::Harm(..)),
-        At::RunQueue(_) => true,
-    };
+    let ready = ready(model, lanes);
+    let harms = |id: WaitId| matches!(model.sites.of(id).kind, WaitKind::Harm(..));
     let blocked = model.states.waits();
     let blocked = blocked.filter(|(_, wait)| lane_of.contains_key(&wait.thread));
-    let mut waits: Vec<(ThreadId, Span, At)> =
-        blocked.map(|(id, wait)| (wait.thread, wait.span, At::Site(id))).collect();
-    for &thread in lanes {
-        let long = model.states.of(thread).long(LONG_FOR_A_CPU);
-        waits.extend(long.filter_map(|slice| match slice.doing {
-            Doing::Runnable(stack) => Some((thread, slice.span, At::RunQueue(stack))),
-            Doing::Running | Doing::Blocked(_) => None,
-        }));
-    }
-    let order = |&(thread, span, at): &(ThreadId, Span, At)| {
-        (!harms(at), Reverse(span.duration()), at, thread, span.start)
+    let mut shown: Vec<Shown> = blocked.map(|(id, _)| Shown::Blocked(id)).collect();
+    shown.extend((0..ready.len()).map(Shown::Ready));
+    let order = |&one: &Shown| {
+        let (rests, span) = match one {
+            Shown::Blocked(id) => (!harms(id), model.states.wait(id).span),
+            Shown::Ready(place) => (false, ready[place].span),
+        };
+        (rests, Reverse(span.duration()), one)
     };
-    if waits.len() > KEPT {
-        waits.select_nth_unstable_by_key(KEPT, order);
-        waits.truncate(KEPT);
+    if shown.len() > KEPT {
+        shown.select_nth_unstable_by_key(KEPT, order);
+        shown.truncate(KEPT);
     }
-    waits.sort_unstable_by_key(order);
+    shown.sort_unstable_by_key(order);
     let mut stacks = Stacks::default();
-    let waits = waits.into_iter().map(|(thread, span, at)| {
-        let end = match at {
-            At::Site(id) => chain::end(model, id),
-            At::RunQueue(_) => end_of_readiness(model.capture, thread, span),
-        };
-        let (site, stack, by) = match at {
-            At::Site(id) => {
-                (model.sites.name(model.sites.of(id)), model.states.wait(id).stack, end.waker)
+    let waits = shown.into_iter().map(|one| match one {
+        Shown::Blocked(id) => {
+            let wait = model.states.wait(id);
+            let end = chain::end(model, id);
+            WaitView {
+                lane: lane_of[&wait.thread],
+                span: wait.span,
+                site: Arc::from(model.sites.name(model.sites.of(id))),
+                harm: harms(id),
+                ready: false,
+                stack: wait.stack.map(|stack| stacks.number(stack)),
+                waker: end.waker.map(|waker| thread_name(model.capture, waker)),
+                waker_lane: end.waker.and_then(|waker| lane_of.get(&waker).copied()),
+                waker_stack: end.stack.map(|stack| stacks.number(stack)),
+                how: end.how,
             }
-            // Whoever left the CPU woke nobody.
-            At::RunQueue(stack) => ("run queue", stack, None),
-        };
-        WaitView {
-            lane: lane_of[&thread],
-            span,
-            site: Arc::from(site),
-            harm: harms(at),
-            ready: matches!(at, At::RunQueue(_)),
-            stack: stack.map(|stack| stacks.number(stack)),
-            waker: end.waker.map(|waker| thread_name(model.capture, waker)),
-            waker_lane: by.and_then(|waker| lane_of.get(&waker).copied()),
-            waker_stack: end.stack.map(|stack| stacks.number(stack)),
-            how: end.how,
+        }
+        Shown::Ready(place) => {
+            let wait = &ready[place];
+            let (before, how) = end_of_readiness(model.capture, wait);
+            WaitView {
+                lane: lane_of[&wait.thread],
+                span: wait.span,
+                site: Arc::from("run queue"),
+                harm: true,
+                ready: true,
+                stack: wait.stack.map(|stack| stacks.number(stack)),
+                waker: before.map(|before| thread_name(model.capture, before)),
+                // Whoever left the CPU woke nobody.
+                waker_lane: None,
+                waker_stack: None,
+                how,
+            }
         }
     });
     let waits = waits.collect();
@@ -88,28 +100,41 @@ pub(crate) fn longest(model: &Model<'_>, lanes: &[ThreadId]) -> (Vec<WaitView>, 
     (waits, views.collect())
 }
 
-/// How a thread that was ready came to a CPU: who left it, by the switch to it.
-fn end_of_readiness(capture: &Capture, thread: ThreadId, span: Span) -> End {
-    let first = capture.switches.partition_point(|switch| switch.time < span.end);
-    let at_end = capture.switches[first..].iter().take_while(|switch| switch.time == span.end);
-    let switch = at_end.clone().find(|switch| switch.into == Some(thread));
-    let cpu = switch
-        .and_then(|switch| switch.cpu)
-        .map_or("its CPU".to_owned(), |cpu| format!("CPU {}", cpu.number()));
-    let out = switch.and_then(|switch| switch.out);
-    let is_idle_task = |id: ThreadId| capture.threads.get(id).is_idle_task();
-    let (waker, how) = match (switch, out) {
-        (Some(_), Some(out)) if is_idle_task(out) => {
+/// The long waits of these threads for a CPU.
+fn ready(model: &Model<'_>, lanes: &[ThreadId]) -> Vec<Ready> {
+    let of_lane = |&thread: &ThreadId| {
+        let long = model.states.of(thread).long(LONG_FOR_A_CPU);
+        long.filter_map(move |slice| match slice.doing {
+            Doing::Runnable(stack) => Some(Ready { thread, span: slice.span, stack }),
+            Doing::Running | Doing::Blocked(_) => None,
+        })
+    };
+    lanes.iter().flat_map(of_lane).collect()
+}
+
+/// How a thread that was ready came to a CPU, and who left it, by the switch to it.
+fn end_of_readiness(capture: &Capture, wait: &Ready) -> (Option<ThreadId>, String) {
+    let end = wait.span.end;
+    let first = capture.switches.partition_point(|switch| switch.time < end);
+    let mut at_end = capture.switches[first..].iter().take_while(|switch| switch.time == end);
+    let Some(switch) = at_end.find(|switch| switch.into == Some(wait.thread)) else {
+        let is_cut_off = end >= capture.whole().end;
+        let how = if is_cut_off {
+            "the recording ends before the wait does"
+        } else {
+            "no switch to it is in the capture"
+        };
+        return (None, how.to_owned());
+    };
+    let cpu =
+        switch.cpu.map_or_else(|| "its CPU".to_owned(), |cpu| format!("CPU {}", cpu.number()));
+    match switch.out {
+        Some(out) if capture.threads.get(out).is_idle_task() => {
             (None, format!("came to {cpu}, which was idle"))
         }
-        (Some(_), Some(out)) => (Some(out), format!("left {cpu} to it")),
-        (Some(_), None) => (None, format!("came to {cpu}")),
-        (None, _) if span.end >= capture.whole().end => {
-            (None, "the recording ends before the wait does".to_owned())
-        }
-        (None, _) => (None, "no switch to it is in the capture".to_owned()),
-    };
-    End { waker, stack: None, how }
+        Some(out) => (Some(out), format!("left {cpu} to it")),
+        None => (None, format!("came to {cpu}")),
+    }
 }
 
 /// Stacks by the order in which they are first asked for.
