@@ -112,10 +112,10 @@ fn what_froze(window: &Window) -> String {
             format!("{}, behind one that {itself}", threads_did(lock))
         }
         (Some(Cause::Network), Some(link)) if names_the_other_end(&link.site) => {
-            format!("waited for a {}", names::name(&link.site))
+            format!("waited for {} {}", article(&link.site), names::name(&link.site))
         }
-        (Some(Cause::Unknown), Some(link)) if link.site == "RCU grace period" => {
-            "waited for the end of an RCU grace period of the kernel".to_owned()
+        (Some(Cause::Unknown), Some(link)) if let Some(what) = without_a_word(&link.site) => {
+            format!("waited for {what}")
         }
         (Some(cause), _) => threads_did(lock_itself(window).unwrap_or(cause)).to_owned(),
         (None, _) => threads_did(Cause::Unknown).to_owned(),
@@ -145,9 +145,27 @@ fn what_froze(window: &Window) -> String {
 
 /// Whether a wait site says who is at the other end.
 fn names_the_other_end(site: &str) -> bool {
-    ["FUSE server", "reader of a full ", "userfaultfd handler"]
-        .iter()
-        .any(|known| site.starts_with(known))
+    const WHO: &[&str] = &[" server", " handler", " listener", " supervisor", " daemon"];
+    site.starts_with("reader of a full ") || WHO.iter().any(|who| site.ends_with(who))
+}
+
+/// `an SMB server`, `an automount daemon`, `a seccomp supervisor`: as it is spoken.
+fn article(name: &str) -> &'static str {
+    let vowel = name.starts_with(['a', 'e', 'i', 'o', 'u', 'A', 'E', 'I', 'O']);
+    if vowel || name.starts_with("SMB") { "an" } else { "a" }
+}
+
+/// What those wait for at whose site the rules know what is lacking, though there is no cause of that name.
+fn without_a_word(site: &str) -> Option<&'static str> {
+    match site {
+        "RCU grace period" => Some("the end of an RCU grace period of the kernel"),
+        "page in migration" => Some("a page of memory that the kernel was moving"),
+        "page of the host" => {
+            Some("the host of this virtual machine to bring in a page of its memory")
+        }
+        "emptying of page lists" => Some("the kernel to empty its lists of pages on every CPU"),
+        _ => None,
+    }
 }
 
 /// Who was blocked, where names are all that is known of threads: the one that waited most, and how many others.
