@@ -112,7 +112,8 @@ fn what_froze(window: &Window) -> String {
             format!("{}, behind one that {itself}", threads_did(lock))
         }
         (Some(Cause::Network), Some(link)) if names_the_other_end(&link.site) => {
-            format!("waited for {} {}", article(&link.site), names::name(&link.site))
+            let who = without_operation(&link.site);
+            format!("waited for {} {}", article(who), names::name(who))
         }
         (Some(Cause::Unknown), Some(link)) if let Some(what) = without_a_word(&link.site) => {
             format!("waited for {what}")
@@ -143,8 +144,14 @@ fn what_froze(window: &Window) -> String {
     }
 }
 
+/// `userfaultfd handler`, of `userfaultfd handler in page_fault`.
+fn without_operation(site: &str) -> &str {
+    site.rsplit_once(" in ").map_or(site, |(rule, _)| rule)
+}
+
 /// Whether a wait site says who is at the other end.
 fn names_the_other_end(site: &str) -> bool {
+    let site = without_operation(site);
     const WHO: &[&str] = &[" server", " handler", " listener", " supervisor", " daemon"];
     site.starts_with("reader of a full ") || WHO.iter().any(|who| site.ends_with(who))
 }
@@ -157,9 +164,9 @@ fn article(name: &str) -> &'static str {
 
 /// What those wait for at whose site the rules know what is lacking, though there is no cause of that name.
 fn without_a_word(site: &str) -> Option<&'static str> {
-    match site {
+    match without_operation(site) {
         "RCU grace period" => Some("the end of an RCU grace period of the kernel"),
-        "page in migration" => Some("a page of memory that the kernel was moving"),
+        "page under migration" => Some("a page of memory that the kernel was moving"),
         "page of the host" => {
             Some("the host of this virtual machine to bring in a page of its memory")
         }
@@ -185,4 +192,44 @@ fn threads(freeze: &Freeze) -> String {
     let (one, many) =
         if is_family(freeze) { ("process", "processes") } else { ("thread", "threads") };
     units::counted(u64::from(freeze.threads_blocked), one, many)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_the_rules_have_no_cause_for_has_words() {
+        let table = include_str!("../../../analyze/src/rules/rules.txt");
+        let rules = table.lines().filter(|line| !line.starts_with(['#', '@']));
+        let columns = rules.map(|line| line.split('|').map(str::trim).collect::<Vec<_>>());
+        let sites: Vec<&str> = columns
+            .filter(|columns| columns.get(1) == Some(&"unknown"))
+            .map(|columns| columns[0])
+            .collect();
+        assert!(sites.len() >= 4, "{sites:?}");
+        for site in sites {
+            assert!(without_a_word(site).is_some() && !site.contains(" in "), "{site}");
+        }
+    }
+
+    #[test]
+    fn who_has_to_answer_is_named_as_it_is_spoken() {
+        for (site, expected) in [
+            ("FUSE server", "a FUSE server"),
+            ("SMB server", "an SMB server"),
+            ("automount daemon", "an automount daemon"),
+            ("fanotify listener", "a fanotify listener"),
+            ("reader of a full audit backlog", "a reader of a full audit backlog"),
+        ] {
+            assert!(names_the_other_end(site), "{site}");
+            assert_eq!(format!("{} {site}", article(site)), expected);
+        }
+        assert!(names_the_other_end("userfaultfd handler in page_fault"));
+        assert!(!names_the_other_end("NFS, RPC"));
+        assert_eq!(
+            without_a_word("emptying of page lists in mlockall"),
+            without_a_word("emptying of page lists")
+        );
+    }
 }
