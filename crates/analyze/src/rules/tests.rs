@@ -4,6 +4,8 @@ use coldcase_ingest::capture::{Capture, Mode};
 
 use super::*;
 
+mod kernel_waits;
+
 fn site(stack: &str, state: TaskState) -> Option<(String, WaitKind)> {
     let mut capture = Capture::default();
     let frames: Vec<_> =

@@ -112,10 +112,11 @@ fn what_froze(window: &Window) -> String {
             format!("{}, behind one that {itself}", threads_did(lock))
         }
         (Some(Cause::Network), Some(link)) if names_the_other_end(&link.site) => {
-            format!("waited for a {}", names::name(&link.site))
+            let who = without_operation(&link.site);
+            format!("waited for {} {}", article(who), names::name(who))
         }
-        (Some(Cause::Unknown), Some(link)) if link.site == "RCU grace period" => {
-            "waited for the end of an RCU grace period of the kernel".to_owned()
+        (Some(Cause::Unknown), Some(link)) if let Some(what) = without_a_word(&link.site) => {
+            format!("waited for {what}")
         }
         (Some(cause), _) => threads_did(lock_itself(window).unwrap_or(cause)).to_owned(),
         (None, _) => threads_did(Cause::Unknown).to_owned(),
@@ -143,11 +144,35 @@ fn what_froze(window: &Window) -> String {
     }
 }
 
+/// `userfaultfd handler`, of `userfaultfd handler in page_fault`.
+fn without_operation(site: &str) -> &str {
+    site.rsplit_once(" in ").map_or(site, |(rule, _)| rule)
+}
+
 /// Whether a wait site says who is at the other end.
 fn names_the_other_end(site: &str) -> bool {
-    ["FUSE server", "reader of a full ", "userfaultfd handler"]
-        .iter()
-        .any(|known| site.starts_with(known))
+    let site = without_operation(site);
+    const WHO: &[&str] = &[" server", " handler", " listener", " supervisor", " daemon"];
+    site.starts_with("reader of a full ") || WHO.iter().any(|who| site.ends_with(who))
+}
+
+/// `an SMB server`, `an automount daemon`, `a seccomp supervisor`: as it is spoken.
+fn article(name: &str) -> &'static str {
+    let vowel = name.starts_with(['a', 'e', 'i', 'o', 'u', 'A', 'E', 'I', 'O']);
+    if vowel || name.starts_with("SMB") { "an" } else { "a" }
+}
+
+/// What those wait for at whose site the rules know what is lacking, though there is no cause of that name.
+fn without_a_word(site: &str) -> Option<&'static str> {
+    match without_operation(site) {
+        "RCU grace period" => Some("the end of an RCU grace period of the kernel"),
+        "page under migration" => Some("a page of memory that the kernel was moving"),
+        "page of the host" => {
+            Some("the host of this virtual machine to bring in a page of its memory")
+        }
+        "emptying of page lists" => Some("the kernel to empty its lists of pages on every CPU"),
+        _ => None,
+    }
 }
 
 /// Who was blocked, where names are all that is known of threads: the one that waited most, and how many others.
@@ -167,4 +192,44 @@ fn threads(freeze: &Freeze) -> String {
     let (one, many) =
         if is_family(freeze) { ("process", "processes") } else { ("thread", "threads") };
     units::counted(u64::from(freeze.threads_blocked), one, many)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_the_rules_have_no_cause_for_has_words() {
+        let table = include_str!("../../../analyze/src/rules/rules.txt");
+        let rules = table.lines().filter(|line| !line.starts_with(['#', '@']));
+        let columns = rules.map(|line| line.split('|').map(str::trim).collect::<Vec<_>>());
+        let sites: Vec<&str> = columns
+            .filter(|columns| columns.get(1) == Some(&"unknown"))
+            .map(|columns| columns[0])
+            .collect();
+        assert!(sites.len() >= 4, "{sites:?}");
+        for site in sites {
+            assert!(without_a_word(site).is_some() && !site.contains(" in "), "{site}");
+        }
+    }
+
+    #[test]
+    fn who_has_to_answer_is_named_as_it_is_spoken() {
+        for (site, expected) in [
+            ("FUSE server", "a FUSE server"),
+            ("SMB server", "an SMB server"),
+            ("automount daemon", "an automount daemon"),
+            ("fanotify listener", "a fanotify listener"),
+            ("reader of a full audit backlog", "a reader of a full audit backlog"),
+        ] {
+            assert!(names_the_other_end(site), "{site}");
+            assert_eq!(format!("{} {site}", article(site)), expected);
+        }
+        assert!(names_the_other_end("userfaultfd handler in page_fault"));
+        assert!(!names_the_other_end("NFS, RPC"));
+        assert_eq!(
+            without_a_word("emptying of page lists in mlockall"),
+            without_a_word("emptying of page lists")
+        );
+    }
 }
