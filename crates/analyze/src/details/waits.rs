@@ -23,7 +23,7 @@ const LONG_FOR_A_CPU: Nanos = Nanos(10_000_000);
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Shown {
     Blocked(WaitId),
-    /// Place in the list of waits for a CPU, of which there are few: a busy machine has millions of the others.
+    /// Place in the list of waits for a CPU.
     Ready(usize),
 }
 
@@ -40,10 +40,6 @@ pub(crate) fn longest(model: &Model<'_>, lanes: &[ThreadId]) -> (Vec<WaitView>, 
         lanes.iter().enumerate().map(|(lane, &thread)| (thread, lane)).collect();
     let ready = ready(model, lanes);
     let harms = |id: WaitId| matches!(model.sites.of(id).kind, WaitKind::Harm(..));
-    let blocked = model.states.waits();
-    let blocked = blocked.filter(|(_, wait)| lane_of.contains_key(&wait.thread));
-    let mut shown: Vec<Shown> = blocked.map(|(id, _)| Shown::Blocked(id)).collect();
-    shown.extend((0..ready.len()).map(Shown::Ready));
     let order = |&one: &Shown| {
         let (rests, span) = match one {
             Shown::Blocked(id) => (!harms(id), model.states.wait(id).span),
@@ -51,11 +47,20 @@ pub(crate) fn longest(model: &Model<'_>, lanes: &[ThreadId]) -> (Vec<WaitView>, 
         };
         (rests, Reverse(span.duration()), one)
     };
-    if shown.len() > KEPT {
-        shown.select_nth_unstable_by_key(KEPT, order);
-        shown.truncate(KEPT);
+    let blocked = model.states.waits();
+    let blocked = blocked.filter(|(_, wait)| lane_of.contains_key(&wait.thread));
+    let all = blocked.map(|(id, _)| Shown::Blocked(id));
+    let mut shown: Vec<Shown> = Vec::with_capacity(4 * KEPT);
+    // A busy machine has millions, of which only those that are kept take room.
+    for one in all.chain((0..ready.len()).map(Shown::Ready)) {
+        if shown.len() == 4 * KEPT {
+            shown.select_nth_unstable_by_key(KEPT, order);
+            shown.truncate(KEPT);
+        }
+        shown.push(one);
     }
     shown.sort_unstable_by_key(order);
+    shown.truncate(KEPT);
     let mut stacks = Stacks::default();
     let waits = shown.into_iter().map(|one| match one {
         Shown::Blocked(id) => {
