@@ -152,7 +152,7 @@ impl Keepers {
 }
 
 /// Who had each CPU in a span, and when: who leaves one has had it since the switch before. If that was to another, a switch
-/// between them is not in the capture, and nobody knows how long either had it.
+/// between them is not in the capture, and it had the CPU for as long as other events tell.
 fn turns(model: &Model<'_>, span: Span) -> Vec<(CpuId, ThreadId, Span)> {
     let switches = &model.capture.switches;
     let mut last: FxHashMap<CpuId, (Timestamp, Option<ThreadId>)> = FxHashMap::default();
@@ -175,12 +175,13 @@ fn turns(model: &Model<'_>, span: Span) -> Vec<(CpuId, ThreadId, Span)> {
             continue;
         }
         let (since, who) = before.unwrap_or((span.start, None));
-        let is_gap = who.zip(switch.out).is_some_and(|(came, leaves)| came != leaves);
         let turn = Span::new(since, switch.time.min(span.end));
-        // What came before the span is not looked at here, but what it did is known.
-        let ran = |thread| before.is_some() || model.states.ran(thread, turn) == turn.duration();
-        let had = switch.out.or(who).filter(|&thread| !is_gap && ran(thread));
-        add(cpu, had, turn);
+        let had = switch.out.or(who);
+        let came = before.is_some() && who.zip(switch.out).is_none_or(|(came, out)| came == out);
+        // Else only what the thread is known to have run, from its waking on, say.
+        let ran = |thread| model.states.ran(thread, turn);
+        let time = if came { turn.duration() } else { had.map_or(Nanos::ZERO, ran) };
+        add(cpu, had, Span::new(Timestamp(turn.end.0.saturating_sub(time.0)), turn.end));
         last.insert(cpu, (switch.time.min(span.end), switch.into.filter(|_| !is_over)));
     }
     for (cpu, since, thread) in model.states.cpus.at_last() {
@@ -232,7 +233,9 @@ mod tests {
     }
 
     #[test]
-    fn nobody_had_a_cpu_between_a_coming_and_the_leaving_of_another() {
+    fn who_leaves_a_cpu_without_having_come_had_it_for_as_long_as_it_is_known_to_have_run() {
         assert_eq!(most("0 .-,90ms ->a,190ms M>a S,300ms a>-"), Some((script::tid('a'), 0.1, 0.0)));
+        let woken = "0 .-,105ms ->a,110ms w:b,190ms b>a S,300ms a>-";
+        assert_eq!(most(woken), Some((script::tid('b'), 0.8, 0.0)));
     }
 }
