@@ -16,8 +16,6 @@ use crate::sites::of_stacks::OfStacks;
 use crate::states::{ThreadStates, WaitId};
 use crate::tally::Tally;
 
-/// What a wait is called that ended with a request to a disk, if no other of its process did.
-const SITE: &str = "disk I/O";
 /// The ends of a request (`block/blk-mq.c`, `block/bio.c`) ...
 const OF_A_DISK: [&str; 2] = ["blk_update_request", "bio_endio"];
 /// ... and what wakes there who sleeps until it is done: at a page (`mm/filemap.c`; the last two until Linux 5.16), at a buffer
@@ -36,7 +34,8 @@ const WAKES: [&str; 9] = [
 ];
 
 /// The waits without a stack of their own that ended with a request to a disk, by what they were: what most others were that ended
-/// like them in the same process. A page is waited for by who reads it and by who touches its mapping.
+/// like them in the same process. A page is waited for by who reads it and by who touches its mapping: where no other tells, nobody
+/// knows which it was.
 pub(crate) fn at_disks(
     capture: &Capture,
     states: &ThreadStates,
@@ -77,11 +76,9 @@ pub(crate) fn at_disks(
     let most: BTreeMap<ProcessId, Option<(u32, Cause)>> =
         wanted.into_iter().map(|process| (process, most_of(process))).collect();
     for id in unseen {
-        let most = most.get(&process(id)).copied().flatten();
-        let (name, cause) = most.map_or((SITE, Cause::DiskIo), |(number, cause)| {
-            (sites.names()[number as usize].as_str(), cause)
-        });
-        found.entry((name.to_owned(), cause)).or_default().push(id);
+        let Some((number, cause)) = most.get(&process(id)).copied().flatten() else { continue };
+        let name = sites.names()[number as usize].clone();
+        found.entry((name, cause)).or_default().push(id);
     }
     found
 }
@@ -144,10 +141,16 @@ mod tests {
 
     #[test]
     fn who_waited_before_the_recording_for_a_page_waited_for_the_disk() {
+        let reads = "schedule<io_schedule<folio_wait_bit_common<filemap_read";
         let disk = (Some(Cause::DiskIo), "disk I/O".to_owned());
-        assert_eq!(first_wait(READ, RESTS), disk);
+        assert_eq!(first_wait(READ, reads), disk);
         let fault = (Some(Cause::PageFaultIo), "mapped-file read".to_owned());
         assert_eq!(first_wait(READ, FAULTS), fault);
+    }
+
+    #[test]
+    fn what_no_other_wait_tells_nobody_knows() {
+        assert_eq!(first_wait(READ, RESTS).0, None);
     }
 
     #[test]
