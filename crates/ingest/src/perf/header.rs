@@ -25,6 +25,8 @@ pub(super) struct Header<'a> {
     pub attributes: Vec<Attribute>,
     /// The sections of the index.
     pub features: Features<'a>,
+    /// Whether it ends before its records do, or its recorder was killed before it wrote where they end.
+    pub is_unfinished: bool,
     /// What is missing from the file, for a person.
     pub damage: Option<String>,
 }
@@ -101,7 +103,9 @@ impl<'a> Header<'a> {
         }
         features.name_events(&mut attributes);
         let end = if data.is_empty() { file.len() } else { data.end.min(file.len()) };
-        Ok(Self { big_endian, pipe: false, data: data.start..end, attributes, features, damage })
+        let is_unfinished = data.is_empty() || data.end > file.len();
+        let data = data.start..end;
+        Ok(Self { big_endian, pipe: false, data, attributes, features, is_unfinished, damage })
     }
 
     fn of_pipe(file: Source<'a>, big_endian: bool) -> Self {
@@ -111,6 +115,7 @@ impl<'a> Header<'a> {
             data: 16..file.len(),
             attributes: Vec::new(),
             features: Features::of_pipe(big_endian),
+            is_unfinished: false,
             damage: None,
         }
     }

@@ -13,6 +13,7 @@
 mod attr;
 mod attrs;
 mod blocks;
+mod broken_off;
 mod build;
 mod bytes;
 mod chains;
@@ -110,7 +111,8 @@ pub(crate) fn read(
         let plans = EventPlans::new(&header.attributes, &tracing, header.big_endian);
         Decode::new(lane, plans, header.big_endian, spins)
     });
-    let Read { decode, damage, late } = stages::read(&stretches, decoders, &mut builder, progress)?;
+    let Read { decode, damage, late, complete } =
+        stages::read(&stretches, decoders, &mut builder, progress)?;
     notes.extend(builder.unwinder.iter().flat_map(Unwinder::complaints));
     if builder.spaces.orphans > 0 {
         notes.push(format!(
@@ -122,6 +124,10 @@ pub(crate) fn read(
     let mut capture = builder.capture;
     if builder.rows.gave_up {
         capture.sort();
+    }
+    let is_cut = damage.last().is_some_and(|last| last.reason == records::BREAKS_OFF);
+    if let Some(complete) = complete.filter(|_| is_cut || header.is_unfinished) {
+        broken_off::doubt_what_follows(&mut capture, complete, &mut notes);
     }
     report_damage(&damage, &mut capture, &mut notes);
     if late > 0 {

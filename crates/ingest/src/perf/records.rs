@@ -25,6 +25,9 @@ pub(super) struct Record<'a> {
     pub body: &'a [u8],
 }
 
+/// The reason for what could not be read at the end of a file that was cut in the midst of a record.
+pub(super) const BREAKS_OFF: &str = "the last record is cut off";
+
 /// A stretch that could not be read.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub(super) struct Damage {
@@ -148,7 +151,7 @@ impl Walk {
                         return at;
                     }
                     Search::None => {
-                        self.lose(since, base + bytes.len(), "the last record is cut off");
+                        self.lose(since, base + bytes.len(), BREAKS_OFF);
                         bytes.len()
                     }
                 };
@@ -198,7 +201,7 @@ impl Walk {
 
     fn lose_to_the_end(&mut self, end: usize) {
         if let Some(since) = self.lost_since {
-            self.lose(since, end, "the last record is cut off");
+            self.lose(since, end, BREAKS_OFF);
         }
     }
 }

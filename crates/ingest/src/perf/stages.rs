@@ -19,6 +19,7 @@ use super::records::{Damage, Record, each};
 use super::sides::{LANES, Lane, SideTables, Sides};
 use super::source::Source;
 use super::turns::Turns;
+use crate::capture::Timestamp;
 use crate::error::Problem;
 
 /// Batches of a lane that may be on their way.
@@ -48,6 +49,8 @@ pub(super) struct Read {
     pub damage: Vec<Damage>,
     /// Events that came after a later one had been handed on.
     pub late: u64,
+    /// Up to when all events are there even if the file breaks off; `None` if its rounds do not tell.
+    pub complete: Option<Timestamp>,
 }
 
 /// Reads the records of these stretches. Where there are several, each has rounds of its own, which say nothing of
@@ -79,9 +82,10 @@ pub(super) fn read(
         }
     });
     let decode = own?.with_counts_of(other?);
+    let complete = has_rounds.then_some(Timestamp(tables.sorter.complete));
     let late = tables.finish();
     progress(total, total);
-    Ok(Read { decode, damage: turns.damage(), late })
+    Ok(Read { decode, damage: turns.damage(), late, complete })
 }
 
 /// The stage behind the lanes.
