@@ -5,6 +5,7 @@ use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
+use coldcase_ingest::capture::inert;
 
 use crate::exit_code::Usage;
 
@@ -81,27 +82,8 @@ pub fn say(text: &str) {
     let _ = writeln!(io::stderr().lock(), "{}", inert(text));
 }
 
-/// A line with names of a capture in it, which can neither steer a terminal nor turn the direction of reading around nor
-/// begin a line of their own.
-pub fn inert(line: &str) -> String {
-    let turns = |c: char| matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    let line = line.chars();
-    line.map(|c| if c.is_control() || turns(c) { '\u{fffd}' } else { c }).collect()
-}
-
 /// Whether the reader of standard output went away, which is its good right.
 pub fn is_closed_pipe(error: &anyhow::Error) -> bool {
     let io = error.downcast_ref::<io::Error>();
     io.is_some_and(|error| error.kind() == io::ErrorKind::BrokenPipe)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_stay_in_their_line() {
-        let name = "a\u{1b}[2Jb\u{9b}c\nerror: no\rd\u{202e}e\u{61}";
-        assert_eq!(inert(name), "a\u{fffd}[2Jb\u{fffd}c\u{fffd}error: no\u{fffd}d\u{fffd}ea");
-    }
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::io::Write;
 
 use coldcase_analyze::records::Records;
-use coldcase_ingest::capture::{Mode, Nanos, ThreadId};
+use coldcase_ingest::capture::{self, Mode, Nanos, ThreadId};
 
 use crate::Source;
 use crate::error::ExportError;
@@ -91,13 +91,6 @@ fn inert(name: &str) -> String {
     match name {
         _ if name.trim().is_empty() => "?".to_owned(),
         "-" | "--" => format!("{name}?"),
-        _ => name
-            .chars()
-            .map(|c| match c {
-                ';' => ':',
-                c if c.is_control() => '\u{fffd}',
-                c => c,
-            })
-            .collect(),
+        _ => capture::inert(name).replace(';', ":"),
     }
 }

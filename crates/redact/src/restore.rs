@@ -1,5 +1,7 @@
 //! Names again, for the key's owner.
 
+use coldcase_ingest::capture::{inert, inert_json};
+
 use crate::key::{Key, Space, Token};
 
 /// How a text treats characters that mean something to it.
@@ -36,8 +38,8 @@ impl Form {
 #[must_use]
 pub fn restore(key: &Key, text: &str, form: Form) -> String {
     match form {
-        Form::Plain => replaced(key, text, plain),
-        Form::Markdown(escape) => replaced(key, text, |name| escape(&plain(name))),
+        Form::Plain => replaced(key, text, inert),
+        Form::Markdown(escape) => replaced(key, text, |name| escape(&inert(name))),
         Form::Json => replaced(key, text, json),
         Form::Html => restore_html(key, text),
     }
@@ -90,24 +92,14 @@ fn token_at<'k>(key: &'k Key, text: &str) -> Option<(usize, &'k str)> {
     })
 }
 
-/// Control characters and marks that turn the reading direction would change what stands around them.
-fn plain(name: &str) -> String {
-    let shown = name.chars().map(|character| match character {
-        '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => '\u{fffd}',
-        character if character.is_control() => '\u{fffd}',
-        character => character,
-    });
-    shown.collect()
-}
-
 fn json(name: &str) -> String {
     let quoted = serde_json::Value::from(name).to_string();
-    quoted[1..quoted.len() - 1].to_owned()
+    inert_json(&quoted[1..quoted.len() - 1]).into_owned()
 }
 
 fn html(name: &str) -> String {
     let mut escaped = String::with_capacity(name.len());
-    for character in plain(name).chars() {
+    for character in inert(name).chars() {
         match character {
             '&' => escaped.push_str("&amp;"),
             '<' => escaped.push_str("&lt;"),
@@ -121,7 +113,7 @@ fn html(name: &str) -> String {
 }
 
 fn json_in_html(name: &str) -> String {
-    json(&plain(name)).replace('<', "\\u003c")
+    json(&inert(name)).replace('<', "\\u003c")
 }
 
 #[cfg(test)]

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result, bail};
 use coldcase_analyze::Options;
+use coldcase_ingest::capture::inert;
 use serde_json::Value;
 
 use crate::args::{AnalysisArguments, CheckArguments, ReadingArguments};
@@ -33,7 +34,7 @@ pub fn run(arguments: &CheckArguments) -> Result<Exit> {
         let print = fingerprint.map_or_else(String::new, |print| format!("  {print}"));
         output::print(format!("{word}  {}{print}\n", folder.display()).as_bytes())?;
         for difference in differences {
-            output::print(format!("    {}\n", output::inert(&difference)).as_bytes())?;
+            output::print(format!("    {}\n", inert(&difference)).as_bytes())?;
         }
     }
     if checked == 0 {

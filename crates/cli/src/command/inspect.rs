@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use anyhow::Result;
-use coldcase_ingest::capture::{Capture, Meaning, Mode, Span};
+use coldcase_ingest::capture::{Capture, Meaning, Mode, Span, inert};
 use coldcase_ingest::symbols::SymbolReport;
 
 use super::inspect_names;
@@ -44,8 +44,7 @@ fn describe(capture: &Capture, symbols: &SymbolReport) -> String {
 
 fn head(out: &mut String, capture: &Capture) -> std::fmt::Result {
     let origin = &capture.origin;
-    let or_unknown =
-        |value: &Option<String>| value.as_deref().map_or("unknown".to_owned(), output::inert);
+    let or_unknown = |value: &Option<String>| value.as_deref().map_or("unknown".to_owned(), inert);
     writeln!(out, "format      {}", origin.format)?;
     writeln!(out, "recorded by {}", or_unknown(&origin.recorder))?;
     writeln!(out, "kernel      {} ({})", or_unknown(&origin.kernel), or_unknown(&origin.arch))?;
@@ -56,7 +55,7 @@ fn head(out: &mut String, capture: &Capture) -> std::fmt::Result {
         let at = incident.alarm.map_or(String::new(), |at| format!("{at} s: "));
         let sizes = incident.sizes.len() + incident.readings.len();
         let log = incident.kernel_log.len();
-        writeln!(out, "alarm       {at}{}", output::inert(&incident.saw))?;
+        writeln!(out, "alarm       {at}{}", inert(&incident.saw))?;
         writeln!(
             out,
             "beside it   {sizes} figures of memory, pressure and control groups, {log} warnings of the kernel"
@@ -103,10 +102,10 @@ fn events(out: &mut String, capture: &Capture) -> std::fmt::Result {
             (None, false) if !event.name.starts_with("PERF_RECORD") => "  counted only",
             (None, false) => "",
         };
-        writeln!(out, "  {:>9}  {}{note}", event.count, output::inert(&event.name))?;
+        writeln!(out, "  {:>9}  {}{note}", event.count, inert(&event.name))?;
     }
     if !never.is_empty() {
-        let names: Vec<String> = never.iter().map(|event| output::inert(&event.name)).collect();
+        let names: Vec<String> = never.iter().map(|event| inert(&event.name)).collect();
         writeln!(out, "  {:>9}  {}", 0, names.join(", "))?;
     }
     Ok(())

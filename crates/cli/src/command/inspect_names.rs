@@ -2,10 +2,8 @@
 
 use std::fmt::{Result, Write as _};
 
-use coldcase_ingest::capture::WhyNoSymbol;
+use coldcase_ingest::capture::{WhyNoSymbol, inert};
 use coldcase_ingest::symbols::{Count, ModuleReport, SymbolReport};
-
-use crate::output::inert;
 
 /// Modules that are spelled out: those with the most frames.
 const SPELLED_OUT: usize = 20;

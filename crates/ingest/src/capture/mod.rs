@@ -10,6 +10,7 @@ mod events;
 mod frames;
 mod ids;
 mod incident;
+mod inert;
 mod locks;
 mod losses;
 mod modules;
@@ -29,6 +30,7 @@ pub use events::{EventCount, Meaning};
 pub use frames::{Call, Frame, FrameTable, Location, Mode, Symbol, WhyNoSymbol};
 pub use ids::{CpuId, FrameId, ModuleId, ProcessId, StackId, ThreadId};
 pub use incident::{Gauge, Incident, ProcessSize, Reading};
+pub use inert::{inert, inert_json, steers};
 pub use locks::{
     ContentionFlags, ContentionPhase, LockContention, MmapLock, MmapLockPhase, SpinCounts,
 };

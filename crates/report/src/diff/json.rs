@@ -2,7 +2,7 @@
 
 use coldcase_analyze::compare::{MemorySum, Side, SiteSum};
 use coldcase_analyze::findings::{Findings, ThreadName};
-use coldcase_ingest::capture::Nanos;
+use coldcase_ingest::capture::{Nanos, inert_json};
 use serde_json::{Value, json};
 
 use super::{Diff, view};
@@ -49,7 +49,7 @@ pub fn diff_json(diff: &Diff<'_>) -> String {
         "culprits": culprits.collect::<Vec<_>>(),
         "memory_calls": memory.collect::<Vec<_>>(),
     });
-    format!("{document:#}\n")
+    inert_json(&format!("{document:#}\n")).into_owned()
 }
 
 fn side(side: &Side, findings: &Findings) -> Value {
