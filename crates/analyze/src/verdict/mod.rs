@@ -214,15 +214,19 @@ fn longest_stop(model: &Model<'_>, leaves: &[Leaf]) -> Option<WaitId> {
 
 /// Time that ends at threads which themselves wait for work from outside, or which bring work now and then: who
 /// sleeps, or waits for its child process, and then wakes the others itself hands out work; who does so with a lock wakes one,
-/// and that one the next. Whoever rests elsewhere as well does not rest where a thread lets it on that had a job done meanwhile.
+/// and that one the next. Whoever rests elsewhere as well does not rest where a thread lets it on that had a job done meanwhile, and
+/// whoever nearly always rests elsewhere does not rest where one lets it on that was at rest.
 fn waits_for_work(model: &Model<'_>, raw: &RawWindow, leaves: &[Leaf]) -> Nanos {
     let rest_there = rhythm::rest_there(model, raw);
+    let hardly_ever_there = rhythm::hardly_ever_rest_there(model, raw);
     let resting = leaves.iter().filter(|leaf| match leaf.root {
         Root::Blocked(thread, wait) => {
             let site = model.sites.of(wait);
             let own_making = ["sleep", "child wait"].contains(&model.sites.name(site));
             match site.kind {
-                WaitKind::Idle => !own_making || wakes_them_itself(model, raw, thread),
+                WaitKind::Idle => {
+                    !own_making && !hardly_ever_there || wakes_them_itself(model, raw, thread)
+                }
                 // Who waits for a job with a lock keeps others from what they do, and who brings work does not.
                 _ => rest_there && blame::is_for_job(model, wait),
             }
@@ -233,9 +237,11 @@ fn waits_for_work(model: &Model<'_>, raw: &RawWindow, leaves: &[Leaf]) -> Nanos 
     resting.map(|leaf| leaf.time).sum()
 }
 
-/// Whether most waits of the others in a window were ended by this one thread.
+/// Whether most waits of the others in a window, of those that it is made of, were ended by this one thread.
 pub(crate) fn wakes_them_itself(model: &Model<'_>, raw: &RawWindow, thread: ThreadId) -> bool {
-    let others = || raw.waits().filter(|&id| model.states.wait(id).thread != thread);
+    let of_its_cause = || raw.harms.iter().filter(|harm| harm.cause == raw.cause);
+    let others =
+        || of_its_cause().filter(|harm| harm.thread != thread).filter_map(|harm| harm.wait);
     let wakeups = others().filter_map(|id| model.wakeup(id));
     let by_it = wakeups.filter(|wakeup| wakeup.waker == Some(thread));
     by_it.count() * 2 > others().count()
@@ -326,6 +332,13 @@ mod tests {
     #[test]
     fn who_waits_for_its_child_with_the_lock_is_the_culprit() {
         let findings = behind_d("102ms d>- S schedule<do_wait<kernel_wait4,501ms ->d");
+        let culprit = findings.worst().unwrap().culprit.as_ref().unwrap();
+        assert_eq!(culprit.thread.tid, Some(script::tid('d')));
+    }
+
+    #[test]
+    fn who_waits_for_an_answer_with_a_lock_that_is_free_as_a_rule_is_the_culprit() {
+        let findings = behind_d("102ms d>- S schedule<ep_poll<do_epoll_wait,501ms ->d");
         let culprit = findings.worst().unwrap().culprit.as_ref().unwrap();
         assert_eq!(culprit.thread.tid, Some(script::tid('d')));
     }

@@ -8,7 +8,7 @@ use crate::findings::{Cause, Operation};
 use crate::model::Model;
 use crate::rules::WaitKind;
 use crate::sites::operation::is_memory;
-use crate::states::{Doing, Wait, WaitId};
+use crate::states::{Doing, Slice, Wait, WaitId};
 use crate::windows::timed;
 use crate::{cpu, losses};
 
@@ -18,6 +18,8 @@ pub(crate) struct Habits<'m, 'a> {
     thread: ThreadId,
     /// Put together when it is first asked for, as for most threads it never is.
     times: OnceCell<Times>,
+    /// From its first long wait for a lock of the program's own to the end of its last; put together when it is first asked for.
+    at_locks: OnceCell<Option<Span>>,
     /// When the thread was born, if that was in the recording.
     born: Option<Timestamp>,
 }
@@ -44,7 +46,8 @@ pub(crate) fn usual(lengths: &[u64]) -> u64 {
 
 impl<'m, 'a> Habits<'m, 'a> {
     pub fn new(model: &'m Model<'a>, thread: ThreadId) -> Self {
-        Self { model, thread, times: OnceCell::new(), born: born_here(model, thread) }
+        let (times, at_locks) = (OnceCell::new(), OnceCell::new());
+        Self { model, thread, times, at_locks, born: born_here(model, thread) }
     }
 
     fn collect(&self) -> Times {
@@ -109,6 +112,22 @@ impl<'m, 'a> Habits<'m, 'a> {
     /// Whether the thread normally comes to a CPU several times in a span of this length.
     pub fn is_lively(&self, length: Nanos) -> bool {
         self.lengths(None).len() >= HABIT && self.usual(None).saturating_mul(FACTOR) <= length.0
+    }
+
+    /// Whether all long waits for locks of the program's own lie close together: then they are many only because whoever had the lock
+    /// took it again and again, and no habit.
+    fn is_at_locks_for_once(&self) -> bool {
+        const PART: u64 = 3;
+        const LONG: Nanos = Nanos(10_000_000);
+        let of_locks = |slice: &Slice| match slice.doing {
+            Doing::Blocked(id) => self.model.sites.of(id).known_lock,
+            Doing::Running | Doing::Runnable(_) => false,
+        };
+        let hull = self.at_locks.get_or_init(|| {
+            let slices = self.model.states.of(self.thread).long(LONG).filter(of_locks);
+            slices.map(|slice| slice.span).reduce(Span::hull)
+        });
+        hull.is_some_and(|hull| hull.duration().0 <= self.model.span.duration().0 / PART)
     }
 
     /// Whether a wait is longer than what the thread usually does, as far as that is known.
@@ -183,7 +202,9 @@ impl<'m, 'a> Habits<'m, 'a> {
                 !self.is_new(span)
                     && self.stands_out(length, Some(cause)).unwrap_or(self.born.is_none())
             }
-            Cause::Futex if known_lock => self.stands_out(length, Some(cause)) != Some(false),
+            Cause::Futex if known_lock => {
+                self.stands_out(length, Some(cause)) != Some(false) || self.is_at_locks_for_once()
+            }
             Cause::Futex => {
                 let behind_a_call = || {
                     let rounds = &self.times().rounds;
@@ -278,6 +299,34 @@ mod tests {
         assert_eq!(freezes("mabcd", 90), 0);
         // Added to a pool.
         assert_eq!(freezes("abcd", 110), 0);
+    }
+
+    #[test]
+    fn a_lock_that_is_taken_again_and_again_for_once_is_no_habit() {
+        const WAITS: &str = "schedule<futex_wait_queue<do_futex<user:__lll_lock_wait<user:serve";
+        const SLEEPS: &str = "schedule<do_nanosleep<hrtimer_nanosleep";
+        const WAKES: &str = "try_to_wake_up<wake_up_q<futex_wake<do_futex";
+        // m keeps a and b for 80 ms, twelve times, at once or with a pause after each; they sleep in between.
+        let freezes = |pause: u64| {
+            let threads = [('m', "main"), ('a', "serve"), ('b', "serve")];
+            let capture = script::process(Capture::default(), &threads);
+            let mut events = vec!["0 .m".to_owned()];
+            for round in 0..12 {
+                let at = 1000 + round * (90 + pause);
+                events.push(format!("{at}ms a>b S {WAITS},{at}ms b>m S {WAITS}"));
+                let end = at + 80;
+                events.push(format!(
+                    "{end}ms m!a {WAKES},{end}ms m!b {WAKES},{end}ms m>a S {SLEEPS}"
+                ));
+                events.push(format!("{}ms a>b S {SLEEPS},{}ms b>- S {SLEEPS}", end + 1, end + 2));
+                events.push(format!("{}ms ->m,{}ms m>a S {SLEEPS}", end + 3, end + 9));
+            }
+            events.push("5000ms .m".to_owned());
+            let capture = script::record(capture, &events.join(","));
+            windows::find(&script::model(&capture), &script::options()).len()
+        };
+        assert_eq!(freezes(0), 1);
+        assert_eq!(freezes(200), 0);
     }
 
     #[test]

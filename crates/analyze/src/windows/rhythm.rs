@@ -10,6 +10,7 @@ use crate::blame;
 use crate::findings::{Cause, Window};
 use crate::model::Model;
 use crate::rules::WaitKind;
+use crate::sites::Site;
 use crate::states::{Doing, WaitId};
 use crate::verdict;
 use crate::verdict::culprit::Suspect;
@@ -93,6 +94,17 @@ fn usual_wakers(model: &Model<'_>, raw: &RawWindow) -> Vec<Option<ThreadId>> {
 pub(crate) fn rest_there(model: &Model<'_>, raw: &RawWindow) -> bool {
     let elsewhere = raw.threads.iter().filter(|&&thread| rests_elsewhere(model, thread));
     elsewhere.count() * 2 < raw.threads.len()
+}
+
+/// Whether those who waited in a window for a futex do so at most once where they rest ten times elsewhere: that is how a lock is
+/// waited for that is free as a rule. Where threads take turns at waiting for requests, those whose turn it is not wait each time.
+pub(crate) fn hardly_ever_rest_there(model: &Model<'_>, raw: &RawWindow) -> bool {
+    const ELSEWHERE: u64 = 10;
+    let of_these =
+        |waits: Vec<u64>| -> u64 { raw.threads.iter().map(|thread| waits[thread.index()]).sum() };
+    let sums = |counts: fn(&Site) -> bool| of_these(model.sums.of_threads(model.capture, counts));
+    sums(|site| site.is_harm_by(Cause::Futex)) * ELSEWHERE
+        <= sums(|site| site.kind == WaitKind::Idle)
 }
 
 /// Whether a thread is seen to rest otherwise than until others let it on: where all that it ever waits for is that, it is how it
