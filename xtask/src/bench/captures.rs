@@ -15,7 +15,9 @@ pub enum Size {
     Pop,
     /// Some 190 MB of messages between processes.
     Big,
-    /// Some 2.3 GB of the same.
+    /// Some 700 MB of a machine at work: the small service and its freezes beside messages, programs that start and end, and a disk.
+    Busy,
+    /// Some 2.3 GB of messages.
     Huge,
     /// Some 10 GB: the records of `Huge` as often as it takes.
     Giant,
@@ -27,12 +29,13 @@ const EVENTS: [&str; 4] =
 
 impl Size {
     /// Those that are measured if none is named.
-    pub const ALL: [Self; 3] = [Self::Pop, Self::Big, Self::Huge];
+    pub const ALL: [Self; 4] = [Self::Pop, Self::Big, Self::Busy, Self::Huge];
 
     pub fn name(self) -> &'static str {
         match self {
             Self::Pop => "pop",
             Self::Big => "big",
+            Self::Busy => "busy",
             Self::Huge => "huge",
             Self::Giant => "giant",
         }
@@ -46,6 +49,9 @@ impl Size {
 
     /// The program that is recorded.
     fn workload(self) -> Result<Vec<String>> {
+        let this = || -> Result<String> {
+            Ok(std::env::current_exe().context("cannot find this program")?.display().to_string())
+        };
         // A loop of 160 processes takes some 34 KB of records.
         let messages = |loops: u32| {
             ["perf", "bench", "sched", "messaging", "-g", "4", "-l", &loops.to_string()]
@@ -53,10 +59,8 @@ impl Size {
                 .to_vec()
         };
         Ok(match self {
-            Self::Pop => {
-                let this = std::env::current_exe().context("cannot find this program")?;
-                vec![this.display().to_string(), "freeze".to_owned()]
-            }
+            Self::Pop => vec![this()?, "freeze".to_owned()],
+            Self::Busy => vec![this()?, "busy".to_owned()],
             Self::Big => messages(5500),
             Self::Huge => messages(80_000),
             Self::Giant => bail!("this one is not recorded"),

@@ -19,7 +19,7 @@ use captures::Size;
 use programs::Program;
 use run::Measured;
 
-pub use load::freeze;
+pub use load::{busy, freeze};
 
 /// What was asked for.
 struct Asked {
