@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use coldcase_ingest::capture::{Meaning, Mode, Nanos, Span, ThreadId, Timestamp, WakeupKind};
 
 use crate::blame::chain;
-use crate::blame::{Leaf, root_thread};
+use crate::blame::{Leaf, Root, root_thread};
 use crate::findings::{ActivityShare, Cause, Culprit, Operation};
 use crate::holds::{Evidence, Hold};
 use crate::model::Model;
@@ -21,7 +21,7 @@ use crate::{losses, view};
 
 /// A thread is a culprit if at least so much of the waiting ends at it ...
 const CULPRIT_SHARE: f64 = 0.5;
-/// ... or at least so much, and clearly more than at any other; that is no strong evidence.
+/// ... or at least so much, clearly more than at any other, and as much as may end at somebody unknown; that is no strong evidence.
 const LARGEST_SHARE: f64 = 0.3;
 const CLEARLY_MORE: f64 = 1.5;
 
@@ -52,8 +52,11 @@ pub(crate) fn find(leaves: &[Leaf], total: Nanos) -> Option<Suspect> {
     suspects.sort_by_key(|suspect| (std::cmp::Reverse(suspect.time), suspect.thread));
     let second = suspects.get(1).map_or(0.0, |second| second.time.share_of(total));
     let mut first = suspects.into_iter().next()?;
+    let unknown = leaves.iter().filter(|leaf| matches!(leaf.root, Root::Unknown(_)));
+    let unknown = unknown.map(|leaf| leaf.time).sum::<Nanos>().share_of(total);
     let share = first.time.share_of(total);
-    if !first.has_most(total) && (share < LARGEST_SHARE || share < second * CLEARLY_MORE) {
+    let is_largest = share >= LARGEST_SHARE && share >= second * CLEARLY_MORE && share >= unknown;
+    if !first.has_most(total) && !is_largest {
         return None;
     }
     if let Some(hold) = largest_hold(leaves, first.thread) {
