@@ -7,7 +7,7 @@ const SOON: Nanos = Nanos(1_000_000_000);
 
 /// Whether events were lost in a span or soon after it.
 pub(crate) fn any(capture: &Capture, span: Span) -> bool {
-    count(capture, span) > 0
+    reported(capture, span) > 0 || missing(capture, span) > 0
 }
 
 /// Whether so many events were lost that who does not seem to wait may do so.
@@ -18,37 +18,34 @@ pub(crate) fn many(capture: &Capture, span: Span) -> bool {
 /// One event in fifty.
 pub(crate) const FEW: f64 = 0.02;
 
-/// How many of the events in a span, or soon after it, were lost, from 0 to 1.
+/// How many of the events in a span were lost, from 0 to 1, or in it and soon after it, if that was reported then.
 pub(crate) fn share(capture: &Capture, span: Span) -> f64 {
-    let lost = count(capture, span);
+    let (reported, missing) = (reported(capture, span), missing(capture, span));
+    let lost = reported.saturating_add(missing);
     if lost == 0 {
         return 0.0;
     }
-    let recorded = recorded(capture, Span::new(span.start, span.end.plus(SOON))) as f64;
+    let soon = if reported > 0 { SOON } else { Nanos::ZERO };
+    let recorded = capture.events_within(Span::new(span.start, span.end.plus(soon))) as f64;
     lost as f64 / (lost as f64 + recorded)
 }
 
-fn count(capture: &Capture, span: Span) -> u64 {
+/// Whether nothing was lost anywhere.
+pub(crate) fn none(capture: &Capture) -> bool {
+    capture.losses.is_empty() && capture.breaks_off.is_none()
+}
+
+/// Losses that are reported in a span or soon after it.
+fn reported(capture: &Capture, span: Span) -> u64 {
     let near = |time: Timestamp| span.start <= time && time <= span.end.plus(SOON);
     let losses = capture.losses.iter().filter(|loss| loss.time.is_some_and(near));
     losses.fold(0, |sum, loss| sum.saturating_add(loss.count))
 }
 
-/// Events in a span.
-fn recorded(capture: &Capture, span: Span) -> usize {
-    fn inside<T>(rows: &[T], span: Span, time: impl Fn(&T) -> Timestamp) -> usize {
-        let before = |end| rows.partition_point(|row| time(row) < end);
-        before(span.end).saturating_sub(before(span.start))
-    }
-    usize::try_from(capture.spins.within(span)).unwrap_or(usize::MAX)
-        + inside(&capture.switches, span, |row| row.time)
-        + inside(&capture.wakeups, span, |row| row.time)
-        + inside(&capture.contention, span, |row| row.time)
-        + inside(&capture.mmap_locks, span, |row| row.time)
-        + inside(&capture.syscalls, span, |row| row.time)
-        + inside(&capture.samples, span, |row| row.time)
-        + inside(&capture.activities, span, |row| row.time)
-        + inside(&capture.resident, span, |row| row.time)
+/// Where a file breaks off, what is missing of some CPUs is about as much as there is of the others.
+fn missing(capture: &Capture, span: Span) -> u64 {
+    let from = capture.breaks_off.filter(|&from| from < span.end);
+    from.map_or(0, |from| capture.events_within(Span::new(from.max(span.start), span.end)).max(1))
 }
 
 #[cfg(test)]
@@ -78,6 +75,19 @@ mod tests {
         assert!(any(&capture(1, 3 * SECOND + SECOND / 2), span()));
         assert!(!any(&capture(1, 5 * SECOND), span()));
         assert!(!any(&capture(1, SECOND), span()));
+    }
+
+    #[test]
+    fn where_a_file_breaks_off_as_much_is_missing_as_is_there_and_nothing_before() {
+        let from = |ms: u64| {
+            let breaks_off = Some(Timestamp(ms * 1_000_000));
+            let capture = Capture { breaks_off, losses: Vec::new(), ..capture(0, 0) };
+            assert!(!none(&capture));
+            share(&capture, span())
+        };
+        assert_eq!([0, 2000, 2050].map(from), [0.5, 0.5, 1.0 / 3.0]);
+        assert_eq!([3000, 3500].map(from), [0.0, 0.0]);
+        assert!(from(2999) > 0.0, "nothing was written any more, and something may have happened");
     }
 
     #[test]

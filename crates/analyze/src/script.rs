@@ -86,6 +86,27 @@ pub(crate) fn process(mut capture: Capture, threads: &[(char, &str)]) -> Capture
     capture
 }
 
+/// Stacks of a wait for a futex, of a sleep, and of who lets go of a futex.
+pub(crate) const FUTEX: &str = "schedule<futex_wait_queue<__futex_wait<futex_wait<do_futex";
+pub(crate) const SLEEPS: &str = "schedule<do_nanosleep<hrtimer_nanosleep";
+pub(crate) const WAKES: &str = "try_to_wake_up<wake_up_q<futex_wake<do_futex";
+
+/// A process of several threads, the first of which runs when it begins; a, b, c and d sleep for 5 ms ten times before `then`.
+/// Timers wake whom nobody else does; `FUTEX`, `SLEEPS` and `WAKES` stand for those stacks.
+pub(crate) fn with_habits(threads: &[(char, &str)], then: &str) -> Capture {
+    let mut events = vec![format!("0 .{}", threads[0].0)];
+    for at in (0..100).step_by(10) {
+        events.extend(('a'..='d').map(|thread| format!("{}ms {thread}>- S SLEEPS", at + 1)));
+        events.extend(('a'..='d').map(|thread| format!("{}ms ->{thread}", at + 6)));
+    }
+    events.push(then.to_owned());
+    let events = events.join(",");
+    let events = events.replace("FUTEX", FUTEX).replace("SLEEPS", SLEEPS).replace("WAKES", WAKES);
+    let mut capture = record(process(Capture::default(), threads), &events);
+    woken_by_timers(&mut capture);
+    capture
+}
+
 /// As the program is called without options.
 pub(crate) fn options() -> Options {
     Options::default()

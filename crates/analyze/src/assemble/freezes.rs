@@ -19,7 +19,7 @@ pub(super) fn find(model: &Model<'_>, options: &Options) -> (Vec<RawWindow>, Vec
     let mut judged: Vec<(RawWindow, Window)> =
         found.flat_map(|raw| judged(model, options, raw)).collect();
     rhythm::drop(model, &mut judged);
-    judged.retain(|(raw, _)| !doubt::is_doubtful(model, raw));
+    judged.retain(|(raw, window)| !doubt::is_doubtful(model, raw, window.culprit.is_some()));
     judged.extend(own_calls::find(model, options, &judged));
     judged = starvation::join(model, options, judged);
     drop_consequences(model, &mut judged);

@@ -61,6 +61,24 @@ pub struct Freeze {
 }
 
 impl Freeze {
+    /// That of one thread, which stood still all along.
+    #[must_use]
+    pub(crate) fn of_one(pid: Option<i32>, comm: &str, span: Span) -> Self {
+        Self {
+            pid,
+            comm: comm.to_owned(),
+            span: Some(span),
+            open_start: false,
+            open_end: false,
+            threads_blocked: 1,
+            processes: 1,
+            strangers: false,
+            cpus: Vec::new(),
+            blocked: span.duration(),
+            range: None,
+        }
+    }
+
     /// `CPU 3`, `CPUs 0, 2-5 and 7`: those that the culprit kept; `None` if it kept none.
     #[must_use]
     pub fn kept_cpus(&self) -> Option<String> {

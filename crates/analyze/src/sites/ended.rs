@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use coldcase_ingest::capture::{Capture, Nanos, ProcessId, StackId};
 
 use crate::findings::Cause;
+use crate::losses;
 use crate::names;
 use crate::rules::WaitKind;
 use crate::sites::Sites;
@@ -42,7 +43,7 @@ pub(crate) fn at_disks(
     sites: &Sites,
 ) -> BTreeMap<(String, Cause), Vec<WaitId>> {
     // Where events were lost anywhere, it may have been born since, or have come and gone.
-    if !capture.losses.is_empty() {
+    if !losses::none(capture) {
         return BTreeMap::new();
     }
     let mut known = OfStacks::new(capture);

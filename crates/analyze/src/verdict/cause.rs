@@ -69,35 +69,18 @@ pub(super) fn within_capture(leaves: &[Leaf]) -> Nanos {
 
 #[cfg(test)]
 mod tests {
-    use coldcase_ingest::capture::Capture;
-
     use crate::analyze;
     use crate::findings::{Cause, Findings};
     use crate::script;
 
-    const FUTEX: &str = "schedule<futex_wait_queue<__futex_wait<futex_wait<do_futex";
-    const SLEEPS: &str = "schedule<do_nanosleep<hrtimer_nanosleep";
-    const WAKES: &str = "try_to_wake_up<wake_up_q<futex_wake<do_futex";
-
     /// What is found where a, b and c, which sleep for 5 ms else, wait for what d lets go of, who loses its CPU at 102 ms.
     fn behind_d(loses: &str) -> Findings {
         let threads = [('d', "main"), ('a', "serve"), ('b', "serve"), ('c', "serve")];
-        let capture = script::process(Capture::default(), &threads);
-        let mut events = vec!["0 .d".to_owned()];
-        for at in (0..100).step_by(10) {
-            events.extend(('a'..='d').map(|thread| format!("{}ms {thread}>- S {SLEEPS}", at + 1)));
-            events.extend(('a'..='d').map(|thread| format!("{}ms ->{thread}", at + 6)));
-        }
-        events.push(format!(
+        let then = format!(
             "101ms a>b S FUTEX,101ms b>c S FUTEX,101ms c>d S FUTEX,{loses},501ms d!a WAKES,501ms d!b WAKES,501ms d!c WAKES,\
              502ms d>a S SLEEPS,503ms a>b S SLEEPS,504ms b>c S SLEEPS,505ms c>- S SLEEPS"
-        ));
-        let events = events.join(",");
-        let events =
-            events.replace("FUTEX", FUTEX).replace("SLEEPS", SLEEPS).replace("WAKES", WAKES);
-        let mut capture = script::record(capture, &events);
-        script::woken_by_timers(&mut capture);
-        analyze(&capture, &script::options())
+        );
+        analyze(&script::with_habits(&threads, &then), &script::options())
     }
 
     #[test]

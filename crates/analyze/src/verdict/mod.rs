@@ -253,11 +253,7 @@ mod tests {
 
     use crate::analyze;
     use crate::findings::{Cause, Findings, Grade};
-    use crate::script;
-
-    const FUTEX: &str = "schedule<futex_wait_queue<__futex_wait<futex_wait<do_futex";
-    const SLEEPS: &str = "schedule<do_nanosleep<hrtimer_nanosleep";
-    const WAKES: &str = "try_to_wake_up<wake_up_q<futex_wake<do_futex";
+    use crate::script::{self, FUTEX, SLEEPS, WAKES};
 
     /// What is found of a process of m, a, b, c and d, the last four of which sleep for 5 ms ten times before `then`.
     fn after_habits(then: &str) -> Findings {
@@ -267,20 +263,7 @@ mod tests {
     fn with_habits(then: &str) -> Capture {
         let threads =
             [('m', "main"), ('a', "serve"), ('b', "serve"), ('c', "serve"), ('d', "serve")];
-        let capture = script::process(Capture::default(), &threads);
-        let mut events = vec!["0 .m".to_owned()];
-        for round in 0..10 {
-            let at = 10 * round;
-            events.extend(('a'..='d').map(|thread| format!("{}ms {thread}>- S {SLEEPS}", at + 1)));
-            events.extend(('a'..='d').map(|thread| format!("{}ms ->{thread}", at + 6)));
-        }
-        let then = format!("99ms m>- S SLEEPS,{then}");
-        let then = then.replace("FUTEX", FUTEX).replace("SLEEPS", SLEEPS).replace("WAKES", WAKES);
-        events.push(then);
-        let mut capture = script::record(capture, &events.join(","));
-        // A timer's.
-        script::woken_by_timers(&mut capture);
-        capture
+        script::with_habits(&threads, &format!("99ms m>- S SLEEPS,{then}"))
     }
 
     #[test]
@@ -437,24 +420,14 @@ mod tests {
         let disk = "schedule<io_schedule<submit_bio_wait<vfs_fsync_range<do_fsync";
         // A worker of the kernel that takes them waits for a CPU, which x has, for `starved` ms.
         let grade = |starved: u64| {
-            let threads =
-                [('m', "main"), ('a', "serve"), ('b', "serve"), ('c', "serve"), ('d', "serve")];
-            let capture = script::process(Capture::default(), &threads);
-            let mut capture = script::process(capture, &[('k', "kworker/0:1H-kblockd")]);
-            let mut events = vec!["0 .m".to_owned()];
-            for round in 0..10 {
-                let at = 10 * round;
-                events.extend(('a'..='d').map(|t| format!("{}ms {t}>- S {SLEEPS}", at + 1)));
-                events.extend(('a'..='d').map(|t| format!("{}ms ->{t}", at + 6)));
-            }
-            events.push(format!(
-                "99ms m>- S {SLEEPS},101ms a>b S {FUTEX},101ms b>c S {FUTEX},101ms c>d S {FUTEX},102ms d>- D {disk},\
-                 110ms w:k,{}ms x>k R,{}ms k>x S {SLEEPS},252ms ->d,253ms d!a {WAKES},253ms d!b {WAKES},253ms d!c {WAKES},\
-                 254ms d>a S {SLEEPS},255ms a>b S {SLEEPS},256ms b>c S {SLEEPS},257ms c>- S {SLEEPS}",
+            let then = format!(
+                "101ms a>b S FUTEX,101ms b>c S FUTEX,101ms c>d S FUTEX,102ms d>- D {disk},110ms w:k,{}ms x>k R,{}ms k>x S SLEEPS,\
+                 252ms ->d,253ms d!a WAKES,253ms d!b WAKES,253ms d!c WAKES,254ms d>a S SLEEPS,255ms a>b S SLEEPS,\
+                 256ms b>c S SLEEPS,257ms c>- S SLEEPS",
                 110 + starved,
                 111 + starved,
-            ));
-            capture = script::record(capture, &events.join(","));
+            );
+            let capture = script::process(with_habits(&then), &[('k', "kworker/0:1H-kblockd")]);
             analyze(&capture, &script::options()).worst().unwrap().grade
         };
         assert_eq!(grade(10), Grade::Strong);

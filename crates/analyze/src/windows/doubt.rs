@@ -7,7 +7,7 @@
 //!
 //! A wait seems to go on through a rest if the events between both were lost. That does not happen to several threads at once.
 
-use coldcase_ingest::capture::{Nanos, Sentence, ThreadId};
+use coldcase_ingest::capture::{Nanos, Sentence, Span, ThreadId};
 
 use crate::findings::{CannotTell, Cause};
 use crate::losses;
@@ -17,11 +17,15 @@ use crate::view;
 use crate::windows::{self, RawWindow};
 
 /// Whether lost events alone may make what looks like a freeze: so few threads stood still in it, and they rest for as long at
-/// other times so often, that one of these rests may have been taken for more of a wait before it.
-pub(crate) fn is_doubtful(model: &Model<'_>, raw: &RawWindow) -> bool {
+/// other times so often, that one of these rests may have been taken for more of a wait before it. Whoever has a culprit was seen
+/// to be kept by somebody.
+pub(crate) fn is_doubtful(model: &Model<'_>, raw: &RawWindow, has_culprit: bool) -> bool {
     let lost = losses::share(model.capture, raw.span);
     if lost == 0.0 {
         return false;
+    }
+    if may_have_come(model, raw, has_culprit) {
+        return true;
     }
     // The site of a wait that began before the recording is told by its end, which may be that of a later one; and who only seems
     // to wait until the end may have come and gone before.
@@ -38,6 +42,14 @@ pub(crate) fn is_doubtful(model: &Model<'_>, raw: &RawWindow) -> bool {
     still.iter().map(mistaken).product::<f64>() > losses::FEW
 }
 
+/// Whether most of what looks like a freeze lies where a file has some CPUs only: its threads may have come to the others, all of them
+/// and again and again. Who waits for a lock waits until somebody lets go of it, and who is seen to had it.
+fn may_have_come(model: &Model<'_>, raw: &RawWindow, has_culprit: bool) -> bool {
+    let Some(from) = model.capture.breaks_off else { return false };
+    let unknown = raw.span.overlap(Span::new(from, from.max(raw.span.end)));
+    !(raw.cause.is_lock() && has_culprit) && unknown.share_of(raw.span.duration()) > 0.5
+}
+
 /// How often a thread was away for about as long as a window outside of that, or seems to have been. At least once: what lies
 /// in the window may be the one rest that it ever took.
 fn long_rests(model: &Model<'_>, raw: &RawWindow, thread: ThreadId) -> f64 {
@@ -48,33 +60,46 @@ fn long_rests(model: &Model<'_>, raw: &RawWindow, thread: ThreadId) -> f64 {
 
 /// The longest of what looks like a freeze and is not told as one.
 pub(crate) fn hint(model: &Model<'_>, options: &Options) -> Option<CannotTell> {
-    if model.capture.losses.is_empty() {
+    if losses::none(model.capture) {
         return None;
     }
     let found = windows::find(model, options).into_iter();
     // Those who wait for a futex may as well wait for work.
     let raw = found
         .filter(|raw| raw.cause != Cause::Futex || raw.known_lock)
-        .filter(|raw| is_doubtful(model, raw))
+        .filter(|raw| is_doubtful(model, raw, false))
         .max_by_key(|raw| (raw.span.duration(), std::cmp::Reverse(raw.process)))?;
     let &thread = raw.threads.first()?;
-    let missing = Sentence::from("all events (perf record -m 64M, or fewer events): ")
+    let some_only = may_have_come(model, &raw, false);
+    let needed = if some_only {
+        "the whole file: "
+    } else {
+        "all events (perf record -m 64M, or fewer events): "
+    };
+    let stood_still = format!(
+        " seems to have stood still for {:.0} ms from {:.3} s on, but ",
+        raw.span.duration().as_millis_f64(),
+        raw.span.start.as_secs_f64()
+    );
+    let why = if some_only {
+        "the file breaks off before what all CPUs did then, and it may have come to another"
+            .to_owned()
+    } else {
+        let lost = 100.0 * losses::share(model.capture, raw.span);
+        format!("{lost:.1} % of the events near that were lost, its coming back perhaps among them")
+    };
+    let missing = Sentence::from(needed)
         .task(&view::thread_name(model.capture, thread).comm)
-        .words(&format!(
-            " seems to have stood still for {:.0} ms from {:.3} s on, but {:.1} % of the events near that were lost, its coming \
-             back perhaps among them",
-            raw.span.duration().as_millis_f64(),
-            raw.span.start.as_secs_f64(),
-            100.0 * losses::share(model.capture, raw.span),
-        ));
+        .words(&stood_still)
+        .words(&why);
     Some(CannotTell { cause: raw.cause, missing })
 }
 
 #[cfg(test)]
 mod tests {
-    use coldcase_ingest::capture::{Capture, Loss, LossKind, Nanos};
+    use coldcase_ingest::capture::{Capture, Loss, LossKind, Nanos, Timestamp};
 
-    use crate::findings::{Findings, Outcome};
+    use crate::findings::{Findings, Grade, Outcome};
     use crate::script;
 
     /// What is found of threads that rest for 5 ms twenty times and then wait for their disk for 300 ms, and of which one rests
@@ -85,6 +110,10 @@ mod tests {
 
     /// The same where the first of them is seen again so many milliseconds after the others.
     fn found_late(threads: &str, long_rests: u64, lost: u64, late: u64) -> Findings {
+        crate::analyze(&capture(threads, long_rests, lost, late), &script::options())
+    }
+
+    fn capture(threads: &str, long_rests: u64, lost: u64, late: u64) -> Capture {
         let (sleeps, disk) =
             ("schedule<do_nanosleep<hrtimer_nanosleep", "schedule<io_schedule<submit_bio_wait");
         let mut events = vec!["0 .m".to_owned()];
@@ -110,7 +139,7 @@ mod tests {
                 (capture.span.map(|span| span.end), LossKind::Lost, String::new());
             capture.losses.push(Loss { time, kind, count: lost, note });
         }
-        crate::analyze(&capture, &script::options())
+        capture
     }
 
     #[test]
@@ -137,6 +166,24 @@ mod tests {
         };
         assert_eq!(length(0), Nanos::from_millis(700));
         assert_eq!(length(10), Nanos::from_millis(300));
+    }
+
+    #[test]
+    fn several_are_not_believed_to_stand_still_where_a_file_has_some_cpus_only() {
+        let from = |ms: u64| {
+            let breaks_off = Some(Timestamp(ms * 1_000_000));
+            let capture = Capture { breaks_off, ..capture("abcd", 0, 0, 0) };
+            crate::analyze(&capture, &script::options())
+        };
+        let findings = from(200);
+        assert_eq!(findings.windows.len(), 0);
+        assert_eq!(findings.verdict.outcome, Outcome::FreezeUnexplained);
+        let told = findings.verdict.cannot_tell.iter().map(|row| row.missing.to_string());
+        let told = told.filter(|row| row.contains("it may have come to another")).count();
+        assert_eq!(told, 1);
+        let grades = |ms| from(ms).windows.iter().map(|window| window.grade).collect::<Vec<_>>();
+        assert_eq!(grades(400), [Grade::Circumstantial], "most of it was seen of all CPUs");
+        assert_eq!(grades(500), [Grade::Strong], "what follows an end says nothing of it");
     }
 
     #[test]

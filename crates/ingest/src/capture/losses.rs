@@ -24,8 +24,6 @@ pub enum LossKind {
     LostSamples,
     /// `PERF_RECORD_THROTTLE`: the kernel slowed the sampling down.
     Throttled,
-    /// A perf.data breaks off before all CPUs' events had been written: `count` is as many as there are of the others.
-    BrokenOff,
     /// Bytes that could not be read; `count` is in bytes, 0 if unknown.
     Damaged,
 }

@@ -101,6 +101,8 @@ pub struct Capture {
     pub kallsyms: Option<Box<[u8]>>,
     /// What was lost, by the recording or by the reader.
     pub losses: Vec<Loss>,
+    /// From when on events of some CPUs may be missing, as the file breaks off before they had been written; `None` if it is whole.
+    pub breaks_off: Option<Timestamp>,
     /// What a person must know before believing the rest.
     pub warnings: Vec<Sentence>,
 }
@@ -140,6 +142,24 @@ impl Capture {
     #[must_use]
     pub fn whole(&self) -> Span {
         self.span.unwrap_or(Span { start: Timestamp(0), end: Timestamp(0) })
+    }
+
+    /// Number of events in a span, its beginning among it and its end not.
+    #[must_use]
+    pub fn events_within(&self, span: Span) -> u64 {
+        fn inside<T>(rows: &[T], span: Span, time: impl Fn(&T) -> Timestamp) -> u64 {
+            let before = |end| rows.partition_point(|row| time(row) < end);
+            before(span.end).saturating_sub(before(span.start)) as u64
+        }
+        self.spins.within(span)
+            + inside(&self.switches, span, |row| row.time)
+            + inside(&self.wakeups, span, |row| row.time)
+            + inside(&self.contention, span, |row| row.time)
+            + inside(&self.mmap_locks, span, |row| row.time)
+            + inside(&self.syscalls, span, |row| row.time)
+            + inside(&self.samples, span, |row| row.time)
+            + inside(&self.activities, span, |row| row.time)
+            + inside(&self.resident, span, |row| row.time)
     }
 
     /// Number of events that the recording says it lost.

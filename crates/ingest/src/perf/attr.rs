@@ -31,6 +31,7 @@ pub(super) struct EventAttr {
 /// Bit numbers of the flags.
 const FREQ: u32 = 10;
 const SAMPLE_ID_ALL: u32 = 18;
+const WRITE_BACKWARD: u32 = 27;
 /// Size of the first version of the structure: what every kernel writes.
 const FIRST_SIZE: usize = 64;
 
@@ -69,6 +70,11 @@ impl EventAttr {
     /// Whether records that are no samples end with the fields that identify them.
     pub fn identifies_all(&self) -> bool {
         self.has(SAMPLE_ID_ALL)
+    }
+
+    /// Whether the newest events overwrite the oldest, and are read from the newest on.
+    pub fn is_backward(&self) -> bool {
+        self.has(WRITE_BACKWARD)
     }
 
     fn has(&self, bit: u32) -> bool {

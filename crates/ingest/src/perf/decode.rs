@@ -25,6 +25,7 @@ use crate::error::Problem;
 
 /// `PERF_RECORD_*` of perf's own (`tools/lib/perf/include/perf/event.h`, Linux 6.1).
 pub(super) const FINISHED_ROUND: u32 = 68;
+pub(super) const CPU_MAP: u32 = 74;
 const HEADER_ATTR: u32 = 64;
 const HEADER_TRACING_DATA: u32 = 66;
 const HEADER_BUILD_ID: u32 = 67;

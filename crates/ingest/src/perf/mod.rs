@@ -18,8 +18,10 @@ mod build;
 mod bytes;
 mod chains;
 mod clock;
+mod cpu_map;
 mod decode;
 mod dump;
+mod emptied;
 mod event;
 mod event_name;
 mod expression;
@@ -48,6 +50,7 @@ use linux_perf_data::Feature;
 
 use crate::capture::{
     BuildId, Capture, Clock, EventCount, Format, Loss, LossKind, Meaning, Origin, Sentence,
+    Timestamp,
 };
 use crate::error::Problem;
 use crate::symbols::Programs;
@@ -126,6 +129,9 @@ pub(crate) fn read(
         capture.sort();
     }
     let is_cut = damage.last().is_some_and(|last| last.reason == records::BREAKS_OFF);
+    // A flight recorder's buffers are emptied once, at its end.
+    let is_backward = header.attributes.iter().any(|event| event.attr.is_backward());
+    let complete = complete.map(|time| if is_backward { Timestamp(0) } else { time });
     if let Some(complete) = complete.filter(|_| is_cut || header.is_unfinished) {
         broken_off::doubt_what_follows(&mut capture, complete, &mut notes);
     }

@@ -21,8 +21,6 @@ pub(super) struct Sorter {
     kept: Vec<Event>,
     latest: u64,
     safe: u64,
-    /// Up to when all events are there: beyond it, perf had not emptied every CPU's buffer.
-    pub complete: u64,
     delivered: u64,
     /// Events that came after a later one had been handed on.
     pub late: u64,
@@ -38,7 +36,6 @@ impl Sorter {
     /// A round ended: hands on what is certainly complete.
     pub fn finish_round(&mut self, deliver: impl FnMut(&Event)) {
         let safe = std::mem::replace(&mut self.safe, self.latest);
-        self.complete = safe;
         self.hand_on(safe, deliver);
     }
 
@@ -144,16 +141,6 @@ mod tests {
         }
         sorter.finish(|event| out.push((event.time, event.tid)));
         (out, sorter.late)
-    }
-
-    #[test]
-    fn what_follows_the_round_before_the_last_may_not_be_complete() {
-        let mut sorter = Sorter::default();
-        for (times, complete) in [(&[4, 5], 0), (&[8, 7], 5), (&[9, 12], 8)] {
-            sorter.extend(&times.map(|time| event(time, 0)));
-            sorter.finish_round(|_| {});
-            assert_eq!(sorter.complete, complete);
-        }
     }
 
     #[test]

@@ -119,6 +119,11 @@ pub(super) struct Walk {
     skip: usize,
 }
 
+/// Whether a record holds others, packed.
+pub(super) fn is_packed(kind: u32) -> bool {
+    matches!(kind, COMPRESSED | COMPRESSED2)
+}
+
 impl Walk {
     pub fn new(at: usize, big_endian: bool) -> Self {
         let (inflater, damage) = (Inflater::default(), Vec::new());

@@ -12,10 +12,12 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
 use super::build::Builder;
-use super::decode::{Decode, FINISHED_ROUND};
+use super::cpu_map::Cpus;
+use super::decode::{CPU_MAP, Decode, FINISHED_ROUND};
+use super::emptied::Emptied;
 use super::event::Event;
 use super::order::Sorter;
-use super::records::{Damage, Record, each};
+use super::records::{Damage, Record, each, is_packed};
 use super::sides::{LANES, Lane, SideTables, Sides};
 use super::source::Source;
 use super::turns::Turns;
@@ -31,12 +33,22 @@ struct Batch {
     /// The number of the part.
     number: u64,
     events: Vec<Event>,
-    /// After how many of the events a round ended.
-    rounds: Vec<usize>,
+    marks: Marks,
     /// What is new of that which the lane's events refer to.
     news: SideTables,
     /// How many bytes of the file have been taken.
     done: u64,
+}
+
+/// What perf writes between events.
+#[derive(Default)]
+struct Marks {
+    /// After how many of the events a round ended.
+    rounds: Vec<usize>,
+    /// Which CPUs were recorded.
+    cpus: Option<Cpus>,
+    /// Whether records were packed.
+    are_packed: bool,
 }
 
 /// What a lane says: a batch, or that it has ended before the file did.
@@ -64,7 +76,7 @@ pub(super) fn read(
     let total = stretches.iter().map(|(_, range)| range.len() as u64).sum();
     let has_rounds = stretches.len() == 1;
     let turns = Turns::new(stretches, decoders[0].big_endian());
-    let mut tables = Tables { builder, sorter: Sorter::default(), sides: Sides::default() };
+    let mut tables = Tables::new(builder);
     let [own, other] = decoders.map(|decode| Decoding { decode, has_rounds, buffer: Vec::new() });
     let [own, other] = thread::scope(|scope| {
         let (send, messages) = channel();
@@ -82,7 +94,7 @@ pub(super) fn read(
         }
     });
     let decode = own?.with_counts_of(other?);
-    let complete = has_rounds.then_some(Timestamp(tables.sorter.complete));
+    let complete = has_rounds.then(|| Timestamp(tables.emptied.complete()));
     let late = tables.finish();
     progress(total, total);
     Ok(Read { decode, damage: turns.damage(), late, complete })
@@ -92,10 +104,16 @@ pub(super) fn read(
 struct Tables<'b> {
     builder: &'b mut Builder,
     sorter: Sorter,
+    emptied: Emptied,
     sides: Sides,
 }
 
-impl Tables<'_> {
+impl<'b> Tables<'b> {
+    fn new(builder: &'b mut Builder) -> Self {
+        let (sorter, emptied, sides) = Default::default();
+        Self { builder, sorter, emptied, sides }
+    }
+
     /// Takes all batches in the order of the file, and gives their memory back to the other lane. Decodes for itself as long
     /// as nothing else is to be done.
     fn take_all(
@@ -145,24 +163,28 @@ impl Tables<'_> {
     }
 
     fn take(&mut self, batch: Batch) -> Vec<Event> {
-        let Self { builder, sorter, sides } = self;
+        let Self { builder, sorter, emptied, sides } = self;
         for (span, count) in batch.news.spins.iter() {
             builder.add_spins(span, count);
         }
         sides.append(batch.lane, batch.news);
+        emptied.look_at(batch.marks.cpus, batch.marks.are_packed);
         let mut from = 0;
-        for round in batch.rounds {
+        for round in batch.marks.rounds {
+            emptied.extend(&batch.events[from..round]);
+            emptied.finish_round();
             sorter.extend(&batch.events[from..round]);
             sorter.finish_round(|event| builder.add(event, sides));
             from = round;
         }
+        emptied.extend(&batch.events[from..]);
         sorter.extend(&batch.events[from..]);
         batch.events
     }
 
     /// Hands on what is left, and says how many events came late.
     fn finish(self) -> u64 {
-        let Self { builder, mut sorter, mut sides } = self;
+        let Self { builder, mut sorter, mut sides, .. } = self;
         sorter.finish(|event| builder.add(event, &mut sides));
         for (path, id) in &sides.build_ids {
             builder.capture.modules.identify(path, id);
@@ -203,23 +225,33 @@ impl Decoding {
     ) -> Result<Option<Batch>, Problem> {
         let Self { decode, has_rounds, buffer } = self;
         let (lane, big_endian) = (decode.lane(), decode.big_endian());
-        let mut rounds = Vec::new();
+        let mut marks = Marks::default();
         events.clear();
         decode.begin_part();
         let mut visit = |record: Record<'_>| {
             let count = events.len();
             if record.kind != FINISHED_ROUND {
+                marks.look_at(&record, big_endian);
                 decode.record(&record, &mut events);
-            } else if *has_rounds && !rounds.ends_with(&[count, count]) {
+            } else if *has_rounds && !marks.rounds.ends_with(&[count, count]) {
                 // The second round without an event hands on all that is left; there can be millions of them.
-                rounds.push(count);
+                marks.rounds.push(count);
                 decode.begin_round(count);
             }
         };
         let Some(part) = turns.take(buffer, &mut visit)? else { return Ok(None) };
         each(&buffer[part.records], part.offset, big_endian, &mut visit);
         let (number, done, news) = (part.number, part.done, decode.news());
-        Ok(Some(Batch { lane, number, events, rounds, news, done }))
+        Ok(Some(Batch { lane, number, events, marks, news, done }))
+    }
+}
+
+impl Marks {
+    fn look_at(&mut self, record: &Record<'_>, big_endian: bool) {
+        if record.kind == CPU_MAP {
+            self.cpus = Cpus::read(record.body, big_endian);
+        }
+        self.are_packed |= is_packed(record.kind);
     }
 }
 
