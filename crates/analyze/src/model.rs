@@ -21,7 +21,7 @@ use crate::sites::brackets::Brackets;
 use crate::sites::contention::Contentions;
 use crate::sites::memory::BrkSizes;
 use crate::sites::sums::Sums;
-use crate::sites::{ended, requests, rings};
+use crate::sites::{ended, gates, requests, rings};
 use crate::states::load::Load;
 use crate::states::{Doing, ThreadStates, WaitId};
 use crate::verdict::resident::ResidentSizes;
@@ -64,6 +64,8 @@ impl<'a> Model<'a> {
         let at_locks = requests::at_locks(capture, &states, &sites);
         sites.retell(&at_locks, Some(requests::SITE), Cause::Futex);
         sites.know(&at_locks, requests::SITE);
+        let parked = gates::parked(capture, &states, &sites);
+        sites.rest(&parked, gates::SITE);
         let thawed = stopped::thawed(capture, &states);
         sites.retell(&thawed, Some("frozen by the cgroup freezer"), Cause::Stopped);
         let series = Series::new(capture, &states, &mut sites, &sums);

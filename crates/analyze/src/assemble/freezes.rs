@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 
 use coldcase_ingest::capture::{Capture, Nanos, Sentence, ThreadId};
 
-use crate::blame::network;
+use crate::blame::{answers, network};
 use crate::cpu::starvation;
 use crate::findings::{Cause, Freeze, Window};
 use crate::model::Model;
@@ -23,6 +23,7 @@ pub(super) fn find(model: &Model<'_>, options: &Options) -> (Vec<RawWindow>, Vec
     judged.extend(own_calls::find(model, options, &judged));
     judged = starvation::join(model, options, judged);
     drop_consequences(model, &mut judged);
+    drop_passed_on(model, &mut judged);
     drop_held_back(model, &mut judged);
     judged.sort_by_key(|(raw, _)| (raw.span.start, raw.process));
     let (raws, mut windows): (Vec<RawWindow>, Vec<Window>) = judged.into_iter().unzip();
@@ -45,6 +46,11 @@ fn judged(model: &Model<'_>, options: &Options, raw: RawWindow) -> Vec<(RawWindo
             let rest = windows::without_those_at_futexes(model, &raw, options).into_iter();
             rest.filter_map(|raw| verdict::judge(model, &raw).freeze()).collect()
         }
+        // Fewer threads each time.
+        Judgement::Beside(resting) => windows::without(model, &raw, &resting, options)
+            .into_iter()
+            .flat_map(|raw| judged(model, options, raw))
+            .collect(),
     };
     // Its holder may have stood still for long before anybody wanted the lock.
     let long = freezes.into_iter().filter(|(raw, _)| raw.span.duration() >= options.min_freeze);
@@ -83,6 +89,30 @@ fn drop_consequences(model: &Model<'_>, judged: &mut Vec<(RawWindow, Window)>) {
     }
     causes.append(judged);
     *judged = causes;
+}
+
+/// Drops freezes of those who waited for answers of such as waited themselves for one that is named, and tells of them there.
+fn drop_passed_on(model: &Model<'_>, judged: &mut Vec<(RawWindow, Window)>) {
+    let is_named = |(raw, window): &(RawWindow, Window)| {
+        raw.cause == Cause::Network && window.culprit.is_some()
+    };
+    let is_in_doubt = |(raw, window): &(RawWindow, Window)| {
+        raw.cause == Cause::Network && window.culprit.is_none()
+    };
+    let (in_doubt, mut others): (Vec<_>, Vec<_>) =
+        std::mem::take(judged).into_iter().partition(is_in_doubt);
+    for (raw, window) in in_doubt {
+        let mut named = others.iter_mut().filter(|other| is_named(other));
+        let explains = named.find(|(named, _)| {
+            raw.span.overlap(named.span).share_of(raw.span.duration()) > 0.5
+                && answers::are_answers_of(model, &raw, &named.threads)
+        });
+        match explains {
+            None => judged.push((raw, window)),
+            Some((_, named)) => named.evidence.push(waited(&window.freeze, "its answers")),
+        }
+    }
+    judged.append(&mut others);
 }
 
 /// Drops freezes at a disk while the kernel's own threads, which send its requests and take its answers, found no CPU, and tells of
@@ -173,6 +203,69 @@ mod tests {
                 &"1 thread of client (pid 97) waited for its answers meanwhile, 0.20 s in total"
             ),
             "{told:?}"
+        );
+    }
+
+    #[test]
+    fn clients_of_servers_that_wait_for_their_logger_are_told_with_them() {
+        // a to d, which answer e to h, write to their logger l, which computes.
+        let writes = "schedule<anon_pipe_write<vfs_write<ksys_write";
+        let (poll, sleeps) = ("schedule<ep_poll<do_epoll_wait", "schedule<do_nanosleep");
+        let receives = "schedule<unix_stream_read_generic<unix_stream_recvmsg";
+        let room = "try_to_wake_up<__wake_up_sync_key<anon_pipe_read<vfs_read";
+        let next = "try_to_wake_up<__wake_up_sync_key<anon_pipe_write<vfs_write";
+        let answers = "try_to_wake_up<sock_def_readable<unix_stream_sendmsg";
+        let of = |name, letters: &str| letters.chars().map(|t| (t, name)).collect::<Vec<_>>();
+        let capture = script::process(Capture::default(), &of("server", "abcd"));
+        let capture = script::process(capture, &of("client", "efgh"));
+        let capture = script::process(capture, &of("logger", "l"));
+        let mut events = vec!["0 .l".to_owned()];
+        let pairs = || "abcd".chars().zip("efgh".chars());
+        for at in (0..120).step_by(10) {
+            for (server, client) in pairs() {
+                events.push(format!(
+                    "{}ms {client}>- S {sleeps},{}ms {server}>- S {poll}",
+                    at + 1,
+                    at + 1
+                ));
+            }
+            events.extend("abcdefgh".chars().map(|t| format!("{}ms ->{t}", at + 4)));
+            events
+                .extend(pairs().map(|(_, client)| format!("{}ms {client}>- S {receives}", at + 5)));
+            for (server, client) in pairs() {
+                events.push(format!(
+                    "{}ms {server}!{client} {answers},{}ms ->{client}",
+                    at + 6,
+                    at + 6
+                ));
+            }
+        }
+        events.extend("efgh".chars().map(|t| format!("121ms {t}>- S {receives}")));
+        events.extend("abcd".chars().map(|t| format!("122ms {t}>- S {writes}")));
+        events.push(format!("123ms .l,500ms .l,501ms l!a {room},502ms l>a S {poll}"));
+        for (one, other) in "abc".chars().zip("bcd".chars()) {
+            events.push(format!("502ms {one}!{other} {next},502ms ->{other}"));
+        }
+        for (server, client) in pairs() {
+            events.push(format!(
+                "503ms {server}!{client} {answers},503ms ->{client},503ms {server}>- S {poll}"
+            ));
+        }
+        events.extend("efgh".chars().map(|t| format!("504ms {t}>- S {sleeps}")));
+        let capture = script::record(capture, &events.join(","));
+        let findings = analyze(&capture, &script::options());
+        let told: Vec<_> = findings
+            .windows
+            .iter()
+            .map(|w| (w.freeze.comm.as_str(), w.culprit.as_ref().and_then(|c| c.thread.tid)))
+            .collect();
+        assert_eq!(told, [("server", Some(script::tid('l')))]);
+        let evidence = &findings.windows[0].evidence;
+        assert!(
+            evidence
+                .iter()
+                .any(|row| row.starts_with("4 threads of client (pid 101) waited for its answers")),
+            "{evidence:?}"
         );
     }
 

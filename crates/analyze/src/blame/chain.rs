@@ -54,7 +54,7 @@ pub(crate) struct Whole {
 
 /// The whole of the wait that a wait is, or is a slice of.
 pub(crate) fn whole(model: &Model<'_>, id: WaitId) -> Whole {
-    let series = model.series.of_known_lock(id);
+    let series = model.series.of_one(id);
     match series.map(|series| (series.waits.as_slice(), series.span)) {
         Some((&[first, .., last], span)) => Whole { first, last, span },
         _ => Whole { first: id, last: id, span: model.states.wait(id).span },

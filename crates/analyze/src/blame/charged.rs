@@ -2,7 +2,8 @@
 
 use std::cmp::Reverse;
 
-use crate::blame::network::{self, OtherEnd};
+use crate::blame::answers;
+use crate::blame::network::OtherEnd;
 use crate::blame::stopped;
 use crate::blame::{Leaf, Root, root_thread};
 use crate::findings::{BlameRow, Cause, Operation, ThreadName};
@@ -40,7 +41,7 @@ pub(crate) fn of(
     };
     let kept_by = |wait: WaitId| {
         answers
-            .filter(|other| network::answered(model, wait, other.thread))
+            .filter(|other| answers::answered(model, wait, other.thread))
             .map(|other| view::thread_name(model.capture, other.thread))
             .or_else(|| stopper.filter(|_| stopped::is_stop(model, wait)).cloned())
     };

@@ -13,10 +13,12 @@
 //! to the thread that ran (Trace Compass, critical path analysis). The pieces of a wait add up to it: the rest
 //! is unknown, with its reason.
 
+pub(crate) mod answers;
 pub(crate) mod chain;
 pub(crate) mod charged;
 pub(crate) mod counterfactual;
 pub(crate) mod network;
+mod pipes;
 pub(crate) mod stopped;
 
 use std::collections::BTreeMap;

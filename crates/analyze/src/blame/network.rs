@@ -4,14 +4,13 @@
 //! that has its rest elsewhere (it sleeps, or waits in epoll) wants something of the other end there, and how long
 //! that usually takes is seen.
 
-use coldcase_ingest::capture::{Capture, Context, Nanos, Sentence, ThreadId, Wakeup};
+use coldcase_ingest::capture::{Capture, Nanos, Sentence, ThreadId};
 
+use crate::blame::answers::{is_by_other_end, is_late, who_answered};
 use crate::blame::stopped;
 use crate::blame::{self, Leaf, Root};
 use crate::findings::{Cause, Culprit};
-use crate::holds::release;
 use crate::model::Model;
-use crate::names;
 use crate::rules::WaitKind;
 use crate::sites::sums::Sums;
 use crate::sites::{Site, Sites};
@@ -123,6 +122,18 @@ pub(crate) fn other_end(
     Some(OtherEnd { thread, is_to_blame: is_late && !is_starved, is_starved })
 }
 
+/// A freeze without the one whose answers it waited for, who may have stood still in it as well: why, not who.
+pub(crate) fn without_other_end(model: &Model<'_>, raw: RawWindow) -> RawWindow {
+    let (leaves, total) = blame::of(model, &raw.harms);
+    match other_end(model, &raw, &leaves, total) {
+        Some(other) if raw.threads.contains(&other.thread) => {
+            let others = raw.threads.iter().copied().filter(|&thread| thread != other.thread);
+            raw.of(others.collect())
+        }
+        _ => raw,
+    }
+}
+
 /// Who found no CPU, and so answered late, of those for whose answers a freeze waited.
 pub(crate) fn starved_end(model: &Model<'_>, raw: &RawWindow) -> Option<ThreadId> {
     let (leaves, total) = blame::of(model, &raw.harms);
@@ -134,11 +145,6 @@ pub(crate) fn starved_end(model: &Model<'_>, raw: &RawWindow) -> Option<ThreadId
 fn ready(model: &Model<'_>, raw: &RawWindow, thread: ThreadId) -> Nanos {
     let is_ready = |doing| matches!(doing, Doing::Runnable(_)) && model.states.comings_recorded;
     model.states.time(thread, raw.span, is_ready)
-}
-
-/// Whether this thread gave the answer for which a wait was.
-pub(crate) fn answered(model: &Model<'_>, wait: WaitId, thread: ThreadId) -> bool {
-    who_answered(model, wait) == Some(thread)
 }
 
 /// What is known where the recording ended before the answers came: who gave those before.
@@ -197,35 +203,6 @@ fn from_many(model: &Model<'_>, raw: &RawWindow) -> Option<Sentence> {
     let many = format!("The answers came from {} threads", senders.len());
     let of = if same { Sentence::from(many + " of ").task(comm) } else { Sentence::from(many) };
     Some(of.words(", none of which gave most of them"))
-}
-
-fn is_late(model: &Model<'_>, wait: WaitId) -> bool {
-    model.sites.of(wait).is_harm_by(Cause::Network)
-}
-
-fn who_answered(model: &Model<'_>, wait: WaitId) -> Option<ThreadId> {
-    let wakeup = model.wakeup(wait).filter(|_| is_late(model, wait))?;
-    // Who is let on at a futex had got its answer before, and was not seen to come back from there.
-    let lets_on = wakeup.stack.is_some_and(|stack| release::wakes_futex(model.capture, stack));
-    wakeup.waker.filter(|_| !lets_on && is_by_other_end(model.capture, wakeup))
-}
-
-/// On one machine the sender delivers its data itself, in a software interrupt on its way out of the send
-/// (`loopback_xmit`, `drivers/net/loopback.c`; unix sockets without the interrupt). So does a reader tell the one
-/// who waits to send that there is room again (`tcp_cleanup_rbuf`, `net/ipv4/tcp.c`).
-fn is_by_other_end(capture: &Capture, wakeup: &Wakeup) -> bool {
-    const CALLS: &[&str] = &[
-        "tcp_sendmsg",
-        "udp_sendmsg",
-        "unix_stream_sendmsg",
-        "sock_sendmsg",
-        "sock_write_iter",
-        "tcp_recvmsg",
-    ];
-    let calls = wakeup
-        .stack
-        .is_some_and(|stack| names::kernel(capture, stack).any(|name| CALLS.contains(&name)));
-    calls || wakeup.context == Context::Task
 }
 
 /// The one at the other end as a culprit, if what it did meanwhile is why the answer came late.
@@ -288,6 +265,7 @@ pub(crate) fn reasons(
 
 #[cfg(test)]
 mod tests {
+    use coldcase_ingest::capture::Context;
 
     use super::*;
     use crate::analyze;

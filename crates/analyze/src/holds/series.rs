@@ -2,7 +2,9 @@
 //!
 //! Python's `take_gil` waits 5 ms at a time, and PostgreSQL's `ProcSleep` looks for deadlocks after a second. Of a
 //! futex that nobody knows such a series may be a pool that polls its queue: it counts as one wait only where
-//! something else tells.
+//! something else tells. The kernel's own pauses of who writes faster than the disk count as one where the thread else rests:
+//! `balance_dirty_pages` (`mm/page-writeback.c`) lets it sleep for 200 ms at most, and looks again. A program that does nothing
+//! but write is slowed down by them as a matter of course.
 
 use rustc_hash::FxHashMap;
 
@@ -10,10 +12,14 @@ use coldcase_ingest::capture::{Capture, Context, Span, ThreadId};
 
 use crate::findings::Cause;
 use crate::holds::release;
+use crate::names;
+use crate::rules::WaitKind;
 use crate::runtimes::interpreter;
 use crate::sites::Sites;
+use crate::sites::of_stacks::OfStacks;
 use crate::sites::sums::Sums;
 use crate::states::{Doing, ThreadStates, WaitId};
+use crate::windows::habits::HABIT;
 
 /// Series of two waits and more.
 pub(crate) struct Series {
@@ -27,22 +33,28 @@ pub(crate) struct Row {
     pub thread: ThreadId,
     pub waits: Vec<WaitId>,
     pub span: Span,
-    /// A function of the program says that they are for a lock.
-    pub known_lock: bool,
+    /// They are known to be one wait: a function of the program says that they are for a lock, or they are the kernel's pauses.
+    pub is_one: bool,
 }
 
 impl Series {
     pub fn new(capture: &Capture, states: &ThreadStates, sites: &mut Sites, sums: &Sums) -> Self {
         let mut series = Self { rows: Vec::new(), of_wait: FxHashMap::default() };
-        let may_have = sums.of_threads(capture, |site| site.is_harm_by(Cause::Futex));
+        let may_have = sums.of_threads(capture, |site| {
+            site.is_harm_by(Cause::Futex) || site.is_harm_by(Cause::DiskIo)
+        });
+        let rests = sums.of_threads(capture, |site| site.kind == WaitKind::Idle);
+        let mut paused = OfStacks::new(capture);
         let threads = capture.threads.iter().map(|(thread, _)| thread);
         for thread in threads.filter(|thread| may_have[thread.index()] > 0) {
+            let has_rests = rests[thread.index()] >= HABIT as u64;
             let mut open: Vec<WaitId> = Vec::new();
             for slice in states.of(thread).iter() {
                 let Doing::Blocked(id) = slice.doing else { continue };
                 let follows = open.last().is_some_and(|&before| {
                     states.taken_up_again(before) == Some(id)
-                        && goes_on(capture, states, sites, (before, id))
+                        && (goes_on(capture, states, sites, (before, id))
+                            || has_rests && is_pause(capture, states, &mut paused, before))
                 });
                 if !follows {
                     series.add(thread, &open, states, sites);
@@ -53,8 +65,8 @@ impl Series {
             series.add(thread, &open, states, sites);
         }
         for row in &mut series.rows {
-            if !row.known_lock && interpreter::is_its_lock(capture, states, row) {
-                row.known_lock = true;
+            if !row.is_one && interpreter::is_its_lock(capture, states, row) {
+                row.is_one = true;
                 sites.know(&row.waits, "Python's interpreter lock");
             }
         }
@@ -64,9 +76,10 @@ impl Series {
     fn add(&mut self, thread: ThreadId, waits: &[WaitId], states: &ThreadStates, sites: &Sites) {
         let [first, .., last] = *waits else { return };
         let span = Span::new(states.wait(first).span.start, states.wait(last).span.end);
-        let known_lock = sites.of(first).known_lock;
+        let site = sites.of(first);
+        let is_one = site.known_lock || site.is_harm_by(Cause::DiskIo);
         self.of_wait.extend(waits.iter().map(|&wait| (wait, self.rows.len())));
-        self.rows.push(Row { thread, waits: waits.to_vec(), span, known_lock });
+        self.rows.push(Row { thread, waits: waits.to_vec(), span, is_one });
     }
 
     /// The series that a wait is part of.
@@ -74,15 +87,29 @@ impl Series {
         self.of_wait.get(&wait).map(|&row| &self.rows[row])
     }
 
-    /// The series for a lock that is known as one.
-    pub fn of_known_lock(&self, wait: WaitId) -> Option<&Row> {
-        self.of(wait).filter(|row| row.known_lock)
+    /// The series that is known to be one wait.
+    pub fn of_one(&self, wait: WaitId) -> Option<&Row> {
+        self.of(wait).filter(|row| row.is_one)
     }
 
     /// Every series.
     pub fn iter(&self) -> impl Iterator<Item = &Row> {
         self.rows.iter()
     }
+}
+
+/// Whether a wait is a pause that the kernel gives who writes faster than the disk, until its time is up.
+fn is_pause(
+    capture: &Capture,
+    states: &ThreadStates,
+    paused: &mut OfStacks<bool>,
+    id: WaitId,
+) -> bool {
+    const PAUSES: &str = "balance_dirty_pages";
+    let stack = states.wait(id).stack;
+    stack.is_some_and(|it| {
+        paused.get(it, || names::kernel(capture, it).any(|name| name.starts_with(PAUSES)))
+    })
 }
 
 /// Whether a wait is continued by the next that the thread begins at once. Who was let on by another thread has got what it
@@ -130,7 +157,7 @@ mod tests {
         let capture = script::process(Capture::default(), &[('a', comm)]);
         let capture = script::record(capture, &script.replace("FUTEX", FUTEX));
         let model = script::model(&capture);
-        model.series.iter().map(|row| (row.waits.len(), row.known_lock)).collect()
+        model.series.iter().map(|row| (row.waits.len(), row.is_one)).collect()
     }
 
     #[test]
@@ -155,6 +182,17 @@ mod tests {
         };
         assert_eq!(waits(""), [(2, true)]);
         assert_eq!(waits("3400000 a!c WAKES,"), []);
+    }
+
+    #[test]
+    fn pauses_of_who_writes_too_fast_are_one_wait_unless_it_does_nothing_else() {
+        let pause = "D schedule<schedule_timeout<io_schedule_timeout<balance_dirty_pages<generic_perform_write";
+        let rest: Vec<String> = (0..8)
+            .map(|at| format!("{}ms a>- S schedule<ep_poll,{}ms ->a", at * 2 + 1, at * 2 + 2))
+            .collect();
+        let pauses = format!("21ms a>- {pause},53ms ->a,53100000 a>- {pause},85ms ->a,86ms .a");
+        assert_eq!(series("server", &format!("{},{pauses}", rest.join(","))), [(2, true)]);
+        assert_eq!(series("dd", &pauses), []);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 pub(crate) mod brackets;
 pub(crate) mod contention;
 pub(crate) mod ended;
+pub(crate) mod gates;
 pub(crate) mod memory;
 pub(crate) mod of_stacks;
 pub(crate) mod operation;
@@ -176,6 +177,15 @@ impl Sites {
             let site = *self.of(wait);
             let (name, kind) = (name.unwrap_or(site.name), WaitKind::Harm(cause, None));
             self.set(wait, Site { name, kind, ..site });
+        }
+    }
+
+    /// Takes waits that look like a harm for rest, which more than their own stacks tell.
+    pub fn rest(&mut self, waits: &[WaitId], name: &str) {
+        let name = self.name_id(name);
+        for &wait in waits {
+            let site = *self.of(wait);
+            self.set(wait, Site { name, kind: WaitKind::Idle, known_lock: false, ..site });
         }
     }
 

@@ -167,11 +167,17 @@ fn began(raw: &RawWindow, hold: &Hold) -> bool {
     known && !hold.open_start && raw.cause != Cause::Futex
 }
 
-/// When to look at what a holder did: while it held the lock; in all of the freeze where others asked for it in slices, of
-/// which only the last shows who held it.
+/// When to look at what a holder did: while it held the lock, in the freeze where it is not known since when; in all of the freeze
+/// where others asked for it in slices, of which only the last shows who held it.
 fn meanwhile(model: &Model<'_>, raw: &RawWindow, hold: &Hold) -> Span {
     let in_slices = |id| chain::whole(model, id).first != id;
-    if raw.waits().any(in_slices) { raw.span } else { hold.span }
+    if raw.waits().any(in_slices) {
+        raw.span
+    } else if began(raw, hold) || raw.cause == Cause::Futex {
+        hold.span
+    } else {
+        hold.span.intersect(raw.span).unwrap_or(hold.span)
+    }
 }
 
 /// The memory or file call that a thread stood in for most of a span.
@@ -206,4 +212,33 @@ pub(crate) fn activity(model: &Model<'_>, thread: ThreadId, span: Span) -> Vec<A
     let shares: Tally<String> = on_cpu.into_iter().chain(off_cpu).collect();
     let shares = shares.sorted().into_iter().filter(|(_, time)| *time > Nanos::ZERO);
     shares.map(|(what, time)| ActivityShare { what, time }).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use coldcase_ingest::capture::Capture;
+
+    use crate::analyze;
+    use crate::script;
+
+    #[test]
+    fn what_a_holder_waited_for_before_anybody_wanted_its_lock_is_not_what_kept_them() {
+        // s writes /proc/PID/clear_refs of a's process; before that it waited for a pipe.
+        let (sleeps, pipe) = ("schedule<do_nanosleep", "schedule<anon_pipe_read<vfs_read");
+        let fault = "schedule<rwsem_down_read_slowpath<down_read<lock_mm_and_find_vma<do_user_addr_fault<exc_page_fault";
+        let lets_go = "try_to_wake_up<wake_up_q<rwsem_wake<up_write<clear_refs_write<vfs_write";
+        let capture = script::process(Capture::default(), &[('a', "server")]);
+        let capture = script::process(capture, &[('s', "shell")]);
+        let mut events = vec![format!("0 .s,1ms s>- S {pipe}")];
+        for at in (0..100).step_by(10) {
+            events.push(format!("{}ms a>- S {sleeps},{}ms ->a", at + 2, at + 6));
+        }
+        events.push(format!("199ms k!s try_to_wake_up,200ms ->s,201ms a>s D {fault},401ms s!a {lets_go},402ms s>a S {pipe},403ms a>- S {sleeps}"));
+        let capture = script::record(capture, &events.join(","));
+        let findings = analyze(&capture, &script::options());
+        let culprit = findings.worst().unwrap().culprit.as_ref().unwrap();
+        assert_eq!(culprit.thread.comm, "shell");
+        let told: Vec<&str> = culprit.activity.iter().map(|row| row.what.as_str()).collect();
+        assert!(!told.iter().any(|what| what.contains("pipe")), "{told:?}");
+    }
 }

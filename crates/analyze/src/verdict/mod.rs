@@ -1,5 +1,6 @@
 //! From a freeze and its blame to what is said of it: cause, culprit, grade.
 
+pub(crate) mod at_rest;
 mod cause;
 pub(crate) mod container;
 pub(crate) mod culprit;
@@ -14,15 +15,14 @@ pub(crate) mod resident;
 pub(crate) mod suspects;
 pub(crate) mod work;
 
-use coldcase_ingest::capture::{CpuId, Nanos, ThreadId};
+use coldcase_ingest::capture::{CpuId, ThreadId};
 
 use crate::blame::charged::Known;
-use crate::blame::{self, Leaf, Root, Why};
+use crate::blame::{self, Leaf, Root};
 use crate::blame::{chain, charged, counterfactual, network, stopped};
 use crate::cpu::had_cpus;
 use crate::findings::{Cause, Freeze, Grade, Window};
 use crate::model::Model;
-use crate::rules::WaitKind;
 use crate::states::WaitId;
 use crate::tally::Tally;
 use crate::verdict::culprit::Suspect;
@@ -34,6 +34,8 @@ pub(crate) enum Judgement {
     Freeze(Box<(RawWindow, Window)>),
     /// Those who waited for a futex wait there for work: if others stood still meanwhile, that freeze is not theirs.
     Rest,
+    /// These wait there for work, and the others for something else: what is told is the others' freeze.
+    Beside(Vec<ThreadId>),
 }
 
 impl Judgement {
@@ -41,7 +43,7 @@ impl Judgement {
     pub fn freeze(self) -> Option<(RawWindow, Window)> {
         match self {
             Self::Freeze(freeze) => Some(*freeze),
-            Self::Rest => None,
+            Self::Rest | Self::Beside(_) => None,
         }
     }
 }
@@ -53,8 +55,17 @@ pub(crate) fn judge(model: &Model<'_>, raw: &RawWindow) -> Judgement {
     if queue && let Some((keeper, raw)) = kept::find(model, raw) {
         return Judgement::Freeze(Box::new(describe(model, &raw, raw.cause, Some(keeper), None)));
     }
-    if queue && waits_for_work(model, raw, &leaves).share_of(cause::within_capture(&leaves)) > 0.5 {
+    if queue
+        && at_rest::waits_for_work(model, raw, &leaves).share_of(cause::within_capture(&leaves))
+            > 0.5
+    {
         return Judgement::Rest;
+    }
+    if queue {
+        let at_rest = at_rest::beside_others(model, raw);
+        if !at_rest.is_empty() {
+            return Judgement::Beside(at_rest);
+        }
     }
     let cause = cause::of(model, raw, &leaves, total);
     if let Some(at_lock) = of_another_cause(model, raw, cause) {
@@ -123,6 +134,7 @@ fn describe(
     } else {
         all.of_all_who_stood_still()
     };
+    let raw = if cause == Cause::Network { network::without_other_end(model, raw) } else { raw };
     tell(model, raw, cause, culprit, held_up, None)
 }
 
@@ -210,41 +222,6 @@ fn longest_stop(model: &Model<'_>, leaves: &[Leaf]) -> Option<WaitId> {
     });
     let stops: Tally<WaitId> = stops.filter(|&(wait, _)| stopped::is_stop(model, wait)).collect();
     stops.largest().map(|(wait, _)| wait)
-}
-
-/// Time that ends at threads which themselves wait for work from outside, or which bring work now and then: who
-/// sleeps, or waits for its child process, and then wakes the others itself hands out work; who does so with a lock wakes one,
-/// and that one the next. Whoever rests elsewhere as well does not rest where a thread lets it on that had a job done meanwhile, and
-/// whoever nearly always rests elsewhere does not rest where one lets it on that was at rest.
-fn waits_for_work(model: &Model<'_>, raw: &RawWindow, leaves: &[Leaf]) -> Nanos {
-    let rest_there = rhythm::rest_there(model, raw);
-    let hardly_ever_there = rhythm::hardly_ever_rest_there(model, raw);
-    let resting = leaves.iter().filter(|leaf| match leaf.root {
-        Root::Blocked(thread, wait) => {
-            let site = model.sites.of(wait);
-            let own_making = ["sleep", "child wait"].contains(&model.sites.name(site));
-            match site.kind {
-                WaitKind::Idle => {
-                    !own_making && !hardly_ever_there || wakes_them_itself(model, raw, thread)
-                }
-                // Who waits for a job with a lock keeps others from what they do, and who brings work does not.
-                _ => rest_there && blame::is_for_job(model, wait),
-            }
-        }
-        Root::Unknown(why) => matches!(why, Why::Job | Why::Rest),
-        _ => false,
-    });
-    resting.map(|leaf| leaf.time).sum()
-}
-
-/// Whether most waits of the others in a window, of those that it is made of, were ended by this one thread.
-pub(crate) fn wakes_them_itself(model: &Model<'_>, raw: &RawWindow, thread: ThreadId) -> bool {
-    let of_its_cause = || raw.harms.iter().filter(|harm| harm.cause == raw.cause);
-    let others =
-        || of_its_cause().filter(|harm| harm.thread != thread).filter_map(|harm| harm.wait);
-    let wakeups = others().filter_map(|id| model.wakeup(id));
-    let by_it = wakeups.filter(|wakeup| wakeup.waker == Some(thread));
-    by_it.count() * 2 > others().count()
 }
 
 #[cfg(test)]

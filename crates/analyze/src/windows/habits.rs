@@ -64,7 +64,7 @@ impl<'m, 'a> Habits<'m, 'a> {
                 Doing::Running => rounds.push(length),
                 Doing::Runnable(_) => add(Some(Cause::CpuStarvation), length),
                 Doing::Blocked(id) => {
-                    let length = match model.series.of_known_lock(id) {
+                    let length = match model.series.of_one(id) {
                         Some(series) if series.waits.first() != Some(&id) => continue,
                         Some(series) => series.span.duration().0,
                         None => length,

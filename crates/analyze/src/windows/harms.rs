@@ -61,7 +61,7 @@ pub(crate) fn making(model: &Model<'_>, threads: &[ThreadId], options: &Options)
     }
     // Waits that are taken in slices make one together.
     for series in model.series.iter() {
-        if series.known_lock && series.span.duration() >= long && threads.contains(&series.thread) {
+        if series.is_one && series.span.duration() >= long && threads.contains(&series.thread) {
             let judge = Judge::new(model, series.thread, options);
             let slices = series
                 .waits
@@ -173,7 +173,7 @@ impl<'m, 'a> Judge<'m, 'a> {
                 WaitKind::Idle | WaitKind::Other => return None,
             },
         };
-        let series = wait.and_then(|id| model.series.of_known_lock(id));
+        let series = wait.and_then(|id| model.series.of_one(id));
         let span = series.map_or(slice.span, |series| series.span);
         let makes_window =
             span.duration() >= self.long && self.habits.is_unusual(span, cause, wait);

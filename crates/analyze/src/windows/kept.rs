@@ -14,9 +14,10 @@ use crate::options::Options;
 use crate::rules::WaitKind;
 use crate::states::{Doing, WaitId};
 use crate::tally::Tally;
+use crate::verdict::at_rest;
 use crate::windows::rhythm;
 use crate::windows::{self, RawWindow, SEVERAL};
-use crate::{names, verdict, view};
+use crate::{names, view};
 
 /// Where the rules' names say that a thread with one client waits for it. An event loop, which has many, waits in epoll.
 const FOR_A_CLIENT: [&str; 2] = ["poll, select", "socket receive"];
@@ -171,7 +172,7 @@ fn keeper(model: &Model<'_>, raw: &RawWindow) -> Option<ThreadId> {
     let usual = rhythm::usual_share(model, raw, thread)?;
     let keeps = time.share_of(total) > 0.5
         && usual < SELDOM
-        && verdict::wakes_them_itself(model, raw, thread);
+        && at_rest::wakes_them_itself(model, raw, thread);
     keeps.then_some(thread)
 }
 

@@ -153,6 +153,19 @@ pub(crate) fn without_those_at_futexes(
     of_crew(model, (raw.process, &crew), &others().copied().collect::<Vec<_>>(), options)
 }
 
+/// What is left of a freeze without some of its threads, which rested.
+pub(crate) fn without(
+    model: &Model<'_>,
+    raw: &RawWindow,
+    resting: &[ThreadId],
+    options: &Options,
+) -> Vec<RawWindow> {
+    let works = |thread: &ThreadId| !resting.contains(thread);
+    let crew: Vec<ThreadId> = raw.crew.iter().copied().filter(works).collect();
+    let others: Vec<Harm> = raw.harms.iter().filter(|harm| works(&harm.thread)).copied().collect();
+    of_crew(model, (raw.process, &crew), &others, options)
+}
+
 fn window(
     model: &Model<'_>,
     (process, crew): (ProcessId, &[ThreadId]),

@@ -12,7 +12,7 @@ use crate::model::Model;
 use crate::rules::WaitKind;
 use crate::sites::Site;
 use crate::states::{Doing, WaitId};
-use crate::verdict;
+use crate::verdict::at_rest;
 use crate::verdict::culprit::Suspect;
 use crate::windows::RawWindow;
 use crate::windows::habits::HABIT;
@@ -58,14 +58,14 @@ fn is_handed_out(model: &Model<'_>, raw: &RawWindow, window: &Window) -> bool {
     let culprit =
         model.capture.threads.iter().find(|(_, row)| Some(row.tid) == tid).map(|(id, _)| id);
     culprit.is_none_or(|culprit| {
-        verdict::wakes_them_itself(model, raw, culprit) || slept(model, raw, culprit)
+        at_rest::wakes_them_itself(model, raw, culprit) || slept(model, raw, culprit)
     })
 }
 
 /// Whether a thread is the one who brings the others their work: it ended most of their waits in a window itself, and most
 /// of their waits at other times too. A lock goes from hand to hand, and its holder of today is not everyone's waker.
 pub(crate) fn feeds(model: &Model<'_>, raw: &RawWindow, thread: ThreadId) -> bool {
-    verdict::wakes_them_itself(model, raw, thread)
+    at_rest::wakes_them_itself(model, raw, thread)
         && usual_share(model, raw, thread).is_some_and(|share| share > 0.5)
 }
 

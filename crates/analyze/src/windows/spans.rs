@@ -59,7 +59,7 @@ fn gap(model: &Model<'_>, before: &Harm, harm: &Harm) -> Nanos {
     /// So long may a thread that looks up now and then be kept from its CPU before it waits on.
     const LOOKED_UP: Nanos = Nanos(50_000_000);
     let shorter = before.span.duration().min(harm.span.duration());
-    let sliced = |harm: &Harm| harm.wait.is_some_and(|id| model.series.of_known_lock(id).is_some());
+    let sliced = |harm: &Harm| harm.wait.is_some_and(|id| model.series.of_one(id).is_some());
     match harm.cause {
         cause if cause != before.cause => JOIN,
         Cause::Futex if sliced(before) || sliced(harm) => LOOKED_UP,
