@@ -25,6 +25,7 @@ use crate::sites::{ended, gates, requests, rings};
 use crate::states::load::Load;
 use crate::states::{Doing, ThreadStates, WaitId};
 use crate::verdict::resident::ResidentSizes;
+use crate::windows::habits::Times;
 
 /// What is derived from a capture.
 pub(crate) struct Model<'a> {
@@ -38,6 +39,8 @@ pub(crate) struct Model<'a> {
     pub holds: Holds,
     pub brk: BrkSizes,
     pub resident: ResidentSizes,
+    /// By thread number; of few threads it is asked for.
+    times: Vec<OnceCell<Times>>,
     /// Asked for by few captures.
     sightings: OnceCell<Sightings>,
     load: OnceCell<Load>,
@@ -88,12 +91,18 @@ impl<'a> Model<'a> {
             holds,
             brk,
             resident,
+            times: capture.threads.iter().map(|_| OnceCell::new()).collect(),
             sightings: OnceCell::new(),
             load: OnceCell::new(),
             kept_cpus: OnceCell::new(),
             unnamed_go: OnceCell::new(),
             seats: OnceCell::new(),
         }
+    }
+
+    /// How long a thread was away, as a rule.
+    pub fn times(&self, thread: ThreadId) -> &Times {
+        self.times[thread.index()].get_or_init(|| Times::of(self, thread))
     }
 
     /// On which CPUs threads were seen, and how urgent they were.

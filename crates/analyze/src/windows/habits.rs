@@ -16,20 +16,25 @@ use crate::{cpu, losses};
 pub(crate) struct Habits<'m, 'a> {
     model: &'m Model<'a>,
     thread: ThreadId,
-    /// Put together when it is first asked for, as for most threads it never is.
-    times: OnceCell<Times>,
     /// From its first long wait for a lock of the program's own to the end of its last; put together when it is first asked for.
     at_locks: OnceCell<Option<Span>>,
     /// When the thread was born, if that was in the recording.
     born: Option<Timestamp>,
 }
 
-/// How long a thread was away.
-struct Times {
-    /// Lengths of its waits by what they are for, each sorted; `None` holds all of them, rest included.
-    lengths: Vec<(Option<Cause>, Vec<u64>)>,
-    /// Where its comings were not recorded: from one leaving to the next, sorted. It was away for that long at most.
-    rounds: Vec<u64>,
+/// How long a thread was away. Freezes ask it of the same threads again and again, so the model keeps it of those asked for.
+pub(crate) struct Times {
+    /// Its waits by what they are for; `None` has all of them, rest included.
+    waits: Vec<(Option<Cause>, Usual)>,
+    /// Where its comings were not recorded: from one leaving to the next. It was away for that long at most.
+    rounds: Usual,
+}
+
+/// How many times there were, and the longest but one tenth.
+#[derive(Clone, Copy, Default)]
+struct Usual {
+    count: usize,
+    length: u64,
 }
 
 /// How the rules' names begin for a thread that writes to a pipe, a queue or a terminal from which nobody reads.
@@ -41,24 +46,31 @@ pub(crate) const FACTOR: u64 = 4;
 
 /// The longest but one tenth of some lengths, which are sorted; 0 if there are none.
 pub(crate) fn usual(lengths: &[u64]) -> u64 {
-    lengths.get(lengths.len().saturating_sub(1) * 9 / 10).copied().unwrap_or(0)
+    lengths.get(one_tenth_below(lengths.len())).copied().unwrap_or(0)
 }
 
-impl<'m, 'a> Habits<'m, 'a> {
-    pub fn new(model: &'m Model<'a>, thread: ThreadId) -> Self {
-        let (times, at_locks) = (OnceCell::new(), OnceCell::new());
-        Self { model, thread, times, at_locks, born: born_here(model, thread) }
-    }
+fn one_tenth_below(count: usize) -> usize {
+    count.saturating_sub(1) * 9 / 10
+}
 
-    fn collect(&self) -> Times {
-        let model = self.model;
+impl Usual {
+    fn of(mut lengths: Vec<u64>) -> Self {
+        let (count, at) = (lengths.len(), one_tenth_below(lengths.len()));
+        let length = if count == 0 { 0 } else { *lengths.select_nth_unstable(at).1 };
+        Self { count, length }
+    }
+}
+
+impl Times {
+    /// Goes over a thread's life.
+    pub fn of(model: &Model<'_>, thread: ThreadId) -> Self {
         let mut lengths: Vec<(Option<Cause>, Vec<u64>)> = Vec::new();
         let mut rounds = Vec::new();
         let mut add = |key, length| match lengths.iter_mut().find(|(known, _)| *known == key) {
             Some((_, list)) => list.push(length),
             None => lengths.push((key, vec![length])),
         };
-        for slice in model.states.of(self.thread).iter() {
+        for slice in model.states.of(thread).iter() {
             let length = slice.span.duration().0;
             match slice.doing {
                 Doing::Running => rounds.push(length),
@@ -76,42 +88,39 @@ impl<'m, 'a> Habits<'m, 'a> {
                 }
             }
         }
-        for (_, list) in &mut lengths {
-            list.sort_unstable();
-        }
         if model.states.comings_recorded {
             rounds.clear();
         }
-        rounds.sort_unstable();
-        Times { lengths, rounds }
+        let waits = lengths.into_iter().map(|(key, list)| (key, Usual::of(list))).collect();
+        Self { waits, rounds: Usual::of(rounds) }
     }
 
-    fn times(&self) -> &Times {
-        self.times.get_or_init(|| self.collect())
+    fn waits(&self, key: Option<Cause>) -> Usual {
+        let mut waits = self.waits.iter();
+        waits.find_map(|&(known, usual)| (known == key).then_some(usual)).unwrap_or_default()
+    }
+}
+
+impl<'m, 'a> Habits<'m, 'a> {
+    pub fn new(model: &'m Model<'a>, thread: ThreadId) -> Self {
+        Self { model, thread, at_locks: OnceCell::new(), born: born_here(model, thread) }
     }
 
-    fn lengths(&self, key: Option<Cause>) -> &[u64] {
-        self.times()
-            .lengths
-            .iter()
-            .find(|(known, _)| *known == key)
-            .map_or(&[], |(_, list)| list.as_slice())
-    }
-
-    /// The longest wait of its kind but one tenth.
-    fn usual(&self, key: Option<Cause>) -> u64 {
-        usual(self.lengths(key))
+    /// What is usual for its waits of a kind.
+    fn usual(&self, key: Option<Cause>) -> Usual {
+        self.model.times(self.thread).waits(key)
     }
 
     /// Whether a wait stands out against all others of its kind; `None` if there are too few to say.
     fn stands_out(&self, length: Nanos, key: Option<Cause>) -> Option<bool> {
-        let known = self.lengths(key).len() >= HABIT;
-        known.then(|| length.0 >= self.usual(key).saturating_mul(FACTOR))
+        let usual = self.usual(key);
+        (usual.count >= HABIT).then(|| length.0 >= usual.length.saturating_mul(FACTOR))
     }
 
     /// Whether the thread normally comes to a CPU several times in a span of this length.
     pub fn is_lively(&self, length: Nanos) -> bool {
-        self.lengths(None).len() >= HABIT && self.usual(None).saturating_mul(FACTOR) <= length.0
+        let usual = self.usual(None);
+        usual.count >= HABIT && usual.length.saturating_mul(FACTOR) <= length.0
     }
 
     /// Whether all long waits for locks of the program's own lie close together: then they are many only because whoever had the lock
@@ -191,7 +200,7 @@ impl<'m, 'a> Habits<'m, 'a> {
             // A producer that is faster than its consumer waits at what is between them as a matter of course.
             Cause::Network if site.is_some_and(|site| model.sites.name(site).starts_with(FULL)) => {
                 !self.is_new_to_answers(span)
-                    && self.lengths(Some(cause)).len() < HABIT
+                    && self.usual(Some(cause)).count < HABIT
                     && self.stands_out(length, None) == Some(true)
             }
             // An answer is known to be late by what is usual for the thread.
@@ -207,9 +216,9 @@ impl<'m, 'a> Habits<'m, 'a> {
             }
             Cause::Futex => {
                 let behind_a_call = || {
-                    let rounds = &self.times().rounds;
-                    let unheard_of = length.0 >= usual(rounds).saturating_mul(FACTOR);
-                    rounds.len() >= HABIT
+                    let rounds = model.times(self.thread).rounds;
+                    let unheard_of = length.0 >= rounds.length.saturating_mul(FACTOR);
+                    rounds.count >= HABIT
                         && unheard_of
                         && wait.is_some_and(|wait| is_behind_a_call(model, wait))
                 };
