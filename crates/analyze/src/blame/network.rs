@@ -119,7 +119,11 @@ pub(crate) fn other_end(
     let ready = ready(model, raw, thread);
     let is_late = (own_doing + ready).share_of(raw.span.duration()) > 0.5;
     let is_starved = is_late && ready > own_doing;
-    Some(OtherEnd { thread, is_to_blame: is_late && !is_starved, is_starved })
+    let ran = model.states.ran(thread, raw.span);
+    let may_have_waited = ran.share_of(raw.span.duration()) > 0.5
+        && !culprit::ran_for_certain(model, thread, raw.span);
+    let is_to_blame = is_late && !is_starved && !may_have_waited;
+    Some(OtherEnd { thread, is_to_blame, is_starved })
 }
 
 /// A freeze without the one whose answers it waited for, who may have stood still in it as well: why, not who.
@@ -265,7 +269,7 @@ pub(crate) fn reasons(
 
 #[cfg(test)]
 mod tests {
-    use coldcase_ingest::capture::Context;
+    use coldcase_ingest::capture::{Context, Loss, LossKind, Timestamp};
 
     use super::*;
     use crate::analyze;
@@ -365,6 +369,35 @@ mod tests {
             assert_eq!(culprit.thread.tid, Some(i32::from(b'b')));
             assert_eq!(culprit.activity[0].what, "on a CPU");
         }
+    }
+
+    #[test]
+    fn who_seems_to_run_where_many_events_were_lost_may_have_waited_itself() {
+        // a, c, d and e ask b, who answers them after 100 ms at last.
+        let culprits = |lost: u64| {
+            let clients = ['a', 'c', 'd', 'e'].map(|letter| (letter, "client"));
+            let capture = script::process(Capture::default(), &clients);
+            let mut script = vec!["0 .b".to_owned()];
+            for (round, until) in (0..13).map(|round| (round, if round == 12 { 100 } else { 6 })) {
+                let at = 10 * round;
+                let each = || clients.iter().map(|(letter, _)| letter);
+                script.extend(each().map(|t| format!("{}ms {t}>- S {RECEIVES}", at + 1)));
+                script.push(format!("{}ms .b", at + 2));
+                script.extend(
+                    each().map(|t| format!("{}ms b!{t},{}ms ->{t}", at + until, at + until)),
+                );
+                script.extend(each().map(|t| format!("{}ms {t}>- S {SLEEPS}", at + until + 1)));
+                script.extend(each().map(|t| format!("{}ms ->{t}", at + until + 3)));
+            }
+            let mut capture = script::record(capture, &script.join(","));
+            let (time, kind) = (Some(Timestamp(222_000_000)), LossKind::Lost);
+            capture.losses.push(Loss { time, kind, count: lost, note: String::new() });
+            let findings = analyze(&capture, &script::options());
+            let windows = findings.windows.into_iter();
+            windows.map(|window| window.culprit.map(|who| who.thread.tid)).collect::<Vec<_>>()
+        };
+        assert_eq!(culprits(0), [Some(Some(script::tid('b')))]);
+        assert_eq!(culprits(9), [None]);
     }
 
     #[test]

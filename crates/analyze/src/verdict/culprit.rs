@@ -85,7 +85,6 @@ fn largest_hold(leaves: &[Leaf], thread: ThreadId) -> Option<Hold> {
 /// Where a switch was lost, a victim that is not seen to leave its CPU looks like the one who ran, and one that is not seen to
 /// wait for the lock, on its way from its last rest, like one who rests with it. Who is woken meanwhile was such a victim.
 pub(crate) fn is_vouched_for(model: &Model<'_>, suspect: &Suspect, span: Span) -> bool {
-    const TIMES: usize = 3;
     let capture = model.capture;
     if !losses::any(capture, span) || suspect.hold.evidence == Evidence::LockEvents {
         return true;
@@ -93,9 +92,7 @@ pub(crate) fn is_vouched_for(model: &Model<'_>, suspect: &Suspect, span: Span) -
     if was_woken_while_it_ran(model, suspect, span) {
         return false;
     }
-    let met = capture.samples.iter();
-    let met = met.filter(|row| row.thread == suspect.thread && span.contains(row.time));
-    let met = met.take(TIMES).count();
+    let met = met(model, suspect.thread, span);
     let ran = model.states.ran(suspect.thread, span);
     let runs = ran.share_of(span.duration()) > 0.5 && capture.recorded(Meaning::Samples);
     let at_rest = |doing| match doing {
@@ -105,6 +102,27 @@ pub(crate) fn is_vouched_for(model: &Model<'_>, suspect: &Suspect, span: Span) -
     let rested = model.states.time(suspect.thread, span, at_rest);
     let rests = rested.share_of(span.duration()) > 0.5;
     if losses::many(capture, span) { met == TIMES } else { met > 0 || !runs && !rests }
+}
+
+/// Whether a thread that seems to run through a span did so, though events were lost: it may have left its CPU, and waited itself.
+pub(crate) fn ran_for_certain(model: &Model<'_>, thread: ThreadId, span: Span) -> bool {
+    let capture = model.capture;
+    match met(model, thread, span) {
+        TIMES => true,
+        _ if losses::many(capture, span) => false,
+        0 => !losses::any(capture, span) || !capture.recorded(Meaning::Samples),
+        _ => true,
+    }
+}
+
+/// So many samples tell for certain that a thread ran.
+const TIMES: usize = 3;
+
+/// How often samples met a thread on a CPU, up to that.
+fn met(model: &Model<'_>, thread: ThreadId, span: Span) -> usize {
+    let samples = model.capture.samples.iter();
+    let met = samples.filter(|row| row.thread == thread && span.contains(row.time));
+    met.take(TIMES).count()
 }
 
 /// Whether a suspect was woken between the beginning of a freeze and its letting go, when it seems to run, or to be ready to,
