@@ -13,14 +13,14 @@ use crate::holds::Holds;
 use crate::holds::mm::AddressSpaces;
 use crate::holds::series::Series;
 use crate::holds::sightings::Sightings;
-use crate::rules::Rules;
+use crate::rules::{Rules, WaitKind};
 use crate::runtimes::golang;
 use crate::runtimes::late;
-use crate::sites::Sites;
 use crate::sites::brackets::Brackets;
 use crate::sites::contention::Contentions;
 use crate::sites::memory::BrkSizes;
 use crate::sites::sums::Sums;
+use crate::sites::{Site, Sites};
 use crate::sites::{ended, gates, requests, rings};
 use crate::states::load::Load;
 use crate::states::{Doing, ThreadStates, WaitId};
@@ -42,6 +42,7 @@ pub(crate) struct Model<'a> {
     /// By thread number; of few threads it is asked for.
     times: Vec<OnceCell<Times>>,
     /// Asked for by few captures.
+    rests: OnceCell<[Vec<u64>; 2]>,
     sightings: OnceCell<Sightings>,
     load: OnceCell<Load>,
     kept_cpus: OnceCell<Vec<Span>>,
@@ -92,6 +93,7 @@ impl<'a> Model<'a> {
             brk,
             resident,
             times: capture.threads.iter().map(|_| OnceCell::new()).collect(),
+            rests: OnceCell::new(),
             sightings: OnceCell::new(),
             load: OnceCell::new(),
             kept_cpus: OnceCell::new(),
@@ -103,6 +105,14 @@ impl<'a> Model<'a> {
     /// How long a thread was away, as a rule.
     pub fn times(&self, thread: ThreadId) -> &Times {
         self.times[thread.index()].get_or_init(|| Times::of(self, thread))
+    }
+
+    /// How often each thread waited for a futex, and how often it rested elsewhere; by thread number.
+    pub fn rests(&self) -> &[Vec<u64>; 2] {
+        let of = |counts: fn(&Site) -> bool| self.sums.of_threads(self.capture, counts);
+        self.rests.get_or_init(|| {
+            [of(|site| site.is_harm_by(Cause::Futex)), of(|site| site.kind == WaitKind::Idle)]
+        })
     }
 
     /// On which CPUs threads were seen, and how urgent they were.

@@ -10,7 +10,6 @@ use crate::blame;
 use crate::findings::{Cause, Window};
 use crate::model::Model;
 use crate::rules::WaitKind;
-use crate::sites::Site;
 use crate::states::{Doing, WaitId};
 use crate::verdict::at_rest;
 use crate::verdict::culprit::Suspect;
@@ -101,10 +100,9 @@ pub(crate) fn rest_there(model: &Model<'_>, raw: &RawWindow) -> bool {
 pub(crate) fn hardly_ever_rest_there(model: &Model<'_>, raw: &RawWindow) -> bool {
     const ELSEWHERE: u64 = 10;
     let of_these =
-        |waits: Vec<u64>| -> u64 { raw.threads.iter().map(|thread| waits[thread.index()]).sum() };
-    let sums = |counts: fn(&Site) -> bool| of_these(model.sums.of_threads(model.capture, counts));
-    sums(|site| site.is_harm_by(Cause::Futex)) * ELSEWHERE
-        <= sums(|site| site.kind == WaitKind::Idle)
+        |waits: &Vec<u64>| -> u64 { raw.threads.iter().map(|thread| waits[thread.index()]).sum() };
+    let [there, elsewhere] = model.rests();
+    of_these(there) * ELSEWHERE <= of_these(elsewhere)
 }
 
 /// Whether a thread is seen to rest otherwise than until others let it on: where all that it ever waits for is that, it is how it

@@ -4,8 +4,7 @@ use std::borrow::Cow;
 
 /// Whether a character does something to the text around it: control characters steer a terminal or end a line, and marks turn the
 /// direction of reading around (Unicode Standard Annex #9, explicit directional formatting).
-#[must_use]
-pub fn steers(character: char) -> bool {
+fn steers(character: char) -> bool {
     character.is_control()
         || matches!(character, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
