@@ -10,6 +10,7 @@ use crate::blame;
 use crate::findings::{Cause, Window};
 use crate::model::Model;
 use crate::rules::WaitKind;
+use crate::runtimes;
 use crate::states::{Doing, WaitId};
 use crate::verdict::at_rest;
 use crate::verdict::culprit::Suspect;
@@ -56,15 +57,19 @@ fn is_handed_out(model: &Model<'_>, raw: &RawWindow, window: &Window) -> bool {
     let tid = window.culprit.as_ref().and_then(|culprit| culprit.thread.tid);
     let culprit =
         model.capture.threads.iter().find(|(_, row)| Some(row.tid) == tid).map(|(id, _)| id);
+    // A runtime's pauses come back at the same length, too, and bring nobody any work.
     culprit.is_none_or(|culprit| {
-        at_rest::wakes_them_itself(model, raw, culprit) || slept(model, raw, culprit)
+        !runtimes::is_collector(model, culprit)
+            && (at_rest::wakes_them_itself(model, raw, culprit) || slept(model, raw, culprit))
     })
 }
 
 /// Whether a thread is the one who brings the others their work: it ended most of their waits in a window itself, and most
-/// of their waits at other times too. A lock goes from hand to hand, and its holder of today is not everyone's waker.
+/// of their waits at other times too. A lock goes from hand to hand, and its holder of today is not everyone's waker. Who makes a
+/// runtime's pauses ends all of them, and brings no work.
 pub(crate) fn feeds(model: &Model<'_>, raw: &RawWindow, thread: ThreadId) -> bool {
-    at_rest::wakes_them_itself(model, raw, thread)
+    !runtimes::is_collector(model, thread)
+        && at_rest::wakes_them_itself(model, raw, thread)
         && usual_share(model, raw, thread).is_some_and(|share| share > 0.5)
 }
 
@@ -237,5 +242,39 @@ mod tests {
         };
         assert_eq!(culprit("mabc"), Some(Some(script::tid('m'))));
         assert_eq!(culprit("mxxx"), Some(Some(script::tid('x'))));
+    }
+
+    #[test]
+    fn pauses_of_a_runtime_that_take_as_long_each_time_are_freezes_and_rounds_of_work_are_none() {
+        let windows = |maker: &str| {
+            let workers = [('a', "serve"), ('b', "serve"), ('c', "serve"), ('d', "serve")];
+            let mut threads = vec![('m', maker)];
+            threads.extend(workers);
+            let mut events = vec!["0 .m".to_owned()];
+            let sleep = |events: &mut Vec<String>, from: u64| {
+                for at in (from..from + 200).step_by(10) {
+                    events.extend(('a'..='d').map(|t| format!("{at}ms {t}>m S {SLEEPS}")));
+                    events.extend(
+                        ('a'..='d').map(|t| format!("{}ms w:{t},{}ms ->{t}", at + 5, at + 5)),
+                    );
+                }
+            };
+            for from in (0..5).map(|round| 1 + 300 * round) {
+                sleep(&mut events, from);
+                if from < 1201 {
+                    events.extend(('a'..='d').map(|t| format!("{}ms {t}>m S {FUTEX}", from + 200)));
+                    let at = from + 280;
+                    events
+                        .extend(('a'..='d').map(|t| format!("{at}ms m!{t} {WAKES},{at}ms ->{t}")));
+                }
+            }
+            events.push("1410ms .m".to_owned());
+            let capture = script::process(Capture::default(), &threads);
+            let mut capture = script::record(capture, &events.join(","));
+            script::woken_by_timers(&mut capture);
+            analyze(&capture, &script::options()).windows.len()
+        };
+        assert_eq!(windows("VM Thread"), 4);
+        assert_eq!(windows("serve"), 0);
     }
 }
