@@ -76,9 +76,10 @@ pub(crate) fn at_locks(capture: &Capture, states: &ThreadStates, sites: &Sites) 
             && next.time.since(one.time) <= TOGETHER
             && !meanwhile.any(|slice| matches!(slice.doing, Doing::Blocked(_)))
     };
+    let groups = handed_on(states, ended.chunk_by(at_once).map(|rows| rows.iter().collect()));
     let mut found = Vec::new();
-    for together in ended.chunk_by(at_once) {
-        let count = |rows: &mut dyn Iterator<Item = &Signalled>| {
+    for together in groups {
+        let count = |rows: &mut dyn Iterator<Item = &&Signalled>| {
             rows.map(|row| row.thread).collect::<BTreeSet<ThreadId>>().len()
         };
         // A client that does not sleep is not woken, and then nobody sees that it asked, or was answered.
@@ -97,6 +98,36 @@ pub(crate) fn at_locks(capture: &Capture, states: &ThreadStates, sites: &Sites) 
     found.sort_unstable();
     found.dedup();
     found
+}
+
+/// Those who were let on together, with those whom they let on in turn, one after the other: a lock that only one may have goes from hand
+/// to hand (`ProcLockWakeup`, `src/backend/storage/lmgr/proc.c`). Who hands it on had waited for it beside those who get it.
+fn handed_on<'s>(
+    states: &ThreadStates,
+    groups: impl Iterator<Item = Vec<&'s Signalled>>,
+) -> Vec<Vec<&'s Signalled>> {
+    let mut groups: Vec<Vec<&Signalled>> = groups.collect();
+    groups.sort_by_key(|rows| rows.first().map(|row| (row.time, row.id)));
+    let mut joined: Vec<Vec<&Signalled>> = Vec::new();
+    let mut last: BTreeMap<ThreadId, (usize, WaitId)> = BTreeMap::new();
+    for rows in groups {
+        let Some(first) = rows.first() else { continue };
+        let had = last.get(&first.by).filter(|(_, had)| {
+            let had = states.wait(*had).span;
+            let mut meanwhile = states.within(first.by, Span::new(had.end, first.time));
+            had.end <= first.time
+                && first.time.since(had.end) <= TOGETHER
+                && rows.iter().any(|row| states.wait(row.id).span.start < had.end)
+                && !meanwhile.any(|slice| matches!(slice.doing, Doing::Blocked(_)))
+        });
+        let at = had.map_or(joined.len(), |(at, _)| *at);
+        last.extend(rows.iter().map(|row| (row.thread, (at, row.id))));
+        match joined.get_mut(at) {
+            Some(group) => group.extend(rows),
+            None => joined.push(rows),
+        }
+    }
+    joined
 }
 
 /// The wait before a rest, and whether a timer of the process's own is seen to have interrupted it to have a look
@@ -295,5 +326,46 @@ mod tests {
     #[test]
     fn who_is_woken_by_anything_else_waited_for_no_lock() {
         assert_eq!(found(true, "try_to_wake_up<ep_poll_callback<pipe_write"), None);
+    }
+
+    #[test]
+    fn a_lock_that_those_who_waited_hand_on_is_that_of_the_one_who_had_it_first() {
+        // d lets a go, a lets b go when it has done, and b lets c go.
+        let mut capture = script::process(Capture::default(), &[('m', "server")]);
+        for child in 'a'..='d' {
+            let (child, master) = (script::tid(child), script::tid('m'));
+            let thread = capture.threads.fork(child, child, Some(master), Timestamp(0));
+            capture.threads.name(thread, "server", Timestamp(0));
+        }
+        let mut events = vec!["0 .x".to_owned()];
+        let mut round = |at: u64, until: u64| {
+            for child in 'a'..='c' {
+                events.push(format!("{at}ms x!{child} {SENDS},{at}ms ->{child}"));
+                events.push(format!("{at}ms {child}>- S {LATCH}"));
+            }
+            events.push(format!("{at}ms ->d,{at}ms .d"));
+            for (at, (by, child)) in (until..).zip([('d', 'a'), ('a', 'b'), ('b', 'c')]) {
+                events.push(format!("{at}ms {by}!{child} {SIGNALS}"));
+                if by != 'd' {
+                    events.push(format!("{at}ms {by}!x {SENDS},{at}ms {by}>- S {LATCH}"));
+                }
+                events.push(format!("{at}ms ->{child}"));
+            }
+            let at = until + 3;
+            events.push(format!("{at}ms c!x {SENDS},{at}ms c>- S {LATCH}"));
+        };
+        for at in 0..20 {
+            round(10 * at + 1, 10 * at + 2);
+        }
+        round(201, 500);
+        events.push("504ms .x".to_owned());
+        let capture = script::record(capture, &events.join(","));
+        let findings = analyze(&capture, &script::options());
+        let worst = findings.worst().unwrap();
+        let culprit = worst.culprit.as_ref().and_then(|culprit| culprit.thread.tid);
+        assert_eq!(
+            (worst.cause, worst.freeze.threads_blocked, culprit),
+            (Some(Cause::Futex), 3, Some(script::tid('d')))
+        );
     }
 }
