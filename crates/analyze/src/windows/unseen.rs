@@ -12,10 +12,11 @@ use crate::findings::{CannotTell, Cause};
 use crate::model::Model;
 use crate::options::Options;
 use crate::rules::WaitKind;
+use crate::runtimes;
 use crate::sites::Site;
-use crate::states::Doing;
-use crate::windows::habits::{FACTOR, HABIT, usual};
-use crate::windows::{SEVERAL, wanted};
+use crate::states::{Doing, Slice, WaitId};
+use crate::windows::habits::{FACTOR, HABIT, Habits, usual};
+use crate::windows::{SEVERAL, timed, wanted};
 
 /// The most threads of a process that were away at once, and what would have to be recorded to say what for.
 pub(crate) fn hint(model: &Model<'_>, options: &Options) -> Option<CannotTell> {
@@ -23,6 +24,13 @@ pub(crate) fn hint(model: &Model<'_>, options: &Options) -> Option<CannotTell> {
     if !blind && !model.capture.wakeups.is_empty() {
         return None;
     }
+    let without_wakings = model.capture.wakeups.is_empty() && !blind;
+    sleeping(model, options, blind)
+        .or_else(|| without_wakings.then(|| at_futexes(model, options)).flatten())
+}
+
+/// The most threads of a process that were away at once, though they usually come and go.
+fn sleeping(model: &Model<'_>, options: &Options, blind: bool) -> Option<CannotTell> {
     let threads = &model.capture.threads;
     let processes = threads.processes();
     let processes = processes
@@ -43,6 +51,38 @@ pub(crate) fn hint(model: &Model<'_>, options: &Options) -> Option<CannotTell> {
             .words(&format!(
                 ", which usually come and go, were away at once for {:.0} ms from {:.3} s on; what ended that was not \
                  recorded",
+                span.duration().as_millis_f64(),
+                span.start.as_secs_f64(),
+            )),
+    })
+}
+
+/// Of a recording without wakings, the most threads of a process that waited for futexes together, longer than they ever do: who
+/// let them on would tell a lock from an empty queue. Whoever had rested for long before the others came rests.
+fn at_futexes(model: &Model<'_>, options: &Options) -> Option<CannotTell> {
+    let untold = |id: WaitId| {
+        let (wait, site) = (model.states.wait(id), model.sites.of(id));
+        site.is_harm_by(Cause::Futex) && !site.known_lock && !wait.open_start && !wait.open_end
+    };
+    let (process, _, span) = timed::most_unusual(model, options, |_| true, untold)?;
+    let is_one = |slice: &Slice| {
+        matches!(slice.doing, Doing::Blocked(id) if untold(id))
+            && span.duration().share_of(slice.span.duration()) > 0.5
+    };
+    let threads = &model.capture.threads;
+    let lively = threads.process(process).threads.iter().filter(|&&thread| {
+        Habits::new(model, thread).is_lively(span.duration()) && !runtimes::is_helper(model, thread)
+    });
+    let together = |thread: ThreadId| model.states.within(thread, span).any(|it| is_one(&it));
+    let (waited, came): (Vec<ThreadId>, Vec<ThreadId>) =
+        lively.partition(|&&thread| together(thread));
+    (waited.len() > SEVERAL && waited.len() > came.len()).then(|| CannotTell {
+        cause: Cause::Futex,
+        missing: Sentence::from("sched:sched_waking, with callchains, which tells a lock from an empty queue: ")
+            .words(&format!("{} threads of ", waited.len()))
+            .task(threads.process_comm(process))
+            .words(&format!(
+                " waited for futexes at once for {:.0} ms from {:.3} s on, longer than they usually do anything",
                 span.duration().as_millis_f64(),
                 span.start.as_secs_f64(),
             )),
@@ -183,5 +223,35 @@ mod tests {
     fn where_everything_was_recorded_nothing_is_unseen() {
         let capture = script::record(capture(&["perf", "record", "-a"], 500), "900ms w:a");
         assert_eq!(hint(&script::model(&capture), &script::options()), None);
+    }
+
+    #[test]
+    fn who_waited_for_futexes_at_once_may_have_waited_for_a_lock_where_no_wakings_were_recorded() {
+        // Five sleep for 5 ms twelve times, and then wait for a futex for 400 ms, or as long as ever.
+        let told = |long: u64, threads: std::ops::RangeInclusive<char>| {
+            let futex = "schedule<futex_wait_queue<__futex_wait<futex_wait<do_futex";
+            let mut script = Vec::new();
+            for round in 0..12 {
+                let at = round * 10;
+                script.extend(('a'..='e').map(|thread| format!("{at}ms {thread}>- S {SLEEPS}")));
+                script.extend(('a'..='e').map(|thread| format!("{}ms ->{thread}", at + 5)));
+            }
+            script.extend(threads.clone().map(|thread| format!("121ms {thread}>- S {futex}")));
+            script.extend(threads.map(|thread| format!("{}ms ->{thread}", 121 + long)));
+            script.push(format!("{}ms a>- S {SLEEPS},{}ms ->a", 122 + long, 130 + long));
+            let capture = script::process(
+                Capture::default(),
+                &[('a', "serve"), ('b', "serve"), ('c', "serve"), ('d', "serve"), ('e', "serve")],
+            );
+            let capture = script::record(capture, &script.join(","));
+            hint(&script::model(&capture), &script::options()).map(|hint| hint.missing.to_string())
+        };
+        let late = told(400, 'a'..='e').unwrap();
+        assert!(
+            late.contains("sched:sched_waking") && late.contains("5 threads of serve"),
+            "{late}"
+        );
+        assert_eq!(told(400, 'a'..='c'), None);
+        assert_eq!(told(8, 'a'..='e'), None);
     }
 }

@@ -56,8 +56,8 @@ fn waited_most(findings: &Findings) -> String {
     let futex = findings.wait_sites.iter().find(|site| may_be_idle(findings, site));
     let futex = futex.and_then(|site| site.longest).map_or_else(String::new, |longest| {
         format!(
-            " At a futex, as idle workers or for a lock, they waited for up to {}: not a freeze, since no group of threads that \
-             normally run was held up there together.",
+            " At a futex, as idle workers or for a lock, they waited for up to {}: not taken for a freeze, since nothing \
+             shows that threads which normally run were held up there together.",
             units::duration(longest)
         )
     });
