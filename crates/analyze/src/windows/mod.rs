@@ -173,13 +173,17 @@ fn window(
     harms: &[Harm],
 ) -> Option<RawWindow> {
     let mut inside: Vec<Harm> = harms.iter().filter_map(|harm| harm.inside(span)).collect();
-    // Who waits on where others were let on waits for the same.
+    // Who waits on where others were let on waits for the same, unless it came long before them: it would have been let on first.
     let let_on = inside.iter().filter(|harm| {
         harm.makes_window && harm.cause == Cause::Futex && !may_be_rest(model, harm)
     });
     if let_on.count() < 2 {
         inside.retain(|harm| !may_be_rest(model, harm));
     }
+    let came_before = |harm: &Harm| {
+        harm.wait.is_some_and(|id| model.states.wait(id).span.start.plus(JOIN) < span.start)
+    };
+    inside.retain(|harm| !(may_be_rest(model, harm) && came_before(harm)));
     let making = || inside.iter().filter(|harm| harm.makes_window);
     let causes: Tally<Cause> = making().map(|harm| (harm.cause, harm.span.duration())).collect();
     let (cause, _) = causes.largest()?;
@@ -296,5 +300,68 @@ mod tests {
         let found = find(&script::model(&capture), &script::options());
         let of_all = found.iter().find(|window| window.threads.len() > 1).unwrap();
         assert!(of_all.harms.len() > 20 && !of_all.known_lock);
+    }
+
+    /// a to d sleep for 5 ms ten times. What is found of a freeze after `events`: its span in ms and how many stood still.
+    fn found_after_sleeps(events: &str) -> Vec<(u64, u64, usize)> {
+        const SLEEPS: &str = "schedule<do_nanosleep<hrtimer_nanosleep";
+        let names = ['m', 'a', 'b', 'c', 'd', 'e'].map(|t| (t, "serve"));
+        let mut script = vec!["0 .m".to_owned()];
+        for at in (0..100).step_by(10) {
+            script.extend(('a'..='e').map(|t| format!("{}ms {t}>- S {SLEEPS}", at + 1)));
+            script.extend(('a'..='e').map(|t| format!("{}ms ->{t}", at + 6)));
+        }
+        let futex = "schedule<futex_wait_queue<__futex_wait<futex_wait<do_futex";
+        let lock = "schedule<rwsem_down_write_slowpath<down_write_killable<vm_mmap_pgoff";
+        let wakes = "try_to_wake_up<wake_up_q<futex_wake<do_futex";
+        let events = events.replace("FUTEX", futex).replace("LOCK", lock).replace("WAKES", wakes);
+        script.push(events.replace("SLEEPS", SLEEPS));
+        let capture = script::process(Capture::default(), &names);
+        let capture = script::record(capture, &script.join(","));
+        let ms = |at: coldcase_ingest::capture::Timestamp| at.0 / 1_000_000;
+        find(&script::model(&capture), &script::options())
+            .iter()
+            .map(|raw| (ms(raw.span.start), ms(raw.span.end), raw.threads.len()))
+            .collect()
+    }
+
+    #[test]
+    fn who_came_long_before_the_others_and_waits_on_when_they_are_let_on_waits_for_something_else()
+    {
+        let freeze = |e_comes: &str| {
+            let before = if e_comes == "before" { "101ms e>m S FUTEX," } else { "" };
+            let behind = if e_comes == "behind" { "160ms e>m S FUTEX," } else { "" };
+            found_after_sleeps(&format!(
+                "{before}150ms a>m S FUTEX,150ms b>m S FUTEX,151ms c>m S FUTEX,151ms d>m S FUTEX,{behind}400ms m!a WAKES,\
+                 400ms m!b WAKES,400ms m!c WAKES,400ms m!d WAKES,401ms m>a S SLEEPS,401ms ->b,401ms ->c,401ms ->d,\
+                 402ms a>- S SLEEPS,402ms b>- S SLEEPS,402ms c>- S SLEEPS,402ms d>- S SLEEPS,600ms .m"
+            ))
+        };
+        assert_eq!(freeze("before"), [(150, 400, 4)]);
+        assert_eq!(freeze("behind"), [(150, 400, 5)]);
+    }
+
+    #[test]
+    fn one_thread_at_a_futex_makes_a_freeze_at_a_kernel_lock_no_longer() {
+        let freeze = |behind: &str| {
+            let rest = behind.chars().map(|t| format!("303ms {t}>m S FUTEX,"));
+            let until = behind
+                .chars()
+                .map(|t| format!("390ms m!{t} WAKES,390ms ->{t},391ms {t}>- S SLEEPS,"));
+            found_after_sleeps(&format!(
+                "150ms a>m D LOCK,150ms b>m D LOCK,151ms c>m D LOCK,300ms ->a,301ms a>- S SLEEPS,301ms ->b,301ms ->c,\
+                 302ms b>- S SLEEPS,302ms c>- S SLEEPS,{}{}600ms .m",
+                rest.collect::<String>(),
+                until.collect::<String>(),
+            ))
+        };
+        assert_eq!(
+            freeze("d").iter().map(|found| (found.0, found.1)).collect::<Vec<_>>(),
+            [(150, 301)]
+        );
+        assert_eq!(
+            freeze("de").iter().map(|found| (found.0, found.1)).collect::<Vec<_>>(),
+            [(150, 390)]
+        );
     }
 }

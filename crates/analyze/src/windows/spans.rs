@@ -77,8 +77,12 @@ fn gap(model: &Model<'_>, before: &Harm, harm: &Harm) -> Nanos {
 pub(super) fn together(model: &Model<'_>, span: Span, harms: &[Harm]) -> Vec<Span> {
     let inside =
         || harms.iter().filter(|harm| harm.makes_window && harm.span.intersect(span).is_some());
+    let may_be_rest = |harm: &Harm| {
+        harm.cause == Cause::Futex && harm.wait.is_none_or(|id| !model.sites.of(id).known_lock)
+    };
     let at_futexes = inside().all(|harm| harm.cause == Cause::Futex);
-    if !at_futexes && !losses::many(model.capture, span) {
+    let lossy = losses::many(model.capture, span);
+    if !at_futexes && !lossy && !inside().any(may_be_rest) {
         return vec![span];
     }
     let mut threads: Vec<ThreadId> = inside().map(|harm| harm.thread).collect();
@@ -88,20 +92,23 @@ pub(super) fn together(model: &Model<'_>, span: Span, harms: &[Harm]) -> Vec<Spa
         return vec![span];
     }
     let enough = if at_futexes { (threads.len() / 3).max(2) } else { 2 };
-    let mut changes: Vec<(Timestamp, bool)> = inside()
-        .filter_map(|harm| harm.span.intersect(span))
-        .flat_map(|cut| [(cut.start, true), (cut.end, false)])
+    // Beside other waits, it takes several at futexes to make a freeze longer, and none divides it.
+    let is_mixed = !at_futexes && !lossy;
+    let weight = |harm: &Harm| if is_mixed && !may_be_rest(harm) { enough } else { 1 };
+    let mut changes: Vec<(Timestamp, bool, usize)> = inside()
+        .filter_map(|harm| Some((harm.span.intersect(span)?, weight(harm))))
+        .flat_map(|(cut, weight)| [(cut.start, true, weight), (cut.end, false, weight)])
         .collect();
-    changes.sort_unstable_by_key(|&(time, begins)| (time, !begins));
+    changes.sort_unstable_by_key(|&(time, begins, _)| (time, !begins));
     let (mut blocked, mut since, mut stretches) = (0_usize, None, Vec::<Span>::new());
-    for (time, begins) in changes {
-        blocked = if begins { blocked + 1 } else { blocked.saturating_sub(1) };
+    for (time, begins, weight) in changes {
+        blocked = if begins { blocked + weight } else { blocked.saturating_sub(weight) };
         match since {
             None if blocked >= enough => since = Some(time),
             Some(start) if blocked < enough => {
                 since = None;
                 match stretches.last_mut() {
-                    Some(last) if start <= last.end.plus(JOIN) => last.end = time,
+                    Some(last) if is_mixed || start <= last.end.plus(JOIN) => last.end = time,
                     _ => stretches.push(Span::new(start, time)),
                 }
             }
@@ -109,7 +116,13 @@ pub(super) fn together(model: &Model<'_>, span: Span, harms: &[Harm]) -> Vec<Spa
         }
     }
     let cuts = || inside().filter_map(|harm| harm.span.intersect(span));
-    stretches.into_iter().map(|stretch| with_its_ends(stretch, cuts())).collect()
+    let with_ends = stretches.into_iter().map(|stretch| {
+        // Most of what its first waiter waited lies in it, and of what somebody rested before or behind it little.
+        let belong =
+            cuts().filter(|wait| is_mixed && wait.overlap(stretch).share_of(wait.duration()) > 0.5);
+        with_its_ends(belong.fold(stretch, Span::hull), cuts())
+    });
+    with_ends.collect()
 }
 
 /// A stretch with those who came to wait a little before it, and those who were let on a little after: a lock's first waiter
