@@ -23,6 +23,7 @@ use crate::blame::{chain, charged, counterfactual, network, stopped};
 use crate::cpu::had_cpus;
 use crate::findings::{Cause, Freeze, Grade, Window};
 use crate::model::Model;
+use crate::runtimes;
 use crate::states::WaitId;
 use crate::tally::Tally;
 use crate::verdict::culprit::Suspect;
@@ -71,9 +72,6 @@ pub(crate) fn judge(model: &Model<'_>, raw: &RawWindow) -> Judgement {
     if let Some(at_lock) = of_another_cause(model, raw, cause) {
         return judge(model, &at_lock);
     }
-    if queue && cause == Cause::Futex && raw.comes_and_goes(model) {
-        return Judgement::Rest;
-    }
     // A holder that found no CPU, or that waited for an answer, is a victim itself, and so is the one who does the
     // others' I/O.
     let held = match cause {
@@ -81,6 +79,11 @@ pub(crate) fn judge(model: &Model<'_>, raw: &RawWindow) -> Judgement {
         _ => raw.cause.is_lock() && (raw.cause != Cause::Futex || cause.is_lock()),
     };
     let holder = if raw.cause.is_lock() { culprit::find(&leaves, total) } else { None };
+    // One pause after the other lets everybody on in between.
+    let pauses = holder.as_ref().is_some_and(|holder| runtimes::is_collector(model, holder.thread));
+    if queue && cause == Cause::Futex && !pauses && raw.comes_and_goes(model) {
+        return Judgement::Rest;
+    }
     if let Some(holder) = holder.as_ref().filter(|_| queue && !cause.is_lock())
         && rhythm::feeds(model, raw, holder.thread)
     {
@@ -229,7 +232,7 @@ mod tests {
     use coldcase_ingest::capture::{Capture, Loss, LossKind, Timestamp};
 
     use crate::analyze;
-    use crate::findings::{Cause, Findings, Grade};
+    use crate::findings::{Cause, Findings, Grade, Window};
     use crate::script::{self, FUTEX, SLEEPS, WAKES};
 
     /// What is found of a process of m, a, b, c and d, the last four of which sleep for 5 ms ten times before `then`.
@@ -241,6 +244,34 @@ mod tests {
         let threads =
             [('m', "main"), ('a', "serve"), ('b', "serve"), ('c', "serve"), ('d', "serve")];
         script::with_habits(&threads, &format!("99ms m>- S SLEEPS,{then}"))
+    }
+
+    #[test]
+    fn pauses_of_a_runtime_that_follow_each_other_are_one_freeze_and_rounds_of_work_are_none() {
+        // After many short sleeps m keeps a to d for 60 ms four times, in which it computes, and lets them go on for 5 ms in between.
+        let culprits = |maker| {
+            let mut threads = vec![('m', maker)];
+            threads.extend(('a'..='d').map(|letter| (letter, "serve")));
+            let sleep = |at: u64| {
+                let sleeps = ('a'..='d').map(|t| format!("{at}ms {t}>m S SLEEPS"));
+                let ends = ('a'..='d').map(|t| format!("{}ms w:{t},{}ms ->{t}", at + 5, at + 5));
+                sleeps.chain(ends).collect::<Vec<_>>().join(",")
+            };
+            let stop = |round: u64| {
+                let (from, until) = (601 + 65 * round, 661 + 65 * round);
+                let waits = ('a'..='d').map(|t| format!("{from}ms {t}>m S FUTEX"));
+                let ends = ('a'..='d').map(|t| format!("{until}ms m!{t} WAKES,{until}ms ->{t}"));
+                waits.chain(ends).collect::<Vec<_>>().join(",")
+            };
+            let sleeps = (101..600).step_by(10).map(sleep);
+            let events: Vec<String> = sleeps.chain((0..4).map(stop)).chain([sleep(871)]).collect();
+            let capture = script::with_habits(&threads, &events.join(","));
+            let findings = analyze(&capture, &script::options());
+            let tid = |window: Window| window.culprit.and_then(|culprit| culprit.thread.tid);
+            findings.windows.into_iter().map(tid).collect::<Vec<_>>()
+        };
+        assert_eq!(culprits("VM Thread"), [Some(script::tid('m'))]);
+        assert_eq!(culprits("main"), []);
     }
 
     #[test]

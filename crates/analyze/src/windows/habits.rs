@@ -165,7 +165,9 @@ impl<'m, 'a> Habits<'m, 'a> {
         let process = threads.process_of(self.thread);
         let mut first =
             process.threads.iter().filter(|&&id| Some(threads.get(id).tid) == process.pid);
-        self.born.is_some() && !first.any(|&first| born_here(self.model, first).is_some())
+        self.born.is_some()
+            && process.began.is_none()
+            && !first.any(|&first| born_here(self.model, first).is_some())
     }
 
     /// Whether a long wait is a harm and not the thread's way of life.
@@ -272,10 +274,13 @@ mod tests {
     /// How many freezes there are where a to d sleep for 5 ms again and again, and at last wait for m, which computes for 100 ms; those
     /// of `born` are born at the beginning of the recording.
     fn freezes(born: &str, rounds: u64) -> usize {
+        freezes_of(born, Capture::default(), rounds)
+    }
+
+    fn freezes_of(born: &str, mut capture: Capture, rounds: u64) -> usize {
         const FUTEX: &str = "schedule<futex_wait_queue<__futex_wait<futex_wait<do_futex";
         const SLEEPS: &str = "schedule<do_nanosleep<hrtimer_nanosleep";
         const WAKES: &str = "try_to_wake_up<wake_up_q<futex_wake<do_futex";
-        let mut capture = Capture::default();
         for thread in "mabcd".chars() {
             let (pid, tid) = (script::tid('m'), script::tid(thread));
             if born.contains(thread) {
@@ -308,6 +313,11 @@ mod tests {
         assert_eq!(freezes("mabcd", 90), 0);
         // Added to a pool.
         assert_eq!(freezes("abcd", 110), 0);
+        // Born into a program that began in the recording, as perf's own command does.
+        let mut capture = Capture::default();
+        let main = capture.threads.of_pid_tid(script::tid('m'), script::tid('m'));
+        capture.threads.exec(main, Timestamp(1));
+        assert_eq!(freezes_of("abcd", capture, 110), 1);
     }
 
     #[test]

@@ -45,6 +45,9 @@ pub struct Process {
     pub threads: Vec<ThreadId>,
     /// The thread that made it, where the capture tells; after its end, whoever took it over is not told.
     pub parent: Option<ThreadId>,
+    /// When it began the program that it runs (`execve`), if the capture saw it: perf starts the command that it records as a child
+    /// that was there before.
+    pub began: Option<Timestamp>,
     /// A kernel thread has no memory of its own: seen by parentage (`kthreadd`) or by name.
     pub kernel: bool,
 }
@@ -218,6 +221,12 @@ impl ThreadTable {
         }
     }
 
+    /// A thread's process goes on as another program.
+    pub fn exec(&mut self, thread: ThreadId, time: Timestamp) {
+        let process = self.threads[thread.index()].process;
+        self.processes[process.index()].began = Some(time);
+    }
+
     /// A thread's name if it has none yet.
     pub fn name_if_unknown(&mut self, thread: ThreadId, name: &str, time: Timestamp) {
         if self.threads[thread.index()].names.is_empty() {
@@ -331,7 +340,13 @@ impl ThreadTable {
 
     fn new_process(&mut self, pid: Option<i32>) -> ProcessId {
         let id = ProcessId::from_index(self.processes.len());
-        self.processes.push(Process { pid, threads: Vec::new(), parent: None, kernel: false });
+        self.processes.push(Process {
+            pid,
+            threads: Vec::new(),
+            parent: None,
+            began: None,
+            kernel: false,
+        });
         id
     }
 

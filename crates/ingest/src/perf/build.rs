@@ -244,6 +244,7 @@ impl Builder {
                 let thread = threads.of_pid_tid(*pid, *tid);
                 threads.name(thread, name, time);
                 if *exec {
+                    threads.exec(thread, time);
                     self.spaces.exec(*pid);
                 }
             }
