@@ -250,7 +250,7 @@ pub struct Counterfactual {
 /// A growing container, recognised by the size of its memory.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Container {
-    /// `hashbrown`, `unordered_map`, `python_dict`, `vec`.
+    /// `hashbrown`, `flat_hash_map`, `unordered_map`, `python_dict`, `vec`.
     pub kind: &'static str,
     /// Bytes that it asked for.
     pub bytes: u64,

@@ -76,6 +76,10 @@ fn of_container(container: &Container) -> Remedy {
              never grows in service",
             more()
         ),
+        "flat_hash_map" => format!(
+            "Reserve the table's capacity at start (reserve() for more than {} elements), so that it never grows in service",
+            more()
+        ),
         "unordered_map" => format!(
             "Reserve the table's buckets at start (reserve() for more than {} elements), so that it never rehashes in \
              service, or divide it into several tables",

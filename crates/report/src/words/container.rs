@@ -42,6 +42,7 @@ pub(crate) fn container_sentence(container: &Container, call: Option<u64>) -> St
 fn kind(word: &str) -> &'static str {
     match word {
         "hashbrown" => "a hash table of Rust's standard library (hashbrown)",
+        "flat_hash_map" => "a hash table of Abseil's (absl::flat_hash_map or flat_hash_set)",
         "unordered_map" => {
             "a hash table of C++'s standard library (std::unordered_map of libstdc++)"
         }

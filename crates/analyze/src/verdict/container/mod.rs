@@ -3,9 +3,9 @@
 //! Each kind is a law of sizes, in a file of its own. glibc maps an allocation of 128 KiB and more by itself (above
 //! 32 MiB always), with a header of 16 bytes, in whole pages (`sysmalloc_mmap`, glibc 2.36).
 
-mod hashbrown;
 mod libstdcxx;
 mod python;
+mod swiss;
 mod vector;
 
 pub(crate) use python::LOCK as PYTHON;
@@ -61,7 +61,7 @@ fn is_growth(model: &Model<'_>, call: &Bracket, culprit: &Culprit, span: Span) -
         && Some(model.capture.threads.get(call.thread).tid) == culprit.thread.tid
 }
 
-/// The container that so many bytes fit. Almost any size fits some table of hashbrown or a vector, which therefore
+/// The container that so many bytes fit. Almost any size fits some Swiss table or a vector, which therefore
 /// have to stand in the stack; a round size may be a dict as well as a buffer, so the program must be Python's.
 fn fitting(bytes: u64, stack: &[FrameView], python: bool) -> Option<Container> {
     if bytes < SMALLEST {
@@ -71,8 +71,11 @@ fn fitting(bytes: u64, stack: &[FrameView], python: bool) -> Option<Container> {
         let frames = stack.iter();
         frames.flat_map(|frame| [frame.function.as_deref(), frame.file.as_deref()]).flatten()
     };
-    if names().any(|name| name.contains("hashbrown")) {
-        hashbrown::table(bytes)
+    let library = swiss::LIBRARIES
+        .into_iter()
+        .find(|library| names().any(|name| library.names.iter().any(|known| name.contains(known))));
+    if let Some(library) = library {
+        library.table(bytes)
     } else if names().any(vector::grows) {
         Some(vector::of(bytes))
     } else {

@@ -3,15 +3,21 @@
 use super::{PAGE, SMALLEST};
 use crate::findings::{Container, NextStep};
 
-/// Functions that make room in a vector: Rust's `RawVec` (`alloc/src/raw_vec.rs`) and libstdc++'s
-/// (`bits/vector.tcc`).
+/// Functions that make room in a vector: Rust's `RawVec` (`alloc/src/raw_vec.rs`), libstdc++'s (`bits/vector.tcc`) and libc++'s
+/// (`libcxx/include/vector`, LLVM 3 to 20).
 pub(super) fn grows(name: &str) -> bool {
-    const GROWS: &[&str] =
-        &["raw_vec::", "_M_realloc_insert", "_M_realloc_append", "_M_default_append"];
+    const GROWS: &[&str] = &[
+        "raw_vec::",
+        "_M_realloc_insert",
+        "_M_realloc_append",
+        "_M_default_append",
+        "__push_back_slow_path",
+        "__emplace_back_slow_path",
+    ];
     GROWS.iter().any(|known| name.contains(known))
 }
 
-/// A vector doubles (`grow_amortized`, `_M_check_len`), so the next step is known where the header's page can be
+/// A vector doubles (`grow_amortized`, `_M_check_len`, `__recommend`), so the next step is known where the header's page can be
 /// told from the contents.
 pub(super) fn of(bytes: u64) -> Container {
     let contents = bytes - PAGE;
