@@ -107,6 +107,17 @@ pub(crate) fn is_common(model: &Model<'_>, harm: &Harm) -> bool {
     })
 }
 
+/// Whether several processes of a family stood still. What befell the threads of one alone is that one's freeze, whoever of its
+/// family had the lock: two services that a shell started are no server of many processes.
+pub(crate) fn is_of_several(model: &Model<'_>, window: &RawWindow) -> bool {
+    let threads = &model.capture.threads;
+    let mut processes: Vec<ProcessId> =
+        window.stood_still().map(|thread| threads.get(thread).process).collect();
+    processes.sort_unstable();
+    processes.dedup();
+    processes.len() >= SEVERAL
+}
+
 /// Whether a window of one process is part of one of its family.
 pub(crate) fn is_part_of(window: &RawWindow, family: &RawWindow) -> bool {
     family.span.intersect(window.span).is_some()
@@ -255,6 +266,47 @@ mod tests {
         assert_eq!(let_on_by('d', "futex_wake"), 4);
         assert_eq!(let_on_by('m', "futex_wake"), 3);
         assert_eq!(let_on_by('x', "futex_wake"), 0);
+    }
+
+    #[test]
+    fn threads_of_one_process_freeze_as_that_one_and_not_as_the_shell_that_started_it() {
+        // a to d are a service, whose file k keeps locked; m, a shell, started both.
+        let waits = "schedule<locks_lock_inode_wait<__x64_sys_flock";
+        let lets_go = "try_to_wake_up<__wake_up<__locks_wake_up_blocks<locks_lock_inode_wait";
+        let sleeps = "schedule<do_nanosleep<hrtimer_nanosleep";
+        let frozen = |processes: &[&str]| {
+            let mut capture = children(&[('k', "backup")]);
+            for process in processes {
+                let first = script::tid(process.chars().next().unwrap());
+                for letter in process.chars() {
+                    let tid = script::tid(letter);
+                    let parent = if tid == first { script::tid('m') } else { first };
+                    let thread = capture.threads.fork(first, tid, Some(parent), Timestamp(0));
+                    capture.threads.name(thread, "service", Timestamp(0));
+                }
+            }
+            let mut events = vec!["0 .k".to_owned()];
+            for at in (0..120).step_by(10) {
+                for t in 'a'..='d' {
+                    events.push(format!("{}ms {t}>- S {sleeps}", at + 1));
+                }
+                events.extend(('a'..='d').map(|t| format!("{}ms ->{t}", at + 6)));
+            }
+            events.extend(('a'..='d').map(|t| format!("121ms {t}>- S {waits}")));
+            events.push("200ms .k,400ms .k".to_owned());
+            events.extend(('a'..='d').map(|t| format!("421ms k!{t} {lets_go},421ms ->{t}")));
+            events.extend(('a'..='d').map(|t| format!("425ms {t}>- S {sleeps}")));
+            let capture = script::record(capture, &events.join(","));
+            let findings = crate::analyze(&capture, &script::options());
+            let told = findings
+                .windows
+                .iter()
+                .map(|window| (window.freeze.pid, window.freeze.threads_blocked));
+            told.collect::<Vec<_>>()
+        };
+        let pid = |letter| Some(script::tid(letter));
+        assert_eq!(frozen(&["abcd"]), [(pid('a'), 4)]);
+        assert_eq!(frozen(&["a", "b", "c", "d"]), [(pid('m'), 4)]);
     }
 
     #[test]

@@ -52,7 +52,7 @@ pub(crate) fn find(model: &Model<'_>, options: &Options) -> Vec<RawWindow> {
             let harms = near_freezes(model, crew, options, is_common);
             of_crew(model, (family.master, crew), &harms, options)
         })
-        .filter(|window| window.stood_still().count() >= SEVERAL)
+        .filter(|window| family::is_of_several(model, window))
         .collect();
     let processes = threads.processes().filter(|(id, process)| !process.kernel && wanted(*id));
     let of_processes: Vec<RawWindow> = processes
