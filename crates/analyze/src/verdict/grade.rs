@@ -254,5 +254,7 @@ mod tests {
         assert_eq!(by_d("up_write<do_truncate<__x64_sys_truncate"), (Grade::Strong, truncate));
         assert_eq!(by_d("up_write<fs_work"), (Grade::Strong, None));
         assert_eq!(by_d("up_read<fs_work"), (Grade::Circumstantial, None));
+        let reads = Some(Operation::Syscall(Syscall::Getdents64));
+        assert_eq!(by_d("up_read<iterate_dir<__x64_sys_getdents64"), (Grade::Strong, reads));
     }
 }

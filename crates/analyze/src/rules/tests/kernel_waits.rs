@@ -296,3 +296,11 @@ fn locks_of_mappings_and_of_real_time_kernels_are_what_they_are() {
         assert_eq!(found, Some((name.to_owned(), WaitKind::Harm(cause, mode))), "{stack}");
     }
 }
+
+#[test]
+fn who_opens_a_file_upon_which_another_has_a_lease_waits_for_that_one() {
+    let stack =
+        "schedule < schedule_timeout < __break_lease < do_dentry_open < vfs_open < path_openat";
+    let expected = Some(("file lease".to_owned(), WaitKind::Harm(Cause::Futex, None)));
+    assert_eq!(site(stack, TaskState::Sleeping), expected);
+}
