@@ -88,6 +88,43 @@ fn a_holder_from_another_process_is_named_as_such() {
 }
 
 #[test]
+fn who_waited_for_the_answers_of_what_froze_is_told_with_it() {
+    let mut window = window();
+    (window.culprit, window.lock) = (None, None);
+    (window.cause, window.freeze.threads_blocked) = (Some(Cause::MemorySyscall), 1);
+    let alone = "One thread of vaultdb (pid 4711) stood still for 1.18 s, and no other is seen to have waited for it.";
+    assert!(window_summary(&window).starts_with(alone));
+    window.freeze.awaited_by = 6;
+    assert!(window_summary(&window).starts_with(
+        "One thread of vaultdb (pid 4711) stood still for 1.18 s, and 6 threads of others waited for its answers."
+    ));
+    window.cause = Some(Cause::CpuThrottle);
+    assert!(window_summary(&window).starts_with(
+        "vaultdb (pid 4711) stood still for 1.18 s: 1 thread wanted to run and got no CPU, and 6 threads of others waited \
+         for its answers. "
+    ));
+}
+
+#[test]
+fn what_freezes_a_process_that_dumps_its_core_is_named_whatever_call_it_stood_in() {
+    let mut window = window();
+    (window.culprit, window.lock) = (None, None);
+    window.cause = Some(Cause::Stopped);
+    window.chain[0].site = "frozen by the dump of its core in exit".to_owned();
+    assert!(window_summary(&window).ends_with(
+        "6 threads were frozen by the dump of its core. The cause is the dump of its core."
+    ));
+}
+
+#[test]
+fn a_lease_of_a_file_is_called_so() {
+    let mut window = window();
+    window.cause = Some(Cause::Futex);
+    window.chain[0].site = "file lease".to_owned();
+    assert!(window_summary(&window).contains("6 threads waited for a file lease. "));
+}
+
+#[test]
 fn how_long_a_lock_was_held_is_not_taken_from_how_long_the_call_took() {
     let mut window = window();
     window.culprit.as_mut().unwrap().held = None;

@@ -82,7 +82,11 @@ fn drop_consequences(model: &Model<'_>, judged: &mut Vec<(RawWindow, Window)>) {
         match explains.next() {
             None => judged.push((raw, window)),
             Some((frozen, cause)) => {
-                let whose = if is_of(&frozen.crew) { "its answers" } else { "answers" };
+                let own = is_of(&frozen.crew);
+                let whose = if own { "its answers" } else { "answers" };
+                if own {
+                    cause.freeze.awaited_by += window.freeze.threads_blocked;
+                }
                 cause.evidence.push(waited(&window.freeze, whose));
             }
         }
@@ -197,6 +201,7 @@ mod tests {
             (window.cause, window.freeze.pid),
             (Some(Cause::Stopped), Some(i32::from(b'b')))
         );
+        assert_eq!(window.freeze.awaited_by, 1);
         let told: Vec<&str> = window.evidence.iter().map(|row| &**row).collect();
         assert!(
             told.contains(

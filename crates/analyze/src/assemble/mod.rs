@@ -166,6 +166,7 @@ fn around<'a>(
         }),
         to_swap: reasons::waited_for_swap(model, raw, window.cause).is_some(),
         held_up_by: reasons::held_up_by(model, raw, window.culprit.as_ref()),
+        awaited: reasons::awaited(model, raw, window.culprit.as_ref()),
     }
 }
 

@@ -40,7 +40,7 @@ pub(super) fn who_answered(model: &Model<'_>, wait: WaitId) -> Option<ThreadId> 
 /// On one machine the sender delivers its data itself, in a software interrupt on its way out of the send
 /// (`loopback_xmit`, `drivers/net/loopback.c`; unix sockets without the interrupt). So does a reader tell the one
 /// who waits to send that there is room again (`tcp_cleanup_rbuf`, `net/ipv4/tcp.c`).
-pub(super) fn is_by_other_end(capture: &Capture, wakeup: &Wakeup) -> bool {
+pub(crate) fn is_by_other_end(capture: &Capture, wakeup: &Wakeup) -> bool {
     const CALLS: &[&str] = &[
         "tcp_sendmsg",
         "udp_sendmsg",

@@ -52,6 +52,8 @@ pub struct Freeze {
     /// Several processes have nothing in common but that they wanted the same CPUs; else they are those of one master. The one that
     /// is named waited longest then.
     pub strangers: bool,
+    /// How many threads of other processes waited for its answers meanwhile, and for nothing else; who they are stands in the evidence.
+    pub awaited_by: u32,
     /// The CPUs that the culprit kept from them, by the kernel's numbers; empty where it kept none.
     pub cpus: Vec<u32>,
     /// Blocked time, summed over these threads.
@@ -73,6 +75,7 @@ impl Freeze {
             threads_blocked: 1,
             processes: 1,
             strangers: false,
+            awaited_by: 0,
             cpus: Vec::new(),
             blocked: span.duration(),
             range: None,

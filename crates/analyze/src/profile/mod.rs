@@ -232,6 +232,7 @@ fn window(
             threads_blocked: u32::try_from(comms.len()).unwrap_or(u32::MAX),
             processes: 1,
             strangers: false,
+            awaited_by: 0,
             cpus: Vec::new(),
             blocked,
             range: numbered(comms.keys().copied()),

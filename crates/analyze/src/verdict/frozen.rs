@@ -26,6 +26,7 @@ pub(crate) fn freeze(model: &Model<'_>, raw: &RawWindow, blocked: Nanos) -> Free
         processes: u32::try_from(processes.len()).unwrap_or(u32::MAX),
         // In a family each finds a CPU or finds none by itself.
         strangers: processes.len() > 1 && raw.harms.iter().any(|harm| harm.wait.is_none()),
+        awaited_by: 0,
         cpus: Vec::new(),
         range: None,
         blocked,

@@ -1,6 +1,7 @@
 //! From a freeze and its blame to what is said of it: cause, culprit, grade.
 
 pub(crate) mod at_rest;
+pub(crate) mod awaited;
 mod cause;
 pub(crate) mod container;
 pub(crate) mod culprit;

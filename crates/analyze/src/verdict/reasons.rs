@@ -12,7 +12,7 @@ use crate::sites::memory;
 use crate::states::{Doing, WaitId};
 use crate::tally::Tally;
 use crate::verdict::culprit::Suspect;
-use crate::verdict::{container, disks};
+use crate::verdict::{awaited, container, disks};
 use crate::windows::RawWindow;
 use crate::{cpu, names, runtimes, view};
 
@@ -32,6 +32,7 @@ pub(crate) fn of(
             Some(paused(model, raw, suspect.thread))
         } else {
             of_held_up(model, raw, suspect.thread)
+                .or_else(|| awaited::reason(model, raw, suspect.thread))
         }
     }));
     reasons.extend(swapped_out(model, raw, cause));
@@ -45,7 +46,7 @@ pub(crate) fn of(
 }
 
 /// A time as reports print theirs, as far as these sentences need it.
-fn length(time: Nanos) -> String {
+pub(super) fn length(time: Nanos) -> String {
     let millis = time.as_millis_f64();
     if millis < 1000.0 { format!("{millis:.0} ms") } else { format!("{:.2} s", millis / 1000.0) }
 }
@@ -67,6 +68,15 @@ fn of_lock(model: &Model<'_>, raw: &RawWindow, suspect: &Suspect) -> Option<Sent
         return Some(
             "Others asked for the interpreter lock every 5 ms, and Python releases it between two instructions of a \
              program: this was a single one, in code that is not Python (a regular expression, a copy, an extension)"
+                .into(),
+        );
+    }
+    // kernel/exit.c: do_exit()
+    let ends = |name: &str| matches!(name, "exit_files" | "put_files_struct");
+    if names::kernel(model.capture, suspect.hold.stack?).any(ends) {
+        return Some(
+            "The holder's process was ending with the lock: the kernel gives back its memory first, and its files with their \
+             locks after that"
                 .into(),
         );
     }
@@ -186,11 +196,24 @@ pub(crate) fn held_up_by(
     raw: &RawWindow,
     culprit: Option<&Culprit>,
 ) -> Option<ThreadName> {
+    let (_, last) = held_up(model, raw, of_crew(model, raw, culprit)?).pop()?;
+    Some(view::thread_name(model.capture, last))
+}
+
+/// For whom, who was at work, a freeze's culprit waited with its lock.
+pub(crate) fn awaited(
+    model: &Model<'_>,
+    raw: &RawWindow,
+    culprit: Option<&Culprit>,
+) -> Option<ThreadName> {
+    awaited::at_work(model, raw, of_crew(model, raw, culprit)?)
+}
+
+/// The culprit's thread, where it is one of those that froze.
+fn of_crew(model: &Model<'_>, raw: &RawWindow, culprit: Option<&Culprit>) -> Option<ThreadId> {
     let tid = culprit?.thread.tid?;
     let threads = &model.capture.threads;
-    let holder = raw.crew.iter().copied().find(|&thread| threads.get(thread).tid == tid)?;
-    let (_, last) = held_up(model, raw, holder).pop()?;
-    Some(view::thread_name(model.capture, last))
+    raw.crew.iter().copied().find(|&thread| threads.get(thread).tid == tid)
 }
 
 /// The wait, other than rest, in which a thread stood for most of a freeze.

@@ -23,6 +23,8 @@ pub(crate) struct Around<'a> {
     pub to_swap: bool,
     /// Who at last held up the culprit.
     pub held_up_by: Option<ThreadName>,
+    /// For whom the culprit waited with its lock, and who was at work meanwhile.
+    pub awaited: Option<ThreadName>,
 }
 
 /// Remedies for a freeze, the most fitting first.
@@ -46,7 +48,7 @@ pub(crate) fn of(window: &Window, around: &Around<'_>) -> Vec<Remedy> {
         }
         _ => None,
     };
-    let of_cause = window.cause.and_then(|cause| of_cause(window, cause, operation));
+    let of_cause = window.cause.and_then(|cause| of_cause(window, cause, operation, around));
     let newer = of_kernel(window, around);
     let both =
         if window.cause == Some(Cause::Futex) { [of_cause, of_call] } else { [of_call, of_cause] };
@@ -199,7 +201,12 @@ fn is_small(culprit: &Culprit) -> bool {
     culprit.bytes.is_some_and(|bytes| bytes < 1_000_000)
 }
 
-fn of_cause(window: &Window, cause: Cause, operation: Option<Operation>) -> Option<Remedy> {
+fn of_cause(
+    window: &Window,
+    cause: Cause,
+    operation: Option<Operation>,
+    around: &Around<'_>,
+) -> Option<Remedy> {
     let site = window.chain.first().map_or("", |link| link.site.as_str());
     let mostly = |did: &[&str]| {
         let activity = window.culprit.iter().flat_map(|culprit| &culprit.activity);
@@ -225,6 +232,13 @@ fn of_cause(window: &Window, cause: Cause, operation: Option<Operation>) -> Opti
         ),
         (Cause::Futex, Some(Operation::Syscall(call))) => remedy(
             format!("Call {} when the program's lock is not held", call.name()),
+            "a change of the program",
+        ),
+        (Cause::Futex, _) if let Some(other) = &around.awaited => remedy(
+            Sentence::from("Wait for no other process with the lock held, here for ").sentence(&who(other)).words(
+                ": have its answer before, or give the wait a time limit. Of a database, its client should end a transaction \
+                 before it does something else",
+            ),
             "a change of the program",
         ),
         (Cause::Futex, _) if mostly(&["blocked: poll, select", "blocked: socket receive"]) => {

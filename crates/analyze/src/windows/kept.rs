@@ -42,9 +42,19 @@ pub(crate) fn find(model: &Model<'_>, raw: &RawWindow) -> Option<(ThreadId, RawW
         return None;
     }
     let of_keeper = ends_at.into_iter().filter(|&(_, by)| by == keeper).map(|(thread, _)| thread);
+    let owe = most_of_whom_owe_an_answer(model, raw, of_keeper)?;
+    Some((keeper, raw.of(owe)))
+}
+
+/// Those of some threads that owe an answer, if several and most do.
+fn most_of_whom_owe_an_answer(
+    model: &Model<'_>,
+    raw: &RawWindow,
+    threads: impl Iterator<Item = ThreadId>,
+) -> Option<Vec<ThreadId>> {
     let (owe, rest): (Vec<_>, Vec<_>) =
-        of_keeper.partition(|&thread| owes_an_answer(model, raw, thread));
-    (owe.len() >= SEVERAL && owe.len() > rest.len()).then(|| (keeper, raw.of(owe)))
+        threads.partition(|&thread| owes_an_answer(model, raw, thread));
+    (owe.len() >= SEVERAL && owe.len() > rest.len()).then_some(owe)
 }
 
 /// That a holder waited for its client through most of a freeze, if it did.
@@ -55,7 +65,11 @@ pub(crate) fn reason(model: &Model<'_>, raw: &RawWindow, holder: ThreadId) -> Op
         |doing| matches!(doing, Doing::Blocked(id) if has_sent(model, id)),
     );
     let share = time.share_of(raw.span.duration());
-    (share > 0.5).then(|| {
+    if share <= 0.5 {
+        return None;
+    }
+    // Who asks another process under its lock waits just so. Only servers have clients.
+    most_of_whom_owe_an_answer(model, raw, raw.threads.iter().copied()).map(|_| {
         let name = view::thread_name(model.capture, holder);
         Sentence::default().task(&name.comm).words(&format!(
             " kept the lock while it waited for its client, {:.0} % of the time, and released it when that had sent something; those \

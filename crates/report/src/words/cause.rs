@@ -3,6 +3,7 @@
 use coldcase_analyze::findings::{Cause, Findings, SegmentState, SiteTotal, Window};
 
 use super::deed::is_pause;
+use super::summary::without_operation;
 
 /// What a picture tells apart by colour.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
@@ -140,7 +141,7 @@ pub(super) fn stopper(window: &Window) -> Option<&'static str> {
         _ => None,
     };
     let stopped = window.cause == Some(Cause::Stopped);
-    window.chain.iter().filter(|_| stopped).find_map(|link| of_site(&link.site))
+    window.chain.iter().filter(|_| stopped).find_map(|link| of_site(without_operation(&link.site)))
 }
 
 /// After "6 threads ..." or "1 thread ...": what the frozen threads did.

@@ -93,14 +93,16 @@ fn what_froze(window: &Window) -> String {
         // Who stopped them differs, and the wait's site says it: `frozen by the cgroup freezer`.
         (Some(Cause::Stopped), Some(link)) if lock_before(window).is_none() => {
             let were = if freeze.threads_blocked == 1 { "was" } else { "were" };
-            format!("{were} {}", names::name(&link.site))
+            format!("{were} {}", names::name(without_operation(&link.site)))
         }
         _ if window.culprit.as_ref().is_some_and(is_late) => {
             "had stopped for a pause of their runtime".to_owned()
         }
         _ if is_pause(window) => "stood in a pause of the Java VM".to_owned(),
-        // A rule may know more of a program's lock than that it is one: `file lock`, `Python's interpreter lock`.
-        (Some(Cause::Futex), Some(link)) if link.site.ends_with("lock") => {
+        // A rule may know more of a program's lock than that it is one: `file lock`, `file lease`, `Python's interpreter lock`.
+        (Some(Cause::Futex), Some(link))
+            if link.site.ends_with("lock") || link.site.ends_with("lease") =>
+        {
             let article = if link.site.starts_with(char::is_lowercase) { "a " } else { "" };
             format!("waited for {article}{}", names::name(&link.site))
         }
@@ -124,15 +126,21 @@ fn what_froze(window: &Window) -> String {
     match freeze.span {
         Some(span) if window.cause == Some(Cause::MemorySyscall) && freeze.threads_blocked == 1 => {
             let time = units::duration(span.duration());
+            let others =
+                awaited_by(freeze).unwrap_or("no other is seen to have waited for it".into());
             format!(
-                "One thread of {process} stood still for {}{time}, and no other is seen to have waited for it.",
+                "One thread of {process} stood still for {}{time}, and {others}.",
                 at_least(freeze)
             )
         }
         Some(span) => {
             let threads = threads(freeze);
             let time = units::duration(span.duration());
-            format!("{process} stood still for {}{time}: {threads} {did}.", at_least(freeze))
+            let others = awaited_by(freeze).map_or(String::new(), |they| format!(", and {they}"));
+            format!(
+                "{process} stood still for {}{time}: {threads} {did}{others}.",
+                at_least(freeze)
+            )
         }
         None if freeze.blocked == Nanos::ZERO => {
             format!("{} {did} at the moment of the dump.", named_threads(freeze))
@@ -144,8 +152,14 @@ fn what_froze(window: &Window) -> String {
     }
 }
 
+/// `6 threads of others waited for its answers`.
+fn awaited_by(freeze: &Freeze) -> Option<String> {
+    let threads = units::counted(u64::from(freeze.awaited_by), "thread", "threads");
+    (freeze.awaited_by > 0).then(|| format!("{threads} of others waited for its answers"))
+}
+
 /// `userfaultfd handler`, of `userfaultfd handler in page_fault`.
-fn without_operation(site: &str) -> &str {
+pub(super) fn without_operation(site: &str) -> &str {
     site.rsplit_once(" in ").map_or(site, |(rule, _)| rule)
 }
 

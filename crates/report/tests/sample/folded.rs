@@ -54,6 +54,7 @@ fn window() -> Window {
             threads_blocked: 6,
             processes: 1,
             strangers: false,
+            awaited_by: 0,
             cpus: Vec::new(),
             range: None,
             blocked: Nanos(7_021_400_000),

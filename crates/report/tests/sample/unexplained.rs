@@ -61,6 +61,7 @@ fn window() -> Window {
             threads_blocked: 64,
             processes: 1,
             strangers: false,
+            awaited_by: 0,
             cpus: Vec::new(),
             range: None,
             blocked: Nanos(47_100_000_000),
