@@ -96,12 +96,12 @@ fn who_waited_for_the_answers_of_what_froze_is_told_with_it() {
     assert!(window_summary(&window).starts_with(alone));
     window.freeze.awaited_by = 6;
     assert!(window_summary(&window).starts_with(
-        "One thread of vaultdb (pid 4711) stood still for 1.18 s, and 6 threads of others waited for its answers."
+        "One thread of vaultdb (pid 4711) stood still for 1.18 s, and 6 threads of others waited for it."
     ));
     window.cause = Some(Cause::CpuThrottle);
     assert!(window_summary(&window).starts_with(
         "vaultdb (pid 4711) stood still for 1.18 s: 1 thread wanted to run and got no CPU, and 6 threads of others waited \
-         for its answers. "
+         for it. "
     ));
 }
 

@@ -20,6 +20,8 @@ use crate::windows::RawWindow;
 const LINKS: usize = 3;
 /// The rules' name for a rest until a time that the thread chose itself.
 const SLEEP: &str = "sleep";
+/// And for the wait of a `vfork` or `posix_spawn` until the child has executed its program or ended.
+pub(super) const VFORK: &str = "vfork child";
 
 /// A holder's rest through most of a freeze, and who of another process ended it; or the next one's in turn.
 struct Link {
@@ -53,7 +55,7 @@ pub(crate) fn reason(model: &Model<'_>, raw: &RawWindow, holder: ThreadId) -> Op
     })
 }
 
-/// Whom a holder waited for at last, if that one was at work meanwhile, as far as is known.
+/// Whom a holder waited for at last, if that one was at work meanwhile, as far as is known, or held up itself: it did not rest.
 pub(crate) fn at_work(model: &Model<'_>, raw: &RawWindow, holder: ThreadId) -> Option<ThreadName> {
     let last = links(model, raw, holder).pop()?;
     let worked = model.states.time(last.other, last.span, |doing| match doing {
@@ -87,7 +89,9 @@ fn rest_for_another(model: &Model<'_>, thread: ThreadId, span: Span) -> Option<L
     });
     let (wait, part) = rests.max_by_key(|(_, part)| part.duration())?;
     let site = model.sites.of(wait);
-    let is_rest = site.kind == WaitKind::Idle && model.sites.name(site) != SLEEP;
+    let name = model.sites.name(site);
+    let is_rest = site.kind == WaitKind::Idle && name != SLEEP
+        || site.kind == WaitKind::Other && name == VFORK;
     if !is_rest || part.duration().share_of(span.duration()) <= 0.5 {
         return None;
     }
@@ -100,13 +104,20 @@ fn rest_for_another(model: &Model<'_>, thread: ThreadId, span: Span) -> Option<L
     Some(Link { wait, span: part, other })
 }
 
+/// `was at disk I/O for`, `was stopped by a signal for`.
+fn was_at(site: &str) -> String {
+    let at =
+        if site.starts_with("stopped ") || site.starts_with("frozen by ") { "" } else { "at " };
+    format!("was {at}{site} for")
+}
+
 /// What somebody did while another waited for it, in words: nothing where no part of it stands out.
 fn meanwhile(model: &Model<'_>, link: &Link) -> Option<String> {
     let did = model.states.within(link.other, link.span).map(|slice| {
         let what = match slice.doing {
             Doing::Running => "was on a CPU for".to_owned(),
             Doing::Runnable(_) => "waited for a CPU for".to_owned(),
-            Doing::Blocked(id) => format!("was at {} for", model.sites.name(model.sites.of(id))),
+            Doing::Blocked(id) => was_at(model.sites.name(model.sites.of(id))),
         };
         (what, slice.span.duration())
     });
@@ -174,8 +185,37 @@ mod tests {
     }
 
     #[test]
+    fn who_was_stopped_was_not_at_a_stop() {
+        let told = [
+            "disk I/O",
+            "frozen file system",
+            "stopped by a signal",
+            "frozen by the cgroup freezer",
+        ];
+        assert_eq!(
+            told.map(super::was_at),
+            [
+                "was at disk I/O for",
+                "was at frozen file system for",
+                "was stopped by a signal for",
+                "was frozen by the cgroup freezer for",
+            ]
+        );
+    }
+
+    #[test]
     fn a_holder_that_sleeps_waits_for_nobody() {
         let (reasons, _) = told(SLEEPS, "108ms .s,400ms .s");
         assert!(reasons.is_empty(), "{reasons:?}");
+    }
+
+    #[test]
+    fn who_starts_a_program_under_its_lock_waits_for_the_child_and_forks_nothing() {
+        let vfork = "schedule<schedule_timeout<__wait_for_common<wait_for_completion_state<kernel_clone<__do_sys_clone3";
+        let disk = "schedule<io_schedule<folio_wait_bit_common<filemap_read";
+        let (reasons, remedy) = told(vfork, &format!("108ms s>- D {disk},400ms ->s"));
+        let expected = "keeper itself waited 294 ms at vfork child until store (pid 115) woke it; it was at disk I/O for 292 ms meanwhile";
+        assert_eq!(reasons, [expected]);
+        assert!(remedy.starts_with("Start programs when"), "{remedy}");
     }
 }

@@ -3,7 +3,7 @@
 use coldcase_ingest::capture::{Sentence, Syscall};
 
 use crate::findings::{Cause, Container, Culprit, Operation, Remedy, ThreadName, Window};
-use crate::verdict::container;
+use crate::verdict::{awaited, container};
 
 /// Wait sites of `rules.txt` that have remedies of their own.
 const FREEZER: &str = "frozen by the cgroup freezer";
@@ -42,6 +42,8 @@ pub(crate) fn of(window: &Window, around: &Around<'_>) -> Vec<Remedy> {
         (Some(Cause::MmapLock | Cause::MemorySyscall), Some(operation)) => {
             of_memory_call(window, operation, around)
         }
+        // It forked nothing: the child has the same memory until it executes its program.
+        (Some(Cause::Futex), _) if waited_for_vfork(window) => None,
         // Others wait for a lock of the program while its holder is in a call for memory.
         (Some(Cause::Futex), Some(operation @ Operation::Syscall(_))) => {
             of_memory_call(window, operation, around)
@@ -201,6 +203,14 @@ fn is_small(culprit: &Culprit) -> bool {
     culprit.bytes.is_some_and(|bytes| bytes < 1_000_000)
 }
 
+/// Whether the culprit waited for most of its time until its child had executed a program.
+fn waited_for_vfork(window: &Window) -> bool {
+    let activity = window.culprit.iter().flat_map(|culprit| &culprit.activity);
+    let most = activity.max_by_key(|share| share.time);
+    let site = most.and_then(|most| most.what.strip_prefix("blocked: "));
+    site == Some(awaited::VFORK)
+}
+
 fn of_cause(
     window: &Window,
     cause: Cause,
@@ -229,6 +239,11 @@ fn of_cause(
         (Cause::Futex, _) if site == container::PYTHON => remedy(
             "Do the long computation in another process (multiprocessing), or in code that releases the interpreter lock",
             "memory, and copies between processes",
+        ),
+        (Cause::Futex, _) if waited_for_vfork(window) => remedy(
+            "Start programs when the program's lock is not held: whoever does so goes on only when the child has executed its \
+             program, which may have to be read from a disk first",
+            "a change of the program",
         ),
         (Cause::Futex, Some(Operation::Syscall(call))) => remedy(
             format!("Call {} when the program's lock is not held", call.name()),

@@ -152,10 +152,12 @@ fn what_froze(window: &Window) -> String {
     }
 }
 
-/// `6 threads of others waited for its answers`.
+/// `6 threads of others waited for it`.
 fn awaited_by(freeze: &Freeze) -> Option<String> {
     let threads = units::counted(u64::from(freeze.awaited_by), "thread", "threads");
-    (freeze.awaited_by > 0).then(|| format!("{threads} of others waited for its answers"))
+    // Of strangers nobody would know for which of them.
+    let one = freeze.awaited_by > 0 && !freeze.strangers;
+    one.then(|| format!("{threads} of others waited for it"))
 }
 
 /// `userfaultfd handler`, of `userfaultfd handler in page_fault`.

@@ -298,6 +298,17 @@ fn locks_of_mappings_and_of_real_time_kernels_are_what_they_are() {
 }
 
 #[test]
+fn who_waits_for_a_vfork_child_does_so_where_that_is_inlined_too() {
+    const COMPLETION: &str =
+        "schedule < schedule_timeout < __wait_for_common < wait_for_completion_state";
+    let found = |rest: &str| site(&format!("{COMPLETION} < {rest}"), TaskState::Sleeping);
+    let other = |name: &str| Some((name.to_owned(), WaitKind::Other));
+    assert_eq!(found("kernel_clone < __do_sys_clone3"), other("vfork child"));
+    assert_eq!(found("wait_for_vfork_done < _do_fork"), other("vfork child"));
+    assert_eq!(found("copy_namespaces < copy_process < kernel_clone"), other("kernel work"));
+}
+
+#[test]
 fn who_opens_a_file_upon_which_another_has_a_lease_waits_for_that_one() {
     let stack =
         "schedule < schedule_timeout < __break_lease < do_dentry_open < vfs_open < path_openat";
