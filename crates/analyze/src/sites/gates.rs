@@ -3,6 +3,9 @@
 //! A mutex that a thread keeps while it goes round its event loop, again and again and at no other pace than else, is not in its way:
 //! it keeps others from running until there is work for them. Redis parks its I/O threads so (`stopThreadedIO`,
 //! `src/networking.c`). Who keeps a lock by mistake computes with it, or stands somewhere.
+//!
+//! What is a gate once is one when its keeper has a long request between two rounds, too: those behind it still wait for what
+//! it will hand out, and what it keeps waiting are its clients.
 
 use std::collections::BTreeSet;
 
@@ -20,20 +23,30 @@ pub(crate) const SITE: &str = "parked at a mutex";
 const LOOPS: [&str; 2] = ["epoll", "poll, select"];
 
 /// The waits for known mutexes that a thread ended which went round its event loop all the while; and those of the same threads from
-/// the same places that had not ended when the recording did.
+/// the same places that had not ended when the recording did, or that the same thread ended and went round its loop
+/// many times, if not all the while.
 pub(crate) fn parked(capture: &Capture, states: &ThreadStates, sites: &Sites) -> Vec<WaitId> {
     let is_mutex = |site: &Site| site.known_lock && site.is_harm_by(Cause::Futex);
     let mut found = Vec::new();
     let mut places: BTreeSet<(ThreadId, StackId)> = BTreeSet::new();
+    let mut gates: BTreeSet<(ThreadId, StackId, ThreadId)> = BTreeSet::new();
+    let mut in_part = Vec::new();
     for (id, wait) in states.waits().filter(|(id, _)| is_mutex(sites.of(*id))) {
-        if is_at_gate(capture, states, sites, id) {
+        let Some(rounds) = rounds(capture, states, sites, id).filter(|it| it.times >= HABIT) else {
+            continue;
+        };
+        if rounds.all_the_while {
             found.push(id);
             places.extend(wait.stack.map(|stack| (wait.thread, stack)));
+            gates.extend(wait.stack.map(|stack| (wait.thread, stack, rounds.keeper)));
+        } else {
+            in_part.extend(wait.stack.map(|stack| (id, (wait.thread, stack, rounds.keeper))));
         }
     }
     if found.is_empty() {
         return found;
     }
+    found.extend(in_part.into_iter().filter(|(_, at)| gates.contains(at)).map(|(id, _)| id));
     let not_ended = states.waits().filter(|(id, wait)| {
         wait.open_end
             && is_mutex(sites.of(*id))
@@ -44,21 +57,27 @@ pub(crate) fn parked(capture: &Capture, states: &ThreadStates, sites: &Sites) ->
     found
 }
 
-/// Whether the one who ended a wait had gone round its event loop all the while.
-fn is_at_gate(capture: &Capture, states: &ThreadStates, sites: &Sites, id: WaitId) -> bool {
+/// How the one who ended a wait went round its event loop meanwhile.
+struct Rounds {
+    keeper: ThreadId,
+    /// How often it rested in it.
+    times: usize,
+    /// Neither a rest nor the time without one took half of the wait.
+    all_the_while: bool,
+}
+
+/// The rounds of the one who ended a wait, if that was a thread of the same process.
+fn rounds(capture: &Capture, states: &ThreadStates, sites: &Sites, id: WaitId) -> Option<Rounds> {
     let wait = states.wait(id);
     let threads = &capture.threads;
     let wakeup = wait.wakeup.map(|wakeup| wakeup.of(capture));
-    let Some(waker) = wakeup
+    let keeper = wakeup
         .filter(|wakeup| wakeup.context == Context::Task)
         .and_then(|wakeup| wakeup.waker)
-        .filter(|&waker| threads.get(waker).process == threads.get(wait.thread).process)
-    else {
-        return false;
-    };
+        .filter(|&waker| threads.get(waker).process == threads.get(wait.thread).process)?;
     // The longest rest, and the longest time without one.
     let (mut times, mut longest, mut last) = (0, Nanos::ZERO, wait.span.start);
-    for slice in states.within(waker, wait.span) {
+    for slice in states.within(keeper, wait.span) {
         let Doing::Blocked(rest) = slice.doing else { continue };
         let site = sites.of(rest);
         if let Some(rest) = slice.span.intersect(wait.span)
@@ -71,7 +90,8 @@ fn is_at_gate(capture: &Capture, states: &ThreadStates, sites: &Sites, id: WaitI
         }
     }
     longest = longest.max(wait.span.end.since(last));
-    times >= HABIT && longest.share_of(wait.span.duration()) < 0.5
+    let all_the_while = longest.share_of(wait.span.duration()) < 0.5;
+    Some(Rounds { keeper, times, all_the_while })
 }
 
 #[cfg(test)]
@@ -86,6 +106,11 @@ mod tests {
     /// The freezes of a server of which a, b and c spin for work, and at last wait for 200 ms for a mutex that m lets go, which
     /// meanwhile does this; then they wait for it again.
     fn freezes(meanwhile: &str) -> usize {
+        freezes_with(meanwhile, "304ms m>- S POLL,604ms ->m,605ms .m")
+    }
+
+    /// The same, with what m does while they wait for it again.
+    fn freezes_with(meanwhile: &str, then: &str) -> usize {
         let (sleeps, poll) = ("schedule<do_nanosleep", "schedule<ep_poll<do_epoll_wait");
         let names: Vec<(char, &str)> = "mabc".chars().map(|t| (t, "server")).collect();
         let capture = script::process(Capture::default(), &names);
@@ -99,7 +124,7 @@ mod tests {
         events.push(meanwhile.replace("POLL", poll));
         events.extend("abc".chars().map(|t| format!("301ms m!{t} {WAKES},302ms ->{t}")));
         events.extend("abc".chars().map(|t| format!("303ms {t}>- S {LOCK}")));
-        events.push(format!("304ms m>- S {poll},604ms ->m,605ms .m"));
+        events.push(then.replace("POLL", poll));
         let capture = script::record(capture, &events.join(","));
         crate::analyze(&capture, &script::options()).windows.len()
     }
@@ -113,5 +138,24 @@ mod tests {
         assert_ne!(freezes("102ms .m"), 0);
         let at_last: Vec<String> = (102..160).step_by(7).map(round).collect();
         assert_ne!(freezes(&at_last[..4].join(",")), 0);
+    }
+
+    #[test]
+    fn a_long_request_between_two_rounds_does_not_make_a_lock_of_a_gate() {
+        // Behind what m does until 301 ms; then a, b and c wait until 605 ms, through ten rounds and a request of 200 ms.
+        let computes = "304ms m>- S POLL,604ms ->m,605ms .m";
+        let round = |at: u64| format!("{at}ms m>- S POLL,{}ms ->m", at + 8);
+        let rounds =
+            |from: u64, to| (from..to).step_by(10).map(round).collect::<Vec<_>>().join(",");
+        let ends: Vec<String> =
+            "abc".chars().map(|t| format!("605ms m!{t} {WAKES},606ms ->{t}")).collect();
+        let ends = format!("{},607ms .m", ends.join(","));
+        let then = format!("{},{ends}", rounds(304, 404));
+        assert_eq!(freezes_with(&rounds(102, 300), &then), 0);
+        // Nothing says that it is a gate.
+        assert_ne!(freezes_with("102ms .m", &then), 0);
+        // Between no rounds it computes with the lock.
+        assert_ne!(freezes_with(&rounds(102, 300), &ends), 0);
+        assert_eq!(freezes_with(&rounds(102, 300), computes), 0);
     }
 }

@@ -13,7 +13,7 @@ use crate::states::{Doing, WaitId};
 use crate::verdict::culprit::Suspect;
 use crate::windows::RawWindow;
 use crate::windows::rhythm;
-use crate::{losses, names, runtimes, view};
+use crate::{losses, runtimes, view};
 
 /// How sure it is that `cause`, and the culprit if there is one, made a freeze whose waiting comes down to these leaves;
 /// `outside` is how sure it is of somebody who had no lock: who answered late, or kept the CPUs.
@@ -38,10 +38,11 @@ pub(crate) fn grade(
     let unknown = unknown(leaves);
     let sampled =
         [Meaning::Switches, Meaning::Waking].iter().any(|&event| model.capture.sampled(event));
+    // Who sleeps and then lets others on had a lock, or brings them work by the clock, as a load generator does: only a function of
+    // the program tells the two apart.
     let may_be_a_pause = raw.cause == Cause::Futex
         && !raw.known_lock
-        && culprit.is_some_and(|suspect| rhythm::slept(model, raw, suspect.thread))
-        && wait_for_a_signal(model, raw);
+        && culprit.is_some_and(|suspect| rhythm::slept(model, raw, suspect.thread));
     // Who only passes on what came from outside, as a standby's confirmation, lets servers go on in the same way.
     let at_latch = |id| model.sites.name(model.sites.of(id)) == requests::SITE;
     let may_pass_on = raw.waits().any(at_latch)
@@ -191,28 +192,6 @@ fn gave_up(model: &Model<'_>, raw: &RawWindow, thread: ThreadId) -> bool {
         Doing::Running | Doing::Runnable(_) => false,
     });
     waited.share_of(raw.span.duration()) > 0.5
-}
-
-/// Whether most waits of a window are for a condition or a semaphore, as far as the C library's functions have
-/// names. With somebody asleep at the other end, that is a lock or a queue with a pause.
-fn wait_for_a_signal(model: &Model<'_>, raw: &RawWindow) -> bool {
-    const FUNCTIONS: &[&str] = &[
-        "__futex_abstimed_wait_common",
-        "pthread_cond_wait",
-        "pthread_cond_timedwait",
-        "__pthread_cond_wait",
-        "___pthread_cond_wait",
-        "sem_wait",
-        "sem_timedwait",
-        "sem_clockwait",
-        "do_futex_wait",
-    ];
-    let stacks = raw.waits().filter_map(|id| model.states.wait(id).stack);
-    let for_signal = stacks.filter(|&stack| {
-        names::user(model.capture, stack)
-            .any(|name| FUNCTIONS.iter().any(|known| name.split('@').next() == Some(*known)))
-    });
-    for_signal.count() * 2 > raw.waits().count()
 }
 
 /// Time for which nobody is known.
