@@ -253,7 +253,7 @@ pub struct Counterfactual {
 /// A growing container, recognised by the size of its memory.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Container {
-    /// `hashbrown`, `flat_hash_map`, `unordered_map`, `python_dict`, `vec`.
+    /// `hashbrown`, `flat_hash_map`, `unordered_map`, `python_dict`, `java_heap`, `vec`.
     pub kind: &'static str,
     /// Bytes that it asked for.
     pub bytes: u64,

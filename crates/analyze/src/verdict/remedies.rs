@@ -36,7 +36,10 @@ pub(crate) fn of(window: &Window, around: &Around<'_>) -> Vec<Remedy> {
             "memory for zram, or an earlier OOM kill",
         )
     });
-    let first = around.container.map(of_container);
+    let grown = around.container.map(of_container);
+    // A heap that grew in a pause need not be why the pause was long.
+    let is_last = around.container.is_some_and(|container| container.kind == "java_heap");
+    let (first, last) = if is_last { (None, grown) } else { (grown, None) };
     let operation = window.culprit.as_ref().and_then(|culprit| culprit.operation);
     let of_call = match (window.cause, operation) {
         (Some(Cause::MmapLock | Cause::MemorySyscall), Some(operation)) => {
@@ -54,7 +57,12 @@ pub(crate) fn of(window: &Window, around: &Around<'_>) -> Vec<Remedy> {
     let newer = of_kernel(window, around);
     let both =
         if window.cause == Some(Cause::Futex) { [of_cause, of_call] } else { [of_call, of_cause] };
-    swap.into_iter().chain(first).chain(both.into_iter().flatten()).chain(newer).collect()
+    swap.into_iter()
+        .chain(first)
+        .chain(both.into_iter().flatten())
+        .chain(last)
+        .chain(newer)
+        .collect()
 }
 
 fn remedy(action: impl Into<Sentence>, cost: &str) -> Remedy {
@@ -89,6 +97,9 @@ fn of_container(container: &Container) -> Remedy {
              service, or divide it into several tables",
             more()
         ),
+        "java_heap" => "Give the heap its full size from the start (-Xms as large as -Xmx): it grew in this pause, and with \
+                        -XX:+AlwaysPreTouch all that is new is touched within the pause"
+            .to_owned(),
         "python_dict" => "Divide the dict into several by a part of the key, so that each step is small: a dict cannot \
                           be given room beforehand"
             .to_owned(),
@@ -97,6 +108,7 @@ fn of_container(container: &Container) -> Remedy {
             .to_owned(),
     };
     let cost = match container.kind {
+        "java_heap" => "the whole heap's memory from the start".to_owned(),
         "python_dict" => "a second look-up for each access".to_owned(),
         _ => format!("about {:.1} GB of memory from the start", container.bytes as f64 / 1e9),
     };

@@ -7,6 +7,10 @@ use crate::units;
 /// What grew, how large it became, and what made it grow; `call` are the bytes of the culprit's call, if that is what it
 /// stood in.
 pub(crate) fn container_sentence(container: &Container, call: Option<u64>) -> String {
+    if container.kind == "java_heap" {
+        let bytes = units::exact_size(container.bytes);
+        return format!("In this pause it enlarged the heap by {bytes}.");
+    }
     let kind = kind(container.kind);
     let mut text = if call == Some(container.bytes) {
         format!("The size fits {kind}")

@@ -3,6 +3,7 @@
 //! Each kind is a law of sizes, in a file of its own. glibc maps an allocation of 128 KiB and more by itself (above
 //! 32 MiB always), with a header of 16 bytes, in whole pages (`sysmalloc_mmap`, glibc 2.36).
 
+mod java;
 mod libstdcxx;
 mod python;
 mod swiss;
@@ -39,14 +40,28 @@ pub(crate) fn of(model: &Model<'_>, window: &Window, sites: &[SiteTotal]) -> Opt
             let span = window.freeze.span?;
             let before = Nanos(span.duration().0 / BEFORE);
             let span = Span::new(span.start.minus(before), span.end);
-            let calls = model.brackets.iter().filter(|call| is_growth(model, call, culprit, span));
-            let sized = calls.filter_map(|call| Some((memory::bytes(call, &model.brk)?, call)));
-            let (bytes, call) = sized.max_by_key(|(bytes, _)| *bytes)?;
+            let (bytes, call) = largest(model, culprit, span, |_| true)?;
             let stack = call.stack.map(|stack| view::frames(model.capture, stack, Mode::User));
             fitting(bytes, &stack.unwrap_or_default(), python())
         }
+        Operation::RuntimePause => {
+            java::step(largest(model, culprit, window.freeze.span?, java::commits)?.0)
+        }
         _ => None,
     }
+}
+
+/// The largest of the culprit's calls for memory that begin in a span and count, with its bytes.
+fn largest<'m>(
+    model: &'m Model<'_>,
+    culprit: &Culprit,
+    span: Span,
+    counts: impl Fn(&Bracket) -> bool,
+) -> Option<(u64, &'m Bracket)> {
+    let calls = model.brackets.iter().filter(|call| is_growth(model, call, culprit, span));
+    let sized = calls.filter(|call| counts(call));
+    let sized = sized.filter_map(|call| Some((memory::bytes(call, &model.brk)?, call)));
+    sized.max_by_key(|(bytes, _)| *bytes)
 }
 
 /// Whether a call asks for memory.
