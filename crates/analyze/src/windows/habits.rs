@@ -10,7 +10,7 @@ use crate::rules::WaitKind;
 use crate::sites::operation::is_memory;
 use crate::states::{Doing, Slice, Wait, WaitId};
 use crate::windows::timed;
-use crate::{cpu, losses};
+use crate::{cpu, losses, runtimes};
 
 /// How long a thread usually stays off its CPU.
 pub(crate) struct Habits<'m, 'a> {
@@ -224,9 +224,14 @@ impl<'m, 'a> Habits<'m, 'a> {
                         && unheard_of
                         && wait.is_some_and(|wait| is_behind_a_call(model, wait))
                 };
+                // Whom a runtime's collector lets on it had stopped, however new that one is.
+                let was_stopped = || {
+                    let by = wait.and_then(|wait| wait.wakeup?.of(model.capture).waker);
+                    by.is_some_and(|by| runtimes::is_collector(model, by))
+                        && !losses::any(model.capture, span)
+                };
                 !ran_out
-                    && !self.is_new(span)
-                    && !self.is_added()
+                    && (!self.is_new(span) && !self.is_added() || was_stopped())
                     && (self.stands_out(length, None) == Some(true) || behind_a_call())
                     && !model.unnamed_go().contains(&model.capture.threads.get(self.thread).process)
             }
@@ -318,6 +323,11 @@ mod tests {
         let main = capture.threads.of_pid_tid(script::tid('m'), script::tid('m'));
         capture.threads.exec(main, Timestamp(1));
         assert_eq!(freezes_of("abcd", capture, 110), 1);
+        // Stopped by a runtime's collector.
+        let mut capture = Capture::default();
+        let main = capture.threads.of_pid_tid(script::tid('m'), script::tid('m'));
+        capture.threads.name(main, "VM Thread", Timestamp(0));
+        assert_eq!(freezes_of("abcd", capture, 90), 1);
     }
 
     #[test]

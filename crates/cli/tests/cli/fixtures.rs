@@ -38,6 +38,7 @@ fixtures! {
     inode_lock
     io_uring_read
     java_collection
+    java_growing_heap
     java_late_pause
     journal_commit
     memory_limit
