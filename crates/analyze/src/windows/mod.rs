@@ -184,6 +184,16 @@ fn window(
         harm.wait.is_some_and(|id| model.states.wait(id).span.start.plus(JOIN) < span.start)
     };
     inside.retain(|harm| !(may_be_rest(model, harm) && came_before(harm)));
+    let at_known_lock = |harm: &Harm| harm.wait.is_some_and(|id| model.sites.of(id).known_lock);
+    if inside.iter().any(|harm| harm.makes_window && at_known_lock(harm)) {
+        // Who waits at some futex mostly before and behind does not wait for that lock.
+        inside.retain(|harm| {
+            let in_doubt = harm.cause == Cause::Futex && !at_known_lock(harm);
+            let whole = harm.wait.map(|id| model.states.wait(id).span);
+            !in_doubt
+                || whole.is_none_or(|whole| whole.overlap(span).share_of(whole.duration()) > 0.5)
+        });
+    }
     let making = || inside.iter().filter(|harm| harm.makes_window);
     let causes: Tally<Cause> = making().map(|harm| (harm.cause, harm.span.duration())).collect();
     let (cause, _) = causes.largest()?;
@@ -192,8 +202,8 @@ fn window(
     threads.dedup();
     // By time: who looks up every few milliseconds has more waits than the others, and waits no longer.
     let all: Nanos = making().map(|harm| harm.span.duration()).sum();
-    let known = making().filter(|harm| harm.wait.is_some_and(|id| model.sites.of(id).known_lock));
-    let known: Nanos = known.map(|harm| harm.span.duration()).sum();
+    let known: Nanos =
+        making().filter(|harm| at_known_lock(harm)).map(|harm| harm.span.duration()).sum();
     let known_lock = known.share_of(all) > 0.5;
     let crew = crew.to_vec();
     let window = RawWindow { process, crew, span, harms: inside, cause, threads, known_lock };
@@ -339,6 +349,23 @@ mod tests {
         };
         assert_eq!(freeze("before"), [(150, 400, 4)]);
         assert_eq!(freeze("behind"), [(150, 400, 5)]);
+    }
+
+    #[test]
+    fn who_rests_at_a_futex_all_along_does_not_wait_for_a_known_lock_meanwhile() {
+        let freeze = |lock: &str, e_ends: u64| {
+            let waits = format!("FUTEX<user:{lock}");
+            found_after_sleeps(&format!(
+                "101ms e>m S FUTEX,150ms a>m S {waits},150ms b>m S {waits},151ms c>m S {waits},151ms d>m S {waits},\
+                 400ms m!a WAKES,400ms m!b WAKES,400ms m!c WAKES,400ms m!d WAKES,401ms m>a S SLEEPS,401ms ->b,401ms ->c,\
+                 401ms ->d,402ms a>- S SLEEPS,402ms b>- S SLEEPS,402ms c>- S SLEEPS,402ms d>- S SLEEPS,{e_ends}ms .m,\
+                 {e_ends}ms m!e WAKES,{e_ends}ms ->e,{}ms e>- S SLEEPS",
+                e_ends + 1
+            ))
+        };
+        assert_eq!(freeze("__GI___lll_lock_wait", 900), [(150, 400, 4)]);
+        assert_eq!(freeze("__GI___lll_lock_wait", 420), [(150, 400, 5)]);
+        assert_eq!(freeze("serve", 900), [(150, 400, 5)]);
     }
 
     #[test]
