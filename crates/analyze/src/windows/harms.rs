@@ -27,6 +27,11 @@ pub(crate) struct Harm {
 }
 
 impl Harm {
+    /// Whether it is a wait for a futex of which no function says that it is a lock.
+    pub fn is_at_unnamed_futex(&self, model: &Model<'_>) -> bool {
+        self.cause == Cause::Futex && self.wait.is_none_or(|id| !model.sites.of(id).known_lock)
+    }
+
     /// The part of it in a span.
     pub fn inside(&self, span: Span) -> Option<Self> {
         self.span.intersect(span).map(|cut| Self { span: cut, ..*self })

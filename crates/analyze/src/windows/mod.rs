@@ -188,9 +188,8 @@ fn window(
     if inside.iter().any(|harm| harm.makes_window && at_known_lock(harm)) {
         // Who waits at some futex mostly before and behind does not wait for that lock.
         inside.retain(|harm| {
-            let in_doubt = harm.cause == Cause::Futex && !at_known_lock(harm);
             let whole = harm.wait.map(|id| model.states.wait(id).span);
-            !in_doubt
+            !harm.is_at_unnamed_futex(model)
                 || whole.is_none_or(|whole| whole.overlap(span).share_of(whole.duration()) > 0.5)
         });
     }

@@ -77,12 +77,9 @@ fn gap(model: &Model<'_>, before: &Harm, harm: &Harm) -> Nanos {
 pub(super) fn together(model: &Model<'_>, span: Span, harms: &[Harm]) -> Vec<Span> {
     let inside =
         || harms.iter().filter(|harm| harm.makes_window && harm.span.intersect(span).is_some());
-    let may_be_rest = |harm: &Harm| {
-        harm.cause == Cause::Futex && harm.wait.is_none_or(|id| !model.sites.of(id).known_lock)
-    };
     let at_futexes = inside().all(|harm| harm.cause == Cause::Futex);
     let lossy = losses::many(model.capture, span);
-    if !at_futexes && !lossy && !inside().any(may_be_rest) {
+    if !at_futexes && !lossy && !inside().any(|harm| harm.is_at_unnamed_futex(model)) {
         return vec![span];
     }
     let mut threads: Vec<ThreadId> = inside().map(|harm| harm.thread).collect();
@@ -94,7 +91,8 @@ pub(super) fn together(model: &Model<'_>, span: Span, harms: &[Harm]) -> Vec<Spa
     let enough = if at_futexes { (threads.len() / 3).max(2) } else { 2 };
     // Beside other waits, it takes several at futexes to make a freeze longer, and none divides it.
     let is_mixed = !at_futexes && !lossy;
-    let weight = |harm: &Harm| if is_mixed && !may_be_rest(harm) { enough } else { 1 };
+    let weight =
+        |harm: &Harm| if is_mixed && !harm.is_at_unnamed_futex(model) { enough } else { 1 };
     let mut changes: Vec<(Timestamp, bool, usize)> = inside()
         .filter_map(|harm| Some((harm.span.intersect(span)?, weight(harm))))
         .flat_map(|(cut, weight)| [(cut.start, true, weight), (cut.end, false, weight)])
