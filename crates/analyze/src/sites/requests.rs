@@ -264,18 +264,24 @@ mod tests {
         found_with(asks, lets_go, ".d")
     }
 
-    /// The same, where d does something from 101 ms on.
-    fn found_with(
-        asks: bool,
-        lets_go: &str,
-        does: &str,
-    ) -> Option<(Cause, u32, Option<i32>, Grade)> {
+    /// A server m of four processes.
+    fn server() -> Capture {
         let mut capture = script::process(Capture::default(), &[('m', "server")]);
         for child in 'a'..='d' {
             let (child, master) = (script::tid(child), script::tid('m'));
             let thread = capture.threads.fork(child, child, Some(master), Timestamp(0));
             capture.threads.name(thread, "server", Timestamp(0));
         }
+        capture
+    }
+
+    /// The same, where d does something from 101 ms on.
+    fn found_with(
+        asks: bool,
+        lets_go: &str,
+        does: &str,
+    ) -> Option<(Cause, u32, Option<i32>, Grade)> {
+        let capture = server();
         let mut events = vec!["0 .x".to_owned()];
         let mut round = |at: u64, until: u64, asks: bool, how: &str, does: &str| {
             for child in 'a'..='c' {
@@ -331,12 +337,7 @@ mod tests {
     #[test]
     fn a_lock_that_those_who_waited_hand_on_is_that_of_the_one_who_had_it_first() {
         // d lets a go, a lets b go when it has done, and b lets c go.
-        let mut capture = script::process(Capture::default(), &[('m', "server")]);
-        for child in 'a'..='d' {
-            let (child, master) = (script::tid(child), script::tid('m'));
-            let thread = capture.threads.fork(child, child, Some(master), Timestamp(0));
-            capture.threads.name(thread, "server", Timestamp(0));
-        }
+        let capture = server();
         let mut events = vec!["0 .x".to_owned()];
         let mut round = |at: u64, until: u64| {
             for child in 'a'..='c' {
