@@ -275,6 +275,43 @@ mod tests {
     }
 
     #[test]
+    fn a_pool_rests_while_the_one_who_feeds_it_waits_for_a_lock_with_others() {
+        // m hands out work to eight every 10 ms; then it waits with a and b for a lock that h keeps until it is sent something.
+        let told = |waits: &str, wakes: &str| {
+            let threads = "hmabcdefgi".chars().map(|letter| (letter, "serve"));
+            let hand_out = |at: u64, to: &str| -> Vec<String> {
+                let wakes = |t| format!("{at}ms m!{t} WAKES<user:pthread_cond_signal,{at}ms ->{t}");
+                let sleeps = format!("{}ms m>- S SLEEPS,{}ms w:m,{}ms ->m", at + 2, at + 9, at + 9);
+                to.chars().map(wakes).chain([sleeps]).collect()
+            };
+            let rest = |at: u64, who: &str| -> Vec<String> {
+                let rests = |t| format!("{at}ms {t}>- S FUTEX<user:pthread_cond_wait");
+                who.chars().map(rests).collect()
+            };
+            let mut events = vec!["0 .h".to_owned()];
+            for at in (110..400).step_by(10) {
+                events.extend(rest(at - 1, "abcdefgi"));
+                events.extend(hand_out(at, "abcdefgi"));
+            }
+            events.extend(rest(400, "cdefgi"));
+            events.push("400ms h>- S schedule<ep_poll<do_epoll_wait".to_owned());
+            events.extend(["a", "b", "m"].map(|t| format!("401ms {t}>- S FUTEX<user:{waits}")));
+            events.push("900ms w:h,900ms ->h".to_owned());
+            let next = [("h", "m"), ("m", "a"), ("a", "b")];
+            let lets_on = |(by, t)| format!("901ms {by}!{t} WAKES<user:{wakes},901ms ->{t}");
+            events.extend(next.map(lets_on));
+            events.extend(hand_out(902, "cdefgi"));
+            events.push("920ms .h".to_owned());
+            let capture = script::with_habits(&threads.collect::<Vec<_>>(), &events.join(","));
+            let windows = analyze(&capture, &script::options()).windows.into_iter();
+            let culprit = |window: &Window| window.culprit.as_ref().and_then(|who| who.thread.tid);
+            windows.map(|w| (w.freeze.threads_blocked, culprit(&w))).collect::<Vec<_>>()
+        };
+        assert_eq!(told("__lll_lock_wait", "__lll_lock_wake"), [(3, Some(script::tid('h')))]);
+        assert_eq!(told("pthread_cond_wait", "pthread_cond_signal"), []);
+    }
+
+    #[test]
     fn the_freeze_that_the_alarm_was_for_comes_before_a_longer_one_of_another() {
         let (stops, sleeps) = ("schedule<do_signal_stop<get_signal", "schedule<do_nanosleep");
         let mut events = vec!["0 .a".to_owned(), "0 .b".to_owned()];

@@ -138,13 +138,13 @@ pub(crate) fn of_crew(
         .collect()
 }
 
-/// What is left of a freeze without those who only waited for a futex.
+/// What is left of a freeze without those who only waited for a futex that nothing says is a lock.
 pub(crate) fn without_those_at_futexes(
     model: &Model<'_>,
     raw: &RawWindow,
     options: &Options,
 ) -> Vec<RawWindow> {
-    let others = || raw.harms.iter().filter(|harm| harm.cause != Cause::Futex);
+    let others = || raw.harms.iter().filter(|harm| !harm.is_at_unnamed_futex(model));
     let at_rest = |thread: &&ThreadId| {
         raw.harms.iter().any(|harm| harm.thread == **thread)
             && !others().any(|harm| harm.thread == **thread)
