@@ -92,37 +92,34 @@ pub(crate) fn is_vouched_for(model: &Model<'_>, suspect: &Suspect, span: Span) -
     if was_woken_while_it_ran(model, suspect, span) {
         return false;
     }
-    let met = met(model, suspect.thread, span);
-    let ran = model.states.ran(suspect.thread, span);
-    let runs = ran.share_of(span.duration()) > 0.5 && capture.recorded(Meaning::Samples);
+    let mostly = |time: Nanos| time.share_of(span.duration()) > 0.5;
+    let runs = mostly(model.states.ran(suspect.thread, span)) && capture.recorded(Meaning::Samples);
     let at_rest = |doing| match doing {
         Doing::Blocked(id) => !matches!(model.sites.of(id).kind, WaitKind::Harm(..)),
         Doing::Running | Doing::Runnable(_) => false,
     };
-    let rested = model.states.time(suspect.thread, span, at_rest);
-    let rests = rested.share_of(span.duration()) > 0.5;
-    if losses::many(capture, span) { met == TIMES } else { met > 0 || !runs && !rests }
+    let rests = mostly(model.states.time(suspect.thread, span, at_rest));
+    was_met(model, suspect.thread, span, !runs && !rests)
 }
 
 /// Whether a thread that seems to run through a span did so, though events were lost: it may have left its CPU, and waited itself.
 pub(crate) fn ran_for_certain(model: &Model<'_>, thread: ThreadId, span: Span) -> bool {
     let capture = model.capture;
-    match met(model, thread, span) {
-        TIMES => true,
-        _ if losses::many(capture, span) => false,
-        0 => !losses::any(capture, span) || !capture.recorded(Meaning::Samples),
-        _ => true,
-    }
+    let unsampled = !capture.recorded(Meaning::Samples);
+    !losses::any(capture, span) || was_met(model, thread, span, unsampled)
 }
 
-/// So many samples tell for certain that a thread ran.
-const TIMES: usize = 3;
-
-/// How often samples met a thread on a CPU, up to that.
-fn met(model: &Model<'_>, thread: ThreadId, span: Span) -> usize {
+/// Whether so many samples met a thread on a CPU that it ran for certain, though events were lost: several where many were; where
+/// few were, one, or none if it is believed without.
+fn was_met(model: &Model<'_>, thread: ThreadId, span: Span, believed: bool) -> bool {
+    const SEVERAL: usize = 3;
+    let many = losses::many(model.capture, span);
+    if believed && !many {
+        return true;
+    }
     let samples = model.capture.samples.iter();
-    let met = samples.filter(|row| row.thread == thread && span.contains(row.time));
-    met.take(TIMES).count()
+    let mut met = samples.filter(|row| row.thread == thread && span.contains(row.time));
+    met.nth(if many { SEVERAL - 1 } else { 0 }).is_some()
 }
 
 /// Whether a suspect was woken between the beginning of a freeze and its letting go, when it seems to run, or to be ready to,
