@@ -1,23 +1,36 @@
 //! Freezes: what becomes of what looks like one, and which is the worst.
 
+use std::cell::LazyCell;
 use std::cmp::Reverse;
 
 use coldcase_ingest::capture::{Capture, Nanos, Sentence, ThreadId};
 
 use crate::blame::{answers, network};
 use crate::cpu::starvation;
-use crate::findings::{Cause, Freeze, Window};
+use crate::findings::{CannotTell, Cause, Freeze, Window};
 use crate::model::Model;
 use crate::options::Options;
 use crate::verdict::{self, Judgement};
 use crate::verdict::{grade, logged};
 use crate::windows::{self, RawWindow, doubt, own_calls, rhythm};
 
-/// Every freeze, in order of time, with what is said of it.
-pub(super) fn find(model: &Model<'_>, options: &Options) -> (Vec<RawWindow>, Vec<Window>) {
-    let found = windows::find(model, options).into_iter();
+/// Freezes, and what may be one.
+#[derive(Default)]
+pub(super) struct Freezes {
+    /// Every freeze, in order of time ...
+    pub raws: Vec<RawWindow>,
+    /// ... and what is said of it, in the same order.
+    pub windows: Vec<Window>,
+    /// The longest of what looks like one, and may be made of lost events.
+    pub doubtful: Option<CannotTell>,
+}
+
+/// Every freeze, with what is said of it.
+pub(super) fn find(model: &Model<'_>, options: &Options) -> Freezes {
+    let found = windows::find(model, options);
+    let doubtful = doubt::hint(model, &found);
     let mut judged: Vec<(RawWindow, Window)> =
-        found.flat_map(|raw| judged(model, options, raw)).collect();
+        found.into_iter().flat_map(|raw| judged(model, options, raw)).collect();
     rhythm::drop(model, &mut judged);
     judged.retain(|(raw, window)| !doubt::is_doubtful(model, raw, window.culprit.is_some()));
     judged.extend(own_calls::find(model, options, &judged));
@@ -28,7 +41,7 @@ pub(super) fn find(model: &Model<'_>, options: &Options) -> (Vec<RawWindow>, Vec
     judged.sort_by_key(|(raw, _)| (raw.span.start, raw.process));
     let (raws, mut windows): (Vec<RawWindow>, Vec<Window>) = judged.into_iter().unzip();
     logged::doubt(model.capture, &mut windows);
-    (raws, windows)
+    Freezes { raws, windows, doubtful }
 }
 
 /// The index of the freeze that the verdict is about.
@@ -64,16 +77,17 @@ fn drop_consequences(model: &Model<'_>, judged: &mut Vec<(RawWindow, Window)>) {
         std::mem::take(judged).into_iter().partition(|(raw, _)| raw.cause != Cause::Network);
     for (raw, window) in rest {
         let tid = window.culprit.as_ref().and_then(|culprit| culprit.thread.tid);
-        let starved = network::starved_end(model, &raw);
-        let tid = tid.or(starved.map(|thread| model.capture.threads.get(thread).tid));
+        // Follows all waiting once more: asked for only where it may matter.
+        let starved = LazyCell::new(|| network::starved_end(model, &raw));
+        let tid = tid.or_else(|| starved.map(|thread| model.capture.threads.get(thread).tid));
         let is_of = |crew: &[ThreadId]| {
             crew.iter().any(|&thread| Some(model.capture.threads.get(thread).tid) == tid)
         };
         // Whoever found no CPU for a while may have been one of many.
         let is_one_of = |cause: &RawWindow, frozen: &Window| {
-            starved.is_some()
-                && cause.cause == Cause::CpuStarvation
+            cause.cause == Cause::CpuStarvation
                 && frozen.freeze.blocked >= window.freeze.blocked
+                && starved.is_some()
         };
         let mut explains = causes.iter_mut().filter(|(cause, frozen)| {
             raw.span.overlap(cause.span).share_of(raw.span.duration()) > 0.5

@@ -6,6 +6,7 @@ mod summary;
 
 use coldcase_ingest::capture::{Capture, Meaning, Span, Switch, TaskState, ThreadId};
 
+use crate::assemble::freezes::Freezes;
 use crate::details::{Before, Details};
 use crate::details::{heat, proofs, timeline, waits};
 use crate::findings::{
@@ -26,7 +27,7 @@ use crate::verdict::suspects::{self, Suspects};
 use crate::verdict::{own_line, reasons};
 use crate::windows::RawWindow;
 use crate::windows::harms::{self, Harm};
-use crate::windows::{chronic, doubt, family, kept, lone, timed, unended, unseen, yields};
+use crate::windows::{chronic, family, kept, lone, timed, unended, unseen, yields};
 
 /// Analyses a capture.
 ///
@@ -59,13 +60,16 @@ fn is_profile(capture: &Capture) -> bool {
 /// The findings, with the freezes that they tell of.
 fn of_events(model: &Model<'_>, options: &Options) -> (Findings, Vec<RawWindow>) {
     let capture = model.capture;
-    let (raws, mut windows) =
-        if can_judge(capture) { freezes::find(model, options) } else { Default::default() };
+    let Freezes { raws, mut windows, doubtful } =
+        if can_judge(capture) { freezes::find(model, options) } else { Freezes::default() };
     let worst = freezes::worst(capture, &raws, &windows);
     let raw = worst.map(|index| &raws[index]);
     let deniable = can_deny(capture, options);
-    let (possible, unseen) =
-        if worst.is_none() && deniable { may_have_frozen(model, options) } else { (None, None) };
+    let (possible, unseen) = if worst.is_none() && deniable {
+        may_have_frozen(model, options, doubtful)
+    } else {
+        (None, None)
+    };
     let in_doubt = unseen.is_some();
     let suspects = match worst {
         Some(index) => suspects::examine(model, &raws[index], &windows[index]),
@@ -129,7 +133,11 @@ fn of_events(model: &Model<'_>, options: &Options) -> (Findings, Vec<RawWindow>)
 }
 
 /// Where nothing is seen to have frozen: what may have, and why that cannot be told.
-fn may_have_frozen(model: &Model<'_>, options: &Options) -> (Option<Possible>, Option<CannotTell>) {
+fn may_have_frozen(
+    model: &Model<'_>,
+    options: &Options,
+    doubtful: Option<CannotTell>,
+) -> (Option<Possible>, Option<CannotTell>) {
     let (possible, family) = family::hint(model).unzip();
     let unseen = family
         .or_else(|| unseen::hint(model, options))
@@ -138,7 +146,7 @@ fn may_have_frozen(model: &Model<'_>, options: &Options) -> (Option<Possible>, O
         .or_else(|| unended::hint(model, options))
         .or_else(|| timed::hint(model, options))
         .or_else(|| golang::hint(model, options))
-        .or_else(|| doubt::hint(model, options));
+        .or(doubtful);
     (possible, unseen)
 }
 

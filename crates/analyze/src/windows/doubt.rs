@@ -12,9 +12,8 @@ use coldcase_ingest::capture::{Nanos, Sentence, Span, ThreadId};
 use crate::findings::{CannotTell, Cause};
 use crate::losses;
 use crate::model::Model;
-use crate::options::Options;
 use crate::view;
-use crate::windows::{self, RawWindow};
+use crate::windows::RawWindow;
 
 /// Whether lost events alone may make what looks like a freeze: so few threads stood still in it, and they rest for as long at
 /// other times so often, that one of these rests may have been taken for more of a wait before it. Whoever has a culprit was seen
@@ -59,18 +58,18 @@ fn long_rests(model: &Model<'_>, raw: &RawWindow, thread: ThreadId) -> f64 {
 }
 
 /// The longest of what looks like a freeze and is not told as one.
-pub(crate) fn hint(model: &Model<'_>, options: &Options) -> Option<CannotTell> {
+pub(crate) fn hint(model: &Model<'_>, found: &[RawWindow]) -> Option<CannotTell> {
     if losses::none(model.capture) {
         return None;
     }
-    let found = windows::find(model, options).into_iter();
     // Those who wait for a futex may as well wait for work.
     let raw = found
+        .iter()
         .filter(|raw| raw.cause != Cause::Futex || raw.known_lock)
         .filter(|raw| is_doubtful(model, raw, false))
         .max_by_key(|raw| (raw.span.duration(), std::cmp::Reverse(raw.process)))?;
     let &thread = raw.threads.first()?;
-    let some_only = may_have_come(model, &raw, false);
+    let some_only = may_have_come(model, raw, false);
     let needed = if some_only {
         "the whole file: "
     } else {
