@@ -31,7 +31,7 @@ pub fn of(window: &Window, container: Option<&Container>, sites: &[SiteTotal]) -
     // One that the culprit's own call enlarged stands behind the function already.
     let filled =
         container.filter(|grown| culprit.and_then(|culprit| culprit.bytes) != Some(grown.bytes));
-    parts.extend(filled.map(|grown| grown.kind.to_owned()));
+    parts.extend(filled.map(|grown| grown.kind.word().to_owned()));
     parts.extend(victims(sites));
     // 40 bits: of a thousand different incidents, two share one by a chance of one in two million.
     format!("{cause}-{operation}-{:010x}", fnv1a(&parts.join("\n")) >> 24)

@@ -15,7 +15,7 @@ pub use timeline::{Lane, Role, Segment, SegmentState, Timeline};
 pub use totals::{
     Contention, FoldedStack, MemoryEvent, MemoryTotal, Nearness, ProcessTotal, SiteTotal,
 };
-pub use vocabulary::{Cause, Grade, LockMode, Operation, Outcome};
+pub use vocabulary::{Cause, ContainerKind, Grade, LockMode, Operation, Outcome};
 pub(crate) use window::cpus_in_words;
 pub use window::{
     ActivityShare, BlameRow, ChainLink, Container, Counterfactual, Culprit, FrameView, Freeze,

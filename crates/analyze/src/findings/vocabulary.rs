@@ -117,6 +117,24 @@ words! {
     }
 }
 
+words! {
+    /// Which container grew.
+    ContainerKind {
+        /// A hash table of Rust's standard library.
+        Hashbrown = "hashbrown",
+        /// A hash table of Abseil's.
+        FlatHashMap = "flat_hash_map",
+        /// A hash table of libstdc++.
+        UnorderedMap = "unordered_map",
+        /// A dict of CPython's.
+        PythonDict = "python_dict",
+        /// The heap of a Java VM.
+        JavaHeap = "java_heap",
+        /// A vector of Rust's or C++'s.
+        Vec = "vec",
+    }
+}
+
 /// What a thread was doing, as the contract names it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
 pub enum Operation {

@@ -2,7 +2,7 @@
 
 use coldcase_ingest::capture::{Nanos, Sentence, Span, Timestamp, WhyNoSymbol};
 
-use super::{Cause, Grade, LockMode, Operation};
+use super::{Cause, ContainerKind, Grade, LockMode, Operation};
 
 /// One freeze.
 #[derive(Clone, Debug)]
@@ -253,8 +253,8 @@ pub struct Counterfactual {
 /// A growing container, recognised by the size of its memory.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Container {
-    /// `hashbrown`, `flat_hash_map`, `unordered_map`, `python_dict`, `java_heap`, `vec`.
-    pub kind: &'static str,
+    /// What it is.
+    pub kind: ContainerKind,
     /// Bytes that it asked for.
     pub bytes: u64,
     /// Entries that the old table could hold; one more makes it grow.

@@ -2,7 +2,9 @@
 
 use coldcase_ingest::capture::{Sentence, Syscall};
 
-use crate::findings::{Cause, Container, Culprit, Operation, Remedy, ThreadName, Window};
+use crate::findings::{
+    Cause, Container, ContainerKind, Culprit, Operation, Remedy, ThreadName, Window,
+};
 use crate::verdict::{awaited, container};
 
 /// Wait sites of `rules.txt` that have remedies of their own.
@@ -38,7 +40,8 @@ pub(crate) fn of(window: &Window, around: &Around<'_>) -> Vec<Remedy> {
     });
     let grown = around.container.map(of_container);
     // A heap that grew in a pause need not be why the pause was long.
-    let is_last = around.container.is_some_and(|container| container.kind == "java_heap");
+    let is_last =
+        around.container.is_some_and(|container| container.kind == ContainerKind::JavaHeap);
     let (first, last) = if is_last { (None, grown) } else { (grown, None) };
     let operation = window.culprit.as_ref().and_then(|culprit| culprit.operation);
     let of_call = match (window.cause, operation) {
@@ -83,33 +86,33 @@ fn who(thread: &ThreadName) -> Sentence {
 fn of_container(container: &Container) -> Remedy {
     let more = || thousands(container.entries.unwrap_or_default());
     let action = match container.kind {
-        "hashbrown" => format!(
+        ContainerKind::Hashbrown => format!(
             "Reserve the table's capacity at start (HashMap::with_capacity for more than {} entries), so that it \
              never grows in service",
             more()
         ),
-        "flat_hash_map" => format!(
+        ContainerKind::FlatHashMap => format!(
             "Reserve the table's capacity at start (reserve() for more than {} elements), so that it never grows in service",
             more()
         ),
-        "unordered_map" => format!(
+        ContainerKind::UnorderedMap => format!(
             "Reserve the table's buckets at start (reserve() for more than {} elements), so that it never rehashes in \
              service, or divide it into several tables",
             more()
         ),
-        "java_heap" => "Give the heap its full size from the start (-Xms as large as -Xmx): it grew in this pause, and with \
+        ContainerKind::JavaHeap => "Give the heap its full size from the start (-Xms as large as -Xmx): it grew in this pause, and with \
                         -XX:+AlwaysPreTouch all that is new is touched within the pause"
             .to_owned(),
-        "python_dict" => "Divide the dict into several by a part of the key, so that each step is small: a dict cannot \
+        ContainerKind::PythonDict => "Divide the dict into several by a part of the key, so that each step is small: a dict cannot \
                           be given room beforehand"
             .to_owned(),
-        _ => "Reserve the vector's capacity at start, or keep its contents in blocks of a fixed size, so that \
+        ContainerKind::Vec => "Reserve the vector's capacity at start, or keep its contents in blocks of a fixed size, so that \
               it never grows as a whole in service"
             .to_owned(),
     };
     let cost = match container.kind {
-        "java_heap" => "the whole heap's memory from the start".to_owned(),
-        "python_dict" => "a second look-up for each access".to_owned(),
+        ContainerKind::JavaHeap => "the whole heap's memory from the start".to_owned(),
+        ContainerKind::PythonDict => "a second look-up for each access".to_owned(),
         _ => format!("about {:.1} GB of memory from the start", container.bytes as f64 / 1e9),
     };
     Remedy { action: action.into(), cost }

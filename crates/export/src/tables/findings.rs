@@ -31,7 +31,9 @@ pub(super) fn verdict(findings: &Findings) -> Table<'_> {
         .text("grade", |row| row.worst().map(|window| window.grade.word()))
         .integer("window_id", |row| row.verdict.window)
         .text("fingerprint", |row| row.verdict.fingerprint.as_deref())
-        .text("container", |row| row.verdict.container.as_ref().map(|container| container.kind))
+        .text("container", |row| {
+            row.verdict.container.as_ref().map(|container| container.kind.word())
+        })
         .integer("container_bytes", of(|container| Some(container.bytes)))
         .integer("container_entries", of(|container| container.entries))
         .integer("container_entry_bytes", of(|container| container.entry_bytes))

@@ -207,7 +207,7 @@ impl<'a> From<&'a from::ChainLink> for dto::Link<'a> {
 
 fn container(container: &from::Container) -> dto::Container {
     dto::Container {
-        kind: container.kind,
+        kind: container.kind.word(),
         bytes: container.bytes,
         entries: container.entries,
         entry_bytes: container.entry_bytes,

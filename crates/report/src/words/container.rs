@@ -1,17 +1,16 @@
 //! A growing container in a sentence.
 
-use coldcase_analyze::findings::Container;
+use coldcase_analyze::findings::{Container, ContainerKind};
 
 use crate::units;
 
 /// What grew, how large it became, and what made it grow; `call` are the bytes of the culprit's call, if that is what it
 /// stood in.
 pub(crate) fn container_sentence(container: &Container, call: Option<u64>) -> String {
-    if container.kind == "java_heap" {
+    let Some(kind) = kind(container.kind) else {
         let bytes = units::exact_size(container.bytes);
         return format!("In this pause it enlarged the heap by {bytes}.");
-    }
-    let kind = kind(container.kind);
+    };
     let mut text = if call == Some(container.bytes) {
         format!("The size fits {kind}")
     } else {
@@ -43,14 +42,18 @@ pub(crate) fn container_sentence(container: &Container, call: Option<u64>) -> St
     text
 }
 
-fn kind(word: &str) -> &'static str {
-    match word {
-        "hashbrown" => "a hash table of Rust's standard library (hashbrown)",
-        "flat_hash_map" => "a hash table of Abseil's (absl::flat_hash_map or flat_hash_set)",
-        "unordered_map" => {
+/// What a size fits; `None` for a heap, whose size fits nothing.
+fn kind(kind: ContainerKind) -> Option<&'static str> {
+    Some(match kind {
+        ContainerKind::Hashbrown => "a hash table of Rust's standard library (hashbrown)",
+        ContainerKind::FlatHashMap => {
+            "a hash table of Abseil's (absl::flat_hash_map or flat_hash_set)"
+        }
+        ContainerKind::UnorderedMap => {
             "a hash table of C++'s standard library (std::unordered_map of libstdc++)"
         }
-        "python_dict" => "a dict of Python",
-        _ => "a growing vector",
-    }
+        ContainerKind::PythonDict => "a dict of Python",
+        ContainerKind::Vec => "a growing vector",
+        ContainerKind::JavaHeap => return None,
+    })
 }

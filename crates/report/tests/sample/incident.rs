@@ -41,7 +41,7 @@ fn verdict() -> Verdict {
         window: Some(1),
         fingerprint: Some("mmap_lock-mmap-3f92c01ba7".to_owned()),
         container: Some(Container {
-            kind: "hashbrown",
+            kind: ContainerKind::Hashbrown,
             bytes: BYTES,
             entries: Some(58_720_256),
             entry_bytes: Some(24),

@@ -4,7 +4,7 @@
 //! (`os::pd_commit_memory`, `src/hotspot/os/linux/os_linux.cpp`, JDK 8 to 21), and with `-XX:+AlwaysPreTouch` each of its pages is written
 //! to before the program goes on. What is given back is mapped likewise, but with MAP_NORESERVE (`os::pd_uncommit_memory`).
 
-use crate::findings::Container;
+use crate::findings::{Container, ContainerKind};
 use crate::sites::brackets::Bracket;
 use crate::sites::memory;
 
@@ -21,7 +21,7 @@ pub(super) fn commits(call: &Bracket) -> bool {
 /// A step of so many bytes; the next one hangs on what the program keeps.
 pub(super) fn step(bytes: u64) -> Option<Container> {
     (bytes >= SMALLEST).then_some(Container {
-        kind: "java_heap",
+        kind: ContainerKind::JavaHeap,
         bytes,
         entries: None,
         entry_bytes: None,
@@ -62,7 +62,10 @@ mod tests {
             analyze(&capture, &script::options()).verdict.container
         };
         let container = grown(0x32).unwrap();
-        assert_eq!((container.kind, container.bytes), ("java_heap", 1_056_964_608));
+        assert_eq!(
+            (container.kind, container.bytes),
+            (super::ContainerKind::JavaHeap, 1_056_964_608)
+        );
         assert_eq!(grown(0x4032), None);
     }
 }

@@ -5,7 +5,7 @@
 //! `libstdc++-v3/src/c++11/hashtable_c++0x.cc`, gcc 12). All elements are then put into new buckets, in one go.
 
 use super::mapped;
-use crate::findings::{Container, NextStep};
+use crate::findings::{Container, ContainerKind, NextStep};
 
 /// The lengths that a table goes through that was never told how large it will be, from the first whose buckets take
 /// more than a mebibyte.
@@ -35,7 +35,7 @@ pub(super) fn table(bytes: u64) -> Option<Container> {
     let (old, new) = steps().find(|(_, new)| mapped(new * POINTER) == bytes)?;
     let next = steps().find(|(before, _)| *before == new);
     Some(Container {
-        kind: "unordered_map",
+        kind: ContainerKind::UnorderedMap,
         bytes,
         entries: Some(old),
         entry_bytes: None,

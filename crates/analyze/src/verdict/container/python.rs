@@ -6,7 +6,7 @@
 //! value since 3.11.
 
 use super::{SMALLEST, mapped};
-use crate::findings::{Container, NextStep};
+use crate::findings::{Container, ContainerKind, NextStep};
 
 /// The interpreter lock as `rules.txt` has it.
 pub(crate) const LOCK: &str = "Python's interpreter lock";
@@ -31,7 +31,7 @@ pub(super) fn dict(bytes: u64) -> Option<Container> {
     let (slots, entry, header) = fits.next().filter(|_| bytes >= SMALLEST)?;
     let full = places(slots / 2);
     Some(Container {
-        kind: "python_dict",
+        kind: ContainerKind::PythonDict,
         bytes,
         entries: Some(full),
         entry_bytes: Some(entry),

@@ -8,11 +8,11 @@
 //!   `RawHashSetLayout`, `CapacityToGrowth`).
 
 use super::{PAGE, mapped};
-use crate::findings::{Container, NextStep};
+use crate::findings::{Container, ContainerKind, NextStep};
 
 /// How tables of one library lie in memory.
 pub(super) struct Library {
-    kind: &'static str,
+    kind: ContainerKind,
     /// Part of the names of its functions.
     pub names: &'static [&'static str],
     /// Bytes of a table of so many buckets of such a size, with groups so wide; all that may be.
@@ -21,14 +21,14 @@ pub(super) struct Library {
 
 pub(super) const LIBRARIES: [Library; 2] = [
     Library {
-        kind: "hashbrown",
+        kind: ContainerKind::Hashbrown,
         names: &["hashbrown"],
         sizes: |buckets, size, group| {
             [(buckets * size).next_multiple_of(group) + buckets + group; 2]
         },
     },
     Library {
-        kind: "flat_hash_map",
+        kind: ContainerKind::FlatHashMap,
         names: &["raw_hash_set", "absl::flat_hash_", "FlatHashMapPolicy", "FlatHashSetPolicy"],
         sizes: |buckets, size, group| {
             let counted = |room: u64| {

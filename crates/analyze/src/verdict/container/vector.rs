@@ -1,7 +1,7 @@
 //! Vectors of Rust and C++, which double.
 
 use super::{PAGE, SMALLEST};
-use crate::findings::{Container, NextStep};
+use crate::findings::{Container, ContainerKind, NextStep};
 
 /// Functions that make room in a vector: Rust's `RawVec` (`alloc/src/raw_vec.rs`), libstdc++'s (`bits/vector.tcc`) and libc++'s
 /// (`libcxx/include/vector`, LLVM 3 to 20).
@@ -25,7 +25,7 @@ pub(super) fn of(bytes: u64) -> Container {
         .is_multiple_of(SMALLEST)
         .then(|| NextStep { insert: None, bytes: 2 * contents + PAGE });
     Container {
-        kind: "vec",
+        kind: ContainerKind::Vec,
         bytes,
         entries: None,
         entry_bytes: None,
