@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::PathBuf;
 
+use coldcase_ingest::capture::inert;
 use rustix::param::{clock_ticks_per_second, page_size};
 
 /// What the threads of a process do.
@@ -72,8 +73,7 @@ pub fn process(pid: u32) -> Option<Process> {
     let stat = read(PathBuf::from(format!("/proc/{pid}/stat")))?;
     let (comm, rest) = after_name(&stat)?;
     let pages: u64 = rest.split_whitespace().nth(RESIDENT)?.parse().ok()?;
-    let comm = comm.chars().map(|c| if c.is_control() { '?' } else { c }).collect();
-    Some(Process { pid, comm, resident: pages * page_size() as u64 })
+    Some(Process { pid, comm: inert(comm), resident: pages * page_size() as u64 })
 }
 
 /// CPU time of a process and of its children that ended, in seconds.

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use anyhow::Result;
+use coldcase_ingest::capture::inert_lines;
 use coldcase_trap::{Limits, Manners, Options, Status, Watched, Which};
 
 use crate::args::TrapArguments;
@@ -98,7 +99,7 @@ fn describe(status: &Status, runs: bool) -> String {
     ]);
     rows.extend(status.newest.clone().map(|newest| ("newest", newest)));
     let text: String = rows.iter().map(|(name, text)| format!("{name:<9} {text}\n")).collect();
-    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
+    inert_lines(&text)
 }
 
 fn or(text: String, otherwise: &str) -> String {

@@ -15,6 +15,13 @@ pub fn inert(text: &str) -> String {
     text.chars().map(|character| if steers(character) { '\u{fffd}' } else { character }).collect()
 }
 
+/// The same of a text of several lines, which stay.
+#[must_use]
+pub fn inert_lines(text: &str) -> String {
+    let lines: Vec<String> = text.split('\n').map(inert).collect();
+    lines.join("\n")
+}
+
 /// A JSON text in which each such character is an escape, which every reader of JSON undoes. Line feeds stay: between values they mean
 /// nothing, and inside of strings JSON has none.
 #[must_use]

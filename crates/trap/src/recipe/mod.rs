@@ -8,6 +8,8 @@ use std::fmt::Write as _;
 
 pub use machine::Machine;
 
+use coldcase_ingest::capture::inert_lines;
+
 use crate::events::{self, Event, Group};
 
 /// What all rings together may take.
@@ -26,7 +28,7 @@ pub fn script(what: &str, machine: &Machine) -> String {
         .and_then(|()| flight(&mut text, machine))
         .and_then(|()| profile(&mut text, machine))
         .and_then(|()| map(&mut text, machine));
-    text.chars().map(|c| if c.is_control() && c != '\n' { '\u{fffd}' } else { c }).collect()
+    inert_lines(&text)
 }
 
 /// The one command that allows the best verdict, in lines that are indented from the second on.
