@@ -14,6 +14,7 @@ use std::sync::Arc;
 use coldcase_ingest::capture::{Nanos, Span, ThreadId};
 use rustc_hash::FxHashMap;
 
+use crate::details::Short;
 use crate::findings::{Segment, SegmentState};
 use crate::model::Model;
 use crate::rules::WaitKind;
@@ -71,7 +72,7 @@ fn merged(
         let least = if is_shown { Nanos(grain.0 / FINER) } else { grain };
         let is_long = slice.span.duration() >= least;
         if is_long || short.ends_before(slice.span, least) {
-            segments.extend(short.take());
+            segments.extend(short.take().map(of_several));
         }
         let (state, site) = state(model, &slice);
         if is_long {
@@ -84,8 +85,12 @@ fn merged(
             return None;
         }
     }
-    segments.extend(short.take());
+    segments.extend(short.take().map(of_several));
     Some(segments)
+}
+
+fn of_several((span, state): (Span, SegmentState)) -> Segment {
+    Segment { span, state, site: None }
 }
 
 fn state<'m>(model: &'m Model<'_>, slice: &Slice) -> (SegmentState, Option<&'m Site>) {
@@ -100,39 +105,6 @@ fn state<'m>(model: &'m Model<'_>, slice: &Slice) -> (SegmentState, Option<&'m S
             };
             (state, Some(site))
         }
-    }
-}
-
-/// Stretches that are being merged.
-#[derive(Default)]
-struct Short {
-    span: Option<Span>,
-    times: Vec<(SegmentState, Nanos)>,
-}
-
-impl Short {
-    /// Whether they are long enough together, or what follows is too far away to belong to them.
-    fn ends_before(&self, next: Span, least: Nanos) -> bool {
-        self.span
-            .is_some_and(|span| span.duration() >= least || next.start.since(span.end) >= least)
-    }
-
-    fn add(&mut self, span: Span, state: SegmentState) {
-        self.span = Some(self.span.map_or(span, |known| known.hull(span)));
-        let length = span.duration();
-        match self.times.iter_mut().find(|(known, _)| *known == state) {
-            Some((_, time)) => *time += length,
-            None => self.times.push((state, length)),
-        }
-    }
-
-    /// One segment, of the state in which most of its time went by; of several, the first.
-    fn take(&mut self) -> Option<Segment> {
-        let span = self.span.take()?;
-        let longest = self.times.iter().map(|(_, time)| *time).max();
-        let state = self.times.iter().find(|(_, time)| Some(*time) == longest).map(|row| row.0)?;
-        self.times.clear();
-        Some(Segment { span, state, site: None })
     }
 }
 

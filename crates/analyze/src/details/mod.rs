@@ -4,6 +4,7 @@
 pub(crate) mod heat;
 mod lanes;
 pub(crate) mod proofs;
+mod short;
 pub(crate) mod timeline;
 pub(crate) mod waits;
 
@@ -11,6 +12,7 @@ use std::sync::Arc;
 
 use coldcase_ingest::capture::{Nanos, ResidentPart, Sentence, Span, Timestamp};
 
+pub use self::short::Short;
 use crate::findings::{FoldedStack, FrameView, ThreadName};
 
 /// What lies behind the answer; of the worst window's process, where there is one.

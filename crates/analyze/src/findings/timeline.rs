@@ -61,7 +61,7 @@ pub struct Segment {
 }
 
 /// What a thread did.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 pub enum SegmentState {
     /// It ran.
     OnCpu,

@@ -8,6 +8,7 @@
 //!   blocks    |####### |==========|#######|
 //! ```
 
+use coldcase_analyze::details::Short;
 use coldcase_analyze::findings::Segment;
 use coldcase_ingest::capture::{Nanos, Span};
 
@@ -25,14 +26,15 @@ pub(crate) struct Block<'a> {
 /// Blocks of a lane, none shorter than `least` but the last of a run.
 pub(crate) fn blocks<'a>(segments: &'a [Segment], shown: Span, least: Nanos) -> Vec<Block<'a>> {
     let mut blocks = Vec::new();
-    let mut run = Run::default();
+    // Of two kinds that took as long the first of the legend is shown, which has waiting before running.
+    let mut run = Short::default();
     // A lane covers all of a capture, and has millions of segments where a picture shows a few.
     let first = segments.partition_point(|segment| segment.span.end <= shown.start);
     let segments = segments[first..].iter().take_while(|segment| segment.span.start < shown.end);
     for segment in segments {
         let Some(span) = segment.span.intersect(shown) else { continue };
-        if run.end_before(span, least) {
-            blocks.extend(run.take());
+        if run.ends_before(span, least) {
+            blocks.extend(run.take().map(of_several));
         }
         if span.duration() >= least && run.is_empty() {
             push(&mut blocks, Block { span, kind: kind_of(segment.state), whole: Some(segment) });
@@ -40,7 +42,7 @@ pub(crate) fn blocks<'a>(segments: &'a [Segment], shown: Span, least: Nanos) -> 
         }
         run.add(span, kind_of(segment.state));
     }
-    blocks.extend(run.take());
+    blocks.extend(run.take().map(of_several));
     blocks
 }
 
@@ -57,36 +59,8 @@ fn push<'a>(blocks: &mut Vec<Block<'a>>, block: Block<'a>) {
     blocks.push(block);
 }
 
-/// Narrow segments that are being merged.
-#[derive(Default)]
-struct Run {
-    span: Option<Span>,
-    times: [u64; Kind::ALL.len()],
-}
-
-impl Run {
-    fn is_empty(&self) -> bool {
-        self.span.is_none()
-    }
-
-    /// Whether the run is wide enough, or what follows is too far away to belong to it.
-    fn end_before(&self, next: Span, least: Nanos) -> bool {
-        self.span
-            .is_some_and(|span| span.duration() >= least || next.start.since(span.end) >= least)
-    }
-
-    fn add(&mut self, span: Span, kind: Kind) {
-        self.span = Some(self.span.map_or(span, |known| known.hull(span)));
-        self.times[kind as usize] += span.duration().0;
-    }
-
-    fn take<'a>(&mut self) -> Option<Block<'a>> {
-        let run = std::mem::take(self);
-        // The first of the longest: the order of a legend has waiting before running.
-        let longest = run.times.iter().max()?;
-        let index = run.times.iter().position(|time| time == longest)?;
-        Some(Block { span: run.span?, kind: Kind::ALL[index], whole: None })
-    }
+fn of_several<'a>((span, kind): (Span, Kind)) -> Block<'a> {
+    Block { span, kind, whole: None }
 }
 
 #[cfg(test)]
