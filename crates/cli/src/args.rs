@@ -56,7 +56,8 @@ pub struct IncidentArguments {
 pub struct ReportArguments {
     #[command(flatten)]
     pub incident: IncidentArguments,
-    /// Write the report as one HTML file; - for standard output. Where nothing is asked for, it goes to report.html
+    /// Write the report as one HTML file, or as Markdown or JSON if FILE ends in .md or .json; - for standard output. Where
+    /// nothing is asked for, it goes to report.html
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// Write the findings as JSON; - for standard output
@@ -163,7 +164,7 @@ pub struct DiffArguments {
     /// A capture from after it, or of a bad day
     #[arg(value_name = "AFTER")]
     pub after: PathBuf,
-    /// Write the comparison as one HTML file; - for standard output
+    /// Write the comparison as one HTML file, or as Markdown or JSON if FILE ends in .md or .json; - for standard output
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
     /// Write the comparison as JSON; - for standard output

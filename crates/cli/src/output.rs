@@ -1,5 +1,6 @@
 //! Where results go: files, standard output; and how the tool speaks on standard error.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::Path;
@@ -17,12 +18,44 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     fs::write(path, bytes).with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// Makes sure that no two results of one run go to standard output, where nobody could tell them apart.
-pub fn check_one_to_stdout(paths: &[Option<&Path>]) -> Result<()> {
-    if paths.iter().flatten().filter(|path| path.as_os_str() == "-").count() > 1 {
-        return Err(Usage("only one result can go to standard output".to_owned()).into());
+/// Where a report is written, in each of its forms.
+pub struct Results<'a> {
+    pub html: Option<&'a Path>,
+    pub json: Vec<&'a Path>,
+    pub markdown: Vec<&'a Path>,
+}
+
+impl<'a> Results<'a> {
+    /// What is asked for by `--output`, whose form is that of its name's ending (HTML, if that tells nothing), by `--json` and by
+    /// `--markdown`. No two may go to standard output, `summary` included, where nobody could tell them apart.
+    pub fn of(
+        [output, json, markdown]: [Option<&'a Path>; 3],
+        summary: bool,
+    ) -> Result<Self, Usage> {
+        let asked = [output, json, markdown].into_iter().flatten();
+        let to_stdout = asked.filter(|path| path.as_os_str() == "-").count();
+        if to_stdout + usize::from(summary) > 1 {
+            return Err(Usage("only one result can go to standard output".to_owned()));
+        }
+        let mut results = Self {
+            html: None,
+            json: json.into_iter().collect(),
+            markdown: markdown.into_iter().collect(),
+        };
+        if let Some(path) = output {
+            match path.extension().and_then(OsStr::to_str) {
+                Some("json") => results.json.push(path),
+                Some("md" | "markdown") => results.markdown.push(path),
+                _ => results.html = Some(path),
+            }
+        }
+        Ok(results)
     }
-    Ok(())
+
+    /// Whether none is asked for.
+    pub fn is_empty(&self) -> bool {
+        self.html.is_none() && self.json.is_empty() && self.markdown.is_empty()
+    }
 }
 
 /// Writes a file by `write` so that it is there as a whole or not at all: beside its place first, then moved there. What is

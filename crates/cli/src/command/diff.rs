@@ -8,6 +8,7 @@ use coldcase_report::Diff;
 
 use crate::args::DiffArguments;
 use crate::exit_code::{Exit, Usage};
+use crate::output::Results;
 use crate::redact::Redact;
 use crate::{load, output, provenance};
 
@@ -16,11 +17,9 @@ pub fn run(arguments: &DiffArguments) -> Result<Exit> {
     if arguments.before.as_os_str() == "-" && arguments.after.as_os_str() == "-" {
         return Err(Usage("only one of the captures can be standard input".to_owned()).into());
     }
-    output::check_one_to_stdout(&[
-        arguments.output.as_deref(),
-        arguments.json.as_deref(),
-        arguments.markdown.as_deref(),
-    ])?;
+    let asked =
+        [&arguments.output, &arguments.json, &arguments.markdown].map(|path| path.as_deref());
+    let results = Results::of(asked, false)?;
     let mut redact = Redact::open(&arguments.redaction)?;
     let (before, _) = load::capture(&arguments.before, &arguments.reading)?;
     let (after, _) = load::capture(&arguments.after, &arguments.reading)?;
@@ -36,19 +35,19 @@ pub fn run(arguments: &DiffArguments) -> Result<Exit> {
         }
     }
     let diff = Diff { before: &first, after: &second, comparison: &comparison };
-    if let Some(path) = &arguments.output {
+    if let Some(path) = results.html {
         let inputs = provenance::inputs_of_diff(arguments, &shown)?;
         let command = provenance::command_of_diff(&shown);
         let page = coldcase_report::diff_html(&diff, &inputs, &command, env!("CARGO_PKG_VERSION"));
         output::write(path, page?.as_bytes())?;
     }
-    if let Some(path) = &arguments.json {
+    for path in &results.json {
         output::write(path, coldcase_report::diff_json(&diff).as_bytes())?;
     }
-    if let Some(path) = &arguments.markdown {
+    for path in &results.markdown {
         output::write(path, coldcase_report::diff_markdown(&diff).as_bytes())?;
     }
-    if arguments.output.is_none() && arguments.json.is_none() && arguments.markdown.is_none() {
+    if results.is_empty() {
         output::write(Path::new("-"), coldcase_report::diff_terminal(&diff).as_bytes())?;
     }
     let failed = arguments.fail_if_worse && comparison.worse;

@@ -9,25 +9,18 @@ use coldcase_report::HtmlContext;
 
 use crate::args::{IncidentArguments, ReportArguments};
 use crate::exit_code::Exit;
+use crate::output::Results;
 use crate::provenance::Inputs;
 use crate::redact::Redact;
 use crate::{load, output, provenance};
 
 /// Reads a capture, finds the cause, writes what was asked for.
 pub fn run(arguments: &ReportArguments) -> Result<Exit> {
-    let nothing_asked = arguments.output.is_none()
-        && arguments.json.is_none()
-        && arguments.png.is_none()
-        && arguments.markdown.is_none()
-        && !arguments.summary;
-    output::check_one_to_stdout(&[
-        arguments.output.as_deref(),
-        arguments.json.as_deref(),
-        arguments.markdown.as_deref(),
-        arguments.summary.then_some(Path::new("-")),
-    ])?;
-    let page =
-        if nothing_asked { Some(Path::new("report.html")) } else { arguments.output.as_deref() };
+    let asked =
+        [&arguments.output, &arguments.json, &arguments.markdown].map(|path| path.as_deref());
+    let results = Results::of(asked, arguments.summary)?;
+    let nothing_asked = results.is_empty() && arguments.png.is_none() && !arguments.summary;
+    let page = if nothing_asked { Some(Path::new("report.html")) } else { results.html };
     let page = page.map(|path| (path, Inputs::start(arguments)));
     let mut redact = Redact::open(&arguments.redaction)?;
     let (capture, _) = load::captures(&arguments.incident, &arguments.reading)?;
@@ -48,11 +41,11 @@ pub fn run(arguments: &ReportArguments) -> Result<Exit> {
         write_html(path, inputs, &findings, &shown)?;
         say_wrote(path);
     }
-    if let Some(path) = &arguments.json {
+    for path in results.json {
         output::write(path, coldcase_report::json(&findings).as_bytes())?;
         say_wrote(path);
     }
-    if let Some(path) = &arguments.markdown {
+    for path in results.markdown {
         output::write(path, coldcase_report::markdown(&findings).as_bytes())?;
         say_wrote(path);
     }

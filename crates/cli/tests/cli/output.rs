@@ -32,6 +32,24 @@ fn asked_for_nothing_it_prints_the_verdict_and_writes_report_html() {
 }
 
 #[test]
+fn the_ending_of_a_files_name_says_what_is_written_into_it() {
+    let folder = folder();
+    let read = |name: &str| {
+        let mut command = coldcase(folder.path());
+        let command = command.arg("report").arg(fixture(CAPTURE)).args(names());
+        let output = command.args(["-o", name]).output().unwrap();
+        assert_eq!(code(&output), 0, "{}", stderr(&output));
+        assert_eq!(stdout(&output), "");
+        fs::read_to_string(folder.path().join(name)).unwrap()
+    };
+    assert!(read("r.md").starts_with("# "));
+    assert!(read("r.json").starts_with('{'));
+    for name in ["r.html", "r"] {
+        assert!(read(name).starts_with("<!DOCTYPE html>"), "{name}");
+    }
+}
+
+#[test]
 fn json_to_standard_output_is_all_that_stands_there() {
     let folder = folder();
     let mut command = coldcase(folder.path());
