@@ -10,7 +10,7 @@ mod verdict;
 use coldcase_ingest::capture::{Nanos, Sentence};
 
 use crate::findings::{Cause, Findings, Grade, Operation, Role, ThreadName, Window};
-pub use rows::{CulpritChange, MemoryChange, MemorySum, SiteChange, SiteSum};
+pub use rows::{CulpritChange, CulpritSum, MemoryChange, MemorySum, SiteChange, SiteSum};
 
 /// From this ratio on a length or a share is another one; freezes of one cause vary by less on one machine.
 pub const RATIO: f64 = 1.25;

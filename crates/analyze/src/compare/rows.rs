@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use coldcase_ingest::capture::Nanos;
+use coldcase_ingest::capture::{Nanos, Span};
 
 use crate::findings::{Cause, Findings, Operation, ThreadName};
 
@@ -43,10 +43,19 @@ pub struct CulpritChange {
     pub cause: Option<Cause>,
     /// The call.
     pub operation: Option<Operation>,
-    /// Number of freezes, before and after.
-    pub freezes: (u64, u64),
-    /// The longest of them.
-    pub longest: (Nanos, Nanos),
+    /// Before.
+    pub before: CulpritSum,
+    /// After.
+    pub after: CulpritSum,
+}
+
+/// Freezes by one culprit.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct CulpritSum {
+    /// How many.
+    pub freezes: u64,
+    /// How long the longest lasted; `None` if there was none, and for profiles without times.
+    pub longest: Option<Nanos>,
 }
 
 /// Memory calls of a process.
@@ -67,10 +76,10 @@ pub struct MemoryChange {
 pub struct MemorySum {
     /// How many.
     pub calls: u64,
-    /// Bytes of the largest; 0 if none is known.
-    pub largest: u64,
-    /// How long the longest took.
-    pub longest: Nanos,
+    /// Bytes of the largest; `None` if of none it is known.
+    pub largest: Option<u64>,
+    /// How long the longest took; `None` if of none it is known.
+    pub longest: Option<Nanos>,
 }
 
 pub(super) fn sites(before: &Findings, after: &Findings) -> Vec<SiteChange> {
@@ -155,21 +164,16 @@ pub(super) fn culprits(before: &Findings, after: &Findings) -> Vec<CulpritChange
                 thread: culprit.thread.clone(),
                 cause: window.cause,
                 operation,
-                freezes: (0, 0),
-                longest: (Nanos::ZERO, Nanos::ZERO),
+                before: CulpritSum::default(),
+                after: CulpritSum::default(),
             });
-            let length = window.freeze.span.map_or(Nanos::ZERO, |span| span.duration());
-            let (freezes, longest) = if is_after {
-                (&mut row.freezes.1, &mut row.longest.1)
-            } else {
-                (&mut row.freezes.0, &mut row.longest.0)
-            };
-            *freezes += 1;
-            *longest = length.max(*longest);
+            let sum = if is_after { &mut row.after } else { &mut row.before };
+            sum.freezes += 1;
+            sum.longest = sum.longest.max(window.freeze.span.map(Span::duration));
         }
     }
     let mut rows: Vec<CulpritChange> = rows.into_values().collect();
-    rows.sort_by_key(|row| std::cmp::Reverse(row.longest.0.max(row.longest.1)));
+    rows.sort_by_key(|row| std::cmp::Reverse(row.before.longest.max(row.after.longest)));
     rows
 }
 

@@ -77,10 +77,10 @@ pub struct MemoryTotal {
     pub operation: Operation,
     /// How many.
     pub calls: u64,
-    /// Bytes of the largest, 0 if none says so.
-    pub largest: u64,
-    /// How long the longest took, as far as both ends of any are in the recording.
-    pub longest: Nanos,
+    /// Bytes of the largest; `None` if none says so.
+    pub largest: Option<u64>,
+    /// How long the longest took; `None` if of none both ends are in the recording.
+    pub longest: Option<Nanos>,
 }
 
 /// A memory system call.

@@ -98,12 +98,12 @@ pub(crate) fn totals(capture: &Capture, brackets: &Brackets) -> Vec<MemoryTotal>
             comm: comm.to_owned(),
             operation,
             calls: 0,
-            largest: 0,
-            longest: Nanos::ZERO,
+            largest: None,
+            longest: None,
         });
         total.calls += 1;
-        total.largest = total.largest.max(bytes(bracket, &sizes).unwrap_or(0));
-        total.longest = total.longest.max(bracket.duration().unwrap_or_default());
+        total.largest = total.largest.max(bytes(bracket, &sizes));
+        total.longest = total.longest.max(bracket.duration());
     }
     totals.into_values().collect()
 }

@@ -141,6 +141,24 @@ fn a_real_fix_is_told_from_the_captures_before_and_after_it() {
 }
 
 #[test]
+fn what_one_side_has_none_of_has_no_length_and_no_size() {
+    let found = json(MUNMAP, MENDED);
+    let none_of = |rows: &str, number: &str, figures: &[&str]| {
+        let sides = found[rows]
+            .as_array()
+            .unwrap()
+            .iter()
+            .flat_map(|row| ["before", "after"].map(|side| &row[side]));
+        let none: Vec<&Value> = sides.filter(|side| side[number] == 0).collect();
+        let unknown = |side: &Value| figures.iter().all(|figure| side[*figure].is_null());
+        assert!(none.iter().all(|side| unknown(side)), "{none:?}");
+        none.len()
+    };
+    assert!(none_of("culprits", "freezes", &["longest_ms"]) > 0);
+    assert!(none_of("memory_calls", "calls", &["largest_bytes", "longest_ms"]) > 0);
+}
+
+#[test]
 fn a_capture_without_switches_is_never_better() {
     let folder = folder();
     let blind = folder.path().join("blind.txt");

@@ -1,6 +1,6 @@
 //! A comparison as JSON, schema `coldcase.diff/1`: `docs/diff.md` is its description. Unknown is null.
 
-use coldcase_analyze::compare::{MemorySum, Side, SiteSum};
+use coldcase_analyze::compare::{CulpritSum, MemorySum, Side, SiteSum};
 use coldcase_analyze::findings::{Findings, ThreadName};
 use coldcase_ingest::capture::{Nanos, inert_json};
 use serde_json::{Value, json};
@@ -20,13 +20,10 @@ pub fn diff_json(diff: &Diff<'_>) -> String {
         })
     });
     let culprits = comparison.culprits.iter().map(|row| {
-        let side = |freezes: u64, longest: Nanos| {
-            json!({"freezes": freezes, "longest_ms": millis(longest)})
-        };
         json!({
             "comm": row.thread.comm, "cause": row.cause.map(|cause| cause.word()),
             "operation": row.operation.map(|operation| operation.word()),
-            "before": side(row.freezes.0, row.longest.0), "after": side(row.freezes.1, row.longest.1),
+            "before": culprit(&row.before), "after": culprit(&row.after),
         })
     });
     let memory = comparison.memory.iter().map(|row| {
@@ -90,8 +87,12 @@ fn site(sum: &SiteSum) -> Value {
     })
 }
 
+fn culprit(sum: &CulpritSum) -> Value {
+    json!({"freezes": sum.freezes, "longest_ms": sum.longest.map(millis)})
+}
+
 fn memory(sum: &MemorySum) -> Value {
-    json!({"calls": sum.calls, "largest_bytes": sum.largest, "longest_ms": millis(sum.longest)})
+    json!({"calls": sum.calls, "largest_bytes": sum.largest, "longest_ms": sum.longest.map(millis)})
 }
 
 fn millis(time: Nanos) -> f64 {

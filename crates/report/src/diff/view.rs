@@ -1,7 +1,8 @@
 //! A comparison as finished text: what all formats show.
 
 use coldcase_analyze::compare::{
-    Change, Comparison, CulpritChange, Incident, MemoryChange, SideFreeze, SiteChange, SiteSum,
+    Change, Comparison, CulpritChange, CulpritSum, Incident, MemoryChange, MemorySum, SideFreeze,
+    SiteChange, SiteSum,
 };
 use coldcase_ingest::capture::Nanos;
 
@@ -46,7 +47,7 @@ pub(super) fn view(comparison: &Comparison) -> View {
     let calls = comparison.memory.iter().filter(|row| {
         let largest = row.before.largest.max(row.after.largest);
         let longest = row.before.longest.max(row.after.longest);
-        largest >= LARGE || longest >= LONG || is_frozen(comparison, &row.comm)
+        largest >= Some(LARGE) || longest >= Some(LONG) || is_frozen(comparison, &row.comm)
     });
     View {
         headline: headline(comparison),
@@ -218,32 +219,36 @@ fn waited(sum: &SiteSum) -> String {
 }
 
 fn culprit_row(row: &CulpritChange) -> [String; 4] {
-    let side = |freezes: u64, longest: Nanos| match freezes {
-        0 => "none".to_owned(),
-        freezes => format!(
-            "{}, longest {}",
-            units::counted(freezes, "freeze", "freezes"),
-            units::duration(longest)
-        ),
-    };
+    let side =
+        |sum: &CulpritSum| of_several(sum.freezes, ("freeze", "freezes"), &[longest(sum.longest)]);
     let call = row.operation.map_or("–", words::operation);
     [
         names::name(&row.thread.comm),
         format!("{call} ({})", row.cause.map_or("unknown", words::cause_label)),
-        side(row.freezes.0, row.longest.0),
-        side(row.freezes.1, row.longest.1),
+        side(&row.before),
+        side(&row.after),
     ]
 }
 
+fn longest(time: Option<Nanos>) -> Option<String> {
+    time.map(|time| format!("longest {}", units::duration(time)))
+}
+
+/// `3 calls, largest 3.36 GB, longest 1.20 s`, without what is not known; `none` of none.
+fn of_several(number: u64, (one, many): (&str, &str), known: &[Option<String>]) -> String {
+    if number == 0 {
+        return "none".to_owned();
+    }
+    let parts = known.iter().flatten().cloned();
+    let parts: Vec<String> =
+        std::iter::once(units::counted(number, one, many)).chain(parts).collect();
+    parts.join(", ")
+}
+
 fn memory_row(row: &MemoryChange) -> [String; 4] {
-    let side = |sum: &coldcase_analyze::compare::MemorySum| match sum.calls {
-        0 => "none".to_owned(),
-        calls => format!(
-            "{}, largest {}, longest {}",
-            units::counted(calls, "call", "calls"),
-            units::size(sum.largest),
-            units::duration(sum.longest)
-        ),
+    let side = |sum: &MemorySum| {
+        let largest = sum.largest.map(|bytes| format!("largest {}", units::size(bytes)));
+        of_several(sum.calls, ("call", "calls"), &[largest, longest(sum.longest)])
     };
     [
         names::name(&row.comm),
