@@ -1,6 +1,5 @@
 //! From one record's bytes to an [`Event`], and the count of everything by name.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use linux_perf_event_reader::RecordType;
@@ -8,28 +7,24 @@ use linux_perf_event_reader::RecordType;
 use super::attrs::{Decoder, EventPlans};
 use super::bytes::Bytes;
 use super::chains::Interner;
-use super::event::{Body, Event, MmapRecord, NameId, RawStack, SideRecord, Stood};
-use super::header::{Attribute, Header, MOST_EVENTS, read_build_id};
+use super::event::{Body, Event, MmapRecord, RawStack, SideRecord, Stood};
+use super::header::read_build_id;
 use super::off_cpu;
-use super::records::{Record, walk};
+use super::pipe::HEADER_ATTR;
+use super::records::Record;
 use super::sample::Sample;
+use super::side_sink::{Counts, NameTable, SideSink};
 use super::sides::{Lane, SideTables};
-use super::source::Source;
 use super::spins::{Spinning, Spun};
-use super::tracepoint::Sink;
 use crate::capture::{
     ActivityKind, BuildId, ContentionPhase, EventCount, MadeCode, Meaning, NameKind, Phase,
-    SeededMap, Sentence,
+    Sentence,
 };
-use crate::error::Problem;
 
 /// `PERF_RECORD_*` of perf's own (`tools/lib/perf/include/perf/event.h`, Linux 6.1).
 pub(super) const FINISHED_ROUND: u32 = 68;
 pub(super) const CPU_MAP: u32 = 74;
-const HEADER_ATTR: u32 = 64;
-const HEADER_TRACING_DATA: u32 = 66;
 const HEADER_BUILD_ID: u32 = 67;
-const HEADER_FEATURE: u32 = 80;
 
 /// `PERF_RECORD_MISC_*` (`include/uapi/linux/perf_event.h`, Linux 6.1).
 const CPU_MODE: u16 = 7;
@@ -323,52 +318,6 @@ impl Decode {
     }
 }
 
-/// Reads what a pipe sends ahead of its events: attributes, features, and the tracepoints' descriptions,
-/// which stand behind their record.
-pub(super) fn read_pipe_front<'a>(
-    file: Source<'a>,
-    header: &mut Header<'a>,
-) -> Result<Option<Cow<'a, [u8]>>, Problem> {
-    let mut tracing = None;
-    let (mut attributes, mut features) = (Vec::new(), Vec::new());
-    let big_endian = header.big_endian;
-    walk(file, header.data.clone(), big_endian, |record| match record.kind {
-        HEADER_ATTR if attributes.len() < MOST_EVENTS => {
-            attributes.extend(pipe_attribute(record.body, big_endian));
-        }
-        HEADER_FEATURE => {
-            let mut bytes = Bytes::new(record.body, big_endian);
-            if let Some(number) = bytes.u64() {
-                let number = u32::try_from(number).unwrap_or(u32::MAX);
-                features.push((number, bytes.rest().to_vec()));
-            }
-        }
-        HEADER_TRACING_DATA => {
-            let size = Bytes::new(record.body, big_endian).u32().unwrap_or(0) as usize;
-            let start = record.offset + 8 + record.body.len();
-            let behind = start..start.saturating_add(size);
-            tracing = tracing.take().or((behind.end <= file.len()).then_some(behind));
-        }
-        _ => {}
-    })?;
-    for (number, bytes) in features {
-        header.features.push(number, Cow::Owned(bytes));
-    }
-    header.attributes = attributes;
-    header.features.name_events(&mut header.attributes);
-    tracing.map_or(Ok(None), |behind| file.get(behind))
-}
-
-/// An attribute, whose own size stands in its second word, and its ids.
-fn pipe_attribute(body: &[u8], big_endian: bool) -> Option<Attribute> {
-    let mut head = Bytes::new(body, big_endian);
-    head.u32()?;
-    let size = head.u32()? as usize;
-    let (attr, ids) = body.split_at_checked(size)?;
-    let mut ids = Bytes::new(ids, big_endian);
-    Attribute::parse(attr, std::iter::from_fn(|| ids.u64()).collect(), big_endian)
-}
-
 fn read_mmap(bytes: &mut Bytes<'_>, misc: u16, second: bool) -> Option<MmapRecord> {
     let (pid, _tid) = (bytes.i32()?, bytes.i32()?);
     let (start, length, file_offset) = (bytes.u64()?, bytes.u64()?, bytes.u64()?);
@@ -429,107 +378,4 @@ fn record_name(kind: u32) -> String {
         _ => return format!("PERF_RECORD {kind}"),
     };
     format!("PERF_RECORD_{name}")
-}
-
-/// How many rows each of the side tables has had.
-struct Counts {
-    dumps: Count,
-    names: Count,
-    args: Count,
-    records: Count,
-}
-
-impl Counts {
-    fn new(lane: Lane) -> Self {
-        let none = Count { lane, rows: 0 };
-        Self { dumps: none, names: none, args: none, records: none }
-    }
-}
-
-#[derive(Clone, Copy)]
-struct Count {
-    lane: Lane,
-    rows: u32,
-}
-
-impl Count {
-    /// The number of the next row.
-    fn next(&mut self) -> u32 {
-        let number = self.lane.tag(self.rows);
-        self.rows = self.rows.saturating_add(1);
-        number
-    }
-}
-
-/// Names of threads by their bytes; the kernel's have 16 at most, which are as good as a number.
-#[derive(Default)]
-struct NameTable {
-    short: SeededMap<u128, NameId>,
-    long: SeededMap<Box<[u8]>, NameId>,
-    /// Short names that were seen last, each at the place that its bytes give: most are among them.
-    recent: Vec<Option<(u128, NameId)>>,
-}
-
-impl NameTable {
-    const RECENT: usize = 256;
-
-    fn place(name: u128) -> usize {
-        const MULTIPLIER: u64 = 0xf135_7aea_2e62_a9c5;
-        let both = name as u64 ^ ((name >> 64) as u64).rotate_left(21);
-        (both.wrapping_mul(MULTIPLIER) >> (u64::BITS - Self::RECENT.ilog2())) as usize
-    }
-}
-
-struct SideSink<'a> {
-    news: &'a mut SideTables,
-    counts: &'a mut Counts,
-    names: &'a mut NameTable,
-}
-
-impl SideSink<'_> {
-    fn new_name(&mut self, name: &[u8]) -> NameId {
-        self.news.names.push(String::from_utf8_lossy(name).into_owned());
-        NameId::new(self.counts.names.next())
-    }
-
-    /// A short name that is not among those that were seen last.
-    #[cold]
-    fn seldom_name(&mut self, name: u128) -> NameId {
-        if let Some(&id) = self.names.short.get(&name) {
-            return id;
-        }
-        let bytes = name.to_le_bytes();
-        let id = self.new_name(bytes.split(|&byte| byte == 0).next().unwrap_or_default());
-        self.names.short.insert(name, id);
-        id
-    }
-}
-
-impl Sink for SideSink<'_> {
-    fn name(&mut self, name: &[u8]) -> NameId {
-        if let Some(&id) = self.names.long.get(name) {
-            return id;
-        }
-        let id = self.new_name(name);
-        self.names.long.insert(name.into(), id);
-        id
-    }
-
-    fn short_name(&mut self, name: u128) -> NameId {
-        let place = NameTable::place(name);
-        match self.names.recent.get(place) {
-            Some(&Some((known, id))) if known == name => id,
-            _ => {
-                let id = self.seldom_name(name);
-                self.names.recent.resize(NameTable::RECENT, None);
-                self.names.recent[place] = Some((name, id));
-                id
-            }
-        }
-    }
-
-    fn args(&mut self, args: [u64; 6]) -> u32 {
-        self.news.args.push(args);
-        self.counts.args.next()
-    }
 }

@@ -31,9 +31,11 @@ mod header;
 mod in_order;
 mod off_cpu;
 mod order;
+mod pipe;
 mod records;
 mod sample;
 mod shape;
+mod side_sink;
 mod sides;
 mod source;
 mod space;
@@ -83,7 +85,7 @@ pub(crate) fn read(
 ) -> Result<Capture, Problem> {
     let mut header = Header::parse(file)?;
     let mut notes: Vec<Sentence> = header.damage.take().map(Sentence::from).into_iter().collect();
-    let of_pipe = if header.pipe { decode::read_pipe_front(file, &mut header)? } else { None };
+    let of_pipe = if header.pipe { pipe::read_front(file, &mut header)? } else { None };
     let tracing_section = of_pipe.as_deref().or(header.features.get(Feature::TRACING_DATA));
     let mut tracing = tracing_section.map(TracingData::parse).unwrap_or_default();
     notes.extend(tracing.damage.clone().map(Sentence::from));
