@@ -14,7 +14,7 @@ pub use rows::{CulpritChange, CulpritSum, MemoryChange, MemorySum, SiteChange, S
 
 /// From this ratio on a length or a share is another one; freezes of one cause vary by less on one machine.
 pub const RATIO: f64 = 1.25;
-/// A difference of freezes shorter than this is none, in nanoseconds: shorter freezes have no name either.
+/// A difference of freezes shorter than this is none: shorter freezes have no name either.
 pub const LEAST: Nanos = Nanos(50_000_000);
 
 /// What a change did.
@@ -22,7 +22,7 @@ pub const LEAST: Nanos = Nanos(50_000_000);
 pub struct Comparison {
     /// In one word.
     pub change: Change,
-    /// Whether it got worse: a freeze where the other capture shows none, or a worst freeze that is longer by [`RATIO`] and [`LEAST`].
+    /// Whether it got worse: a freeze where the capture before shows none, or a worst freeze that is longer by [`RATIO`] and [`LEAST`].
     pub worse: bool,
     /// How sure that is.
     pub grade: Grade,
@@ -55,7 +55,7 @@ pub enum Change {
     Same,
     /// It is longer.
     Longer,
-    /// Another lock, call or process froze, at least as long as before within [`RATIO`], or longer.
+    /// Another lock, call or process froze, for however long.
     Moved,
     /// A freeze where there was none.
     New,

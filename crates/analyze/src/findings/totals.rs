@@ -9,7 +9,7 @@ use super::{Cause, FrameView, Operation, ThreadName};
 pub struct SiteTotal {
     /// The site's name.
     pub site: String,
-    /// Its cause.
+    /// Its cause; `None` where waiting does no harm.
     pub cause: Option<Cause>,
     /// Blocked time, summed over threads.
     pub blocked: Nanos,
@@ -17,7 +17,7 @@ pub struct SiteTotal {
     pub waits: Option<u64>,
     /// Number of threads.
     pub threads: u64,
-    /// The longest single wait.
+    /// The longest single wait; `None` where a format knows sums only.
     pub longest: Option<Nanos>,
     /// Whether waiting here is a thread's rest rather than a harm.
     pub idle: bool,

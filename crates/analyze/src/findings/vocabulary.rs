@@ -68,11 +68,11 @@ words! {
         Compaction = "compaction",
         /// Reading memory back from swap.
         Swap = "swap",
-        /// No CPU was free.
+        /// No CPU was free, or none of those that the threads may run on.
         CpuStarvation = "cpu_starvation",
         /// The cgroup's CPU quota was used up.
         CpuThrottle = "cpu_throttle",
-        /// A stop signal or a debugger.
+        /// A stop signal, a debugger, a cgroup's freezer, or the dump of a core.
         Stopped = "stopped",
         /// A memory cgroup's limit.
         MemoryLimit = "memory_limit",

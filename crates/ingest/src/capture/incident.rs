@@ -39,7 +39,7 @@ pub struct ProcessSize {
 pub struct Reading {
     /// When.
     pub time: Timestamp,
-    /// What was counted.
+    /// What was counted; the unit stands there.
     pub gauge: Gauge,
     /// Of which process's control group; `None` for all of the machine.
     pub pid: Option<i32>,
@@ -52,22 +52,23 @@ pub struct Reading {
 pub enum Gauge {
     /// Microseconds in which some task waited for memory (`/proc/pressure/memory`, `some`).
     MemoryPressure,
-    /// ... for I/O.
+    /// Microseconds in which some task waited for I/O (`/proc/pressure/io`, `some`).
     IoPressure,
-    /// ... for a CPU.
+    /// Microseconds in which some task waited for a CPU (`/proc/pressure/cpu`, `some`).
     CpuPressure,
-    /// How often a task had to reclaim memory itself, in any zone (`allocstall_*` of `/proc/vmstat`).
+    /// How often a task had to reclaim memory itself, in the zones that programs' memory is in (`allocstall_normal` and
+    /// `allocstall_movable` of `/proc/vmstat`).
     DirectReclaims,
-    /// Page faults that read from a disk.
+    /// Page faults that read from a disk (`pgmajfault` of `/proc/vmstat`).
     MajorFaults,
-    /// Pages that came back from swap.
+    /// Pages that came back from swap (`pswpin` of `/proc/vmstat`).
     SwappedIn,
-    /// Pages that went to swap.
+    /// Pages that went to swap (`pswpout` of `/proc/vmstat`).
     SwappedOut,
-    /// Processes that the kernel killed for memory.
+    /// Processes that the kernel killed for memory (`oom_kill` of `/proc/vmstat`).
     OomKills,
-    /// How often the control group was at its memory limit.
+    /// How often the control group was at its memory limit (`max` of `memory.events`, or version 1's `memory.failcnt`).
     LimitHits,
-    /// Periods in which the control group had no CPU quota left.
+    /// Periods in which the control group had no CPU quota left (`nr_throttled` of `cpu.stat`).
     ThrottledPeriods,
 }

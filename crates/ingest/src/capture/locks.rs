@@ -31,7 +31,7 @@ pub enum ContentionPhase {
     },
 }
 
-/// How a lock is waited for.
+/// How a lock is waited for (`LCB_F_*`, `include/trace/events/lock.h`).
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct ContentionFlags {
     /// A spinning lock.

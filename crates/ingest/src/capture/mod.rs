@@ -1,9 +1,10 @@
 //! The data model: what every input format becomes.
 //!
 //! A [`Capture`] holds plain tables of rows, each sorted by time, and says what it lacks. It knows no
-//! file format, opens nothing, and is never changed after ingestion except by symbol resolution, which
-//! only fills in names, and by a redaction after the analysis, which replaces them. Rows refer to each other by small index types ([`ThreadId`], [`StackId`], ...),
-//! never by the operating system's reused numbers.
+//! file format and opens nothing. After it was read, only three things change it: symbol resolution, which
+//! fills in names; a log of system calls that is placed beside it, which adds those; and a redaction after
+//! the analysis, which replaces names. Rows refer to each other by small index types ([`ThreadId`],
+//! [`StackId`], ...), never by the operating system's reused numbers.
 
 mod activity;
 mod events;
@@ -49,7 +50,7 @@ pub use time::{Nanos, Span, Timestamp};
 
 /// One recording and all it refers to.
 ///
-/// Every table is sorted by time; ties keep the order of the file.
+/// Every table of events is sorted by time; ties keep the order of the file.
 #[derive(Clone, Debug, Default)]
 pub struct Capture {
     /// Where the recording comes from: machine, kernel, command line, clock.

@@ -130,7 +130,7 @@ impl ThreadTable {
 
     /// The living thread of this tid; a new one if there is none. It is called by this name from this moment on if it has
     /// none yet.
-    pub fn of_named_tid<N: AsRef<str>>(
+    pub(crate) fn of_named_tid<N: AsRef<str>>(
         &mut self,
         tid: i32,
         name: impl FnOnce() -> N,
@@ -163,7 +163,8 @@ impl ThreadTable {
         thread
     }
 
-    /// A thread is born: the tid begins a new life.
+    /// A thread of process `pid` is born, by the thread whose tid is `parent`, whose name it has at first: its tid begins a new
+    /// life. At time 0 it was there before.
     pub fn fork(&mut self, pid: i32, tid: i32, parent: Option<i32>, time: Timestamp) -> ThreadId {
         // perf announces the threads that it finds with a fork of their own; sched_process_fork and
         // PERF_RECORD_FORK both tell of one birth.
@@ -198,7 +199,7 @@ impl ThreadTable {
     }
 
     /// `sched_process_fork` tells of a birth, but not into which process.
-    pub fn note_birth(&mut self, tid: i32, time: Timestamp) -> ThreadId {
+    pub(crate) fn note_birth(&mut self, tid: i32, time: Timestamp) -> ThreadId {
         match self.by_tid.get(tid) {
             Some(Living { thread, .. }) if self.threads[thread.index()].ended.is_none() => thread,
             _ => {
@@ -228,14 +229,14 @@ impl ThreadTable {
     }
 
     /// A thread's name if it has none yet.
-    pub fn name_if_unknown(&mut self, thread: ThreadId, name: &str, time: Timestamp) {
+    pub(crate) fn name_if_unknown(&mut self, thread: ThreadId, name: &str, time: Timestamp) {
         if self.threads[thread.index()].names.is_empty() {
             self.name(thread, name, time);
         }
     }
 
     /// Marks a thread's process as the kernel's own.
-    pub fn mark_kernel(&mut self, thread: ThreadId) {
+    pub(crate) fn mark_kernel(&mut self, thread: ThreadId) {
         let process = self.threads[thread.index()].process;
         self.processes[process.index()].kernel = true;
     }
