@@ -20,7 +20,7 @@ use capture::{Capture, Format, Nanos};
 pub use error::{IngestError, Problem};
 use input::Content;
 use perf::Source;
-use symbols::{Programs, SymbolSources};
+use symbols::SymbolSources;
 
 /// How to read a capture.
 #[derive(Clone, Copy, Debug, Default)]
@@ -98,8 +98,7 @@ fn read_input(
             Err(Problem::at(0, "the file does not begin as a perf.data does"))
         }
         None | Some(Format::PerfData | Format::PerfPipe) if is_perf_data => {
-            let programs = options.programs.map(Programs::open);
-            perf::read(source, parts, programs, options.spins, options.overview, progress)
+            perf::read(source, parts, options, progress)
         }
         format => {
             let bytes = source.get(0..source.len())?.unwrap_or_default();

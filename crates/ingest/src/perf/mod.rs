@@ -50,6 +50,7 @@ use std::ops::Range;
 
 use linux_perf_data::Feature;
 
+use crate::ReadOptions;
 use crate::capture::{
     BuildId, Capture, Clock, EventCount, Format, Loss, LossKind, Meaning, Origin, Sentence,
     Timestamp,
@@ -73,14 +74,11 @@ use tracing_data::TracingData;
 use unwind::Unwinder;
 
 /// Reads a whole perf.data. `parts` are the further files of a recording by several threads, records
-/// from their first byte on. `programs` are what stacks are unwound with. Events of `spins` are kept if that is asked for, and an `overview` has hardly any rows. `progress`
-/// is told how many bytes of how many have been read.
+/// from their first byte on. `progress` is told how many bytes of how many have been read.
 pub(crate) fn read(
     file: Source<'_>,
     parts: &[Source<'_>],
-    programs: Option<Programs>,
-    spins: bool,
-    overview: bool,
+    options: ReadOptions<'_>,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Capture, Problem> {
     let mut header = Header::parse(file)?;
@@ -92,9 +90,9 @@ pub(crate) fn read(
     if header.attributes.is_empty() {
         return Err(Problem::at(header.data.start, "no event's description can be read"));
     }
+    let stretches = stretches(file, &header, parts);
     let mut plans = EventPlans::new(&header.attributes, &tracing, header.big_endian);
     if plans.lacks_descriptions() {
-        let stretches = stretches(file, &header, parts);
         notes.push(recognise_by_shape(&stretches, &plans, &header, &mut tracing)?.into());
         plans = EventPlans::new(&header.attributes, &tracing, header.big_endian);
     }
@@ -103,21 +101,30 @@ pub(crate) fn read(
     let mut builder = Builder {
         capture: Capture { origin: origin(&header), ..Capture::default() },
         rows: InOrder::default(),
-        spins: (!spins).then(Spins::default),
+        spins: (!options.spins).then(Spins::default),
         spaces: spaces(&header.features),
-        unwinder: programs.map(Unwinder::new),
-        seen: overview.then(Seen::default),
+        unwinder: options.programs.map(Programs::open).map(Unwinder::new),
+        seen: options.overview.then(Seen::default),
         use_switch_records,
     };
-    let stretches = stretches(file, &header, parts);
     let bytes: usize = stretches.iter().map(|(_, range)| range.len()).sum();
     builder.reserve(bytes);
     let decoders = Lane::all().map(|lane| {
         let plans = EventPlans::new(&header.attributes, &tracing, header.big_endian);
-        Decode::new(lane, plans, header.big_endian, spins)
+        Decode::new(lane, plans, header.big_endian, options.spins)
     });
-    let Read { decode, damage, late, complete } =
-        stages::read(&stretches, decoders, &mut builder, progress)?;
+    let read = stages::read(&stretches, decoders, &mut builder, progress)?;
+    Ok(finished(builder, read, &header, notes))
+}
+
+/// The capture, with what a person must know of it.
+fn finished(
+    builder: Builder,
+    read: Read,
+    header: &Header<'_>,
+    mut notes: Vec<Sentence>,
+) -> Capture {
+    let Read { decode, damage, late, complete } = read;
     notes.extend(builder.unwinder.iter().flat_map(Unwinder::complaints));
     if builder.spaces.orphans > 0 {
         notes.push(format!(
@@ -145,7 +152,7 @@ pub(crate) fn read(
     capture.events = decode.counts();
     warn_of_losses(&capture, &mut notes);
     capture.warnings.extend(notes);
-    Ok(capture)
+    capture
 }
 
 /// Where records are: behind the header, and in further files all over.
