@@ -1,6 +1,6 @@
 //! Names again, for the key's owner.
 
-use coldcase_ingest::capture::{inert, inert_json};
+use coldcase_ingest::capture::{escape_html, inert, inert_json};
 
 use crate::key::{Key, Space, Token};
 
@@ -98,18 +98,7 @@ fn json(name: &str) -> String {
 }
 
 fn html(name: &str) -> String {
-    let mut escaped = String::with_capacity(name.len());
-    for character in inert(name).chars() {
-        match character {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            character => escaped.push(character),
-        }
-    }
-    escaped
+    escape_html(&inert(name))
 }
 
 fn json_in_html(name: &str) -> String {

@@ -22,6 +22,23 @@ pub fn inert_lines(text: &str) -> String {
     lines.join("\n")
 }
 
+/// Text for HTML or SVG, in content and in quoted attributes.
+#[must_use]
+pub fn escape_html(text: &str) -> String {
+    let mut escaped = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '&' => escaped.push_str("&amp;"),
+            '<' => escaped.push_str("&lt;"),
+            '>' => escaped.push_str("&gt;"),
+            '"' => escaped.push_str("&quot;"),
+            '\'' => escaped.push_str("&#39;"),
+            other => escaped.push(other),
+        }
+    }
+    escaped
+}
+
 /// A JSON text in which each such character is an escape, which every reader of JSON undoes. Line feeds stay: between values they mean
 /// nothing, and inside of strings JSON has none.
 #[must_use]

@@ -31,7 +31,7 @@ pub use events::{EventCount, Meaning};
 pub use frames::{Call, Frame, FrameTable, Location, Mode, Symbol, WhyNoSymbol};
 pub use ids::{CpuId, FrameId, ModuleId, ProcessId, StackId, ThreadId};
 pub use incident::{Gauge, Incident, ProcessSize, Reading};
-pub use inert::{inert, inert_json, inert_lines};
+pub use inert::{escape_html, inert, inert_json, inert_lines};
 pub use locks::{
     ContentionFlags, ContentionPhase, LockContention, MmapLock, MmapLockPhase, SpinCounts,
 };

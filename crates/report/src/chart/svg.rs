@@ -2,6 +2,8 @@
 
 use std::fmt::Write;
 
+use coldcase_ingest::capture::escape_html;
+
 use super::scene::{Anchor, Area, Dust, Ink, Label, Scene, Shape};
 use crate::words::Kind;
 
@@ -12,7 +14,7 @@ pub(crate) fn svg(scene: &Scene, label: &str) -> String {
     let _ = write!(
         text,
         "<svg viewBox=\"0 0 {width} {height}\" role=\"img\" aria-label=\"{}\">",
-        escape(label)
+        escape_html(label)
     );
     for shape in &scene.shapes {
         write_shape(&mut text, shape);
@@ -48,7 +50,7 @@ fn write_rect(text: &mut String, area: Area, ink: Ink, title: Option<&str>) -> s
         class(ink)
     )?;
     match title {
-        Some(title) => write!(text, "><title>{}</title></rect>", escape(title)),
+        Some(title) => write!(text, "><title>{}</title></rect>", escape_html(title)),
         None => write!(text, "/>"),
     }
 }
@@ -82,7 +84,7 @@ fn write_label(text: &mut String, label: &Label) -> std::fmt::Result {
         Px(label.x),
         Px(label.y),
         Px(label.size),
-        escape(&label.text)
+        escape_html(&label.text)
     )
 }
 
@@ -120,22 +122,6 @@ fn class(ink: Ink) -> &'static str {
         Ink::UserFrame => "i-user",
         Ink::RootFrame => "i-root",
     }
-}
-
-/// Text for SVG or HTML, in content and in quoted attributes.
-pub(crate) fn escape(text: &str) -> String {
-    let mut escaped = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '&' => escaped.push_str("&amp;"),
-            '<' => escaped.push_str("&lt;"),
-            '>' => escaped.push_str("&gt;"),
-            '"' => escaped.push_str("&quot;"),
-            '\'' => escaped.push_str("&#39;"),
-            other => escaped.push(other),
-        }
-    }
-    escaped
 }
 
 /// A coordinate with at most one decimal: a tenth of a pixel is nobody's business.
