@@ -18,6 +18,7 @@ mod holds;
 mod losses;
 mod model;
 mod names;
+mod numbers;
 mod options;
 mod profile;
 pub mod records;
@@ -33,4 +34,5 @@ mod view;
 mod windows;
 
 pub use assemble::{analyze, analyze_with_records};
+pub use numbers::thousands;
 pub use options::{Options, ProcessFilter};

@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use chrono::{DateTime, SecondsFormat, Utc};
+pub(crate) use coldcase_analyze::thousands as count;
 use coldcase_ingest::capture::Nanos;
 
 /// `1.42 s`, `812 ms`, `45.3 µs`, `7 ns`.
@@ -82,19 +83,6 @@ pub(crate) fn exact_size(bytes: u64) -> String {
         return size(bytes);
     }
     format!("{} ({} bytes)", size(bytes), count(bytes))
-}
-
-/// `58,720,257`.
-pub(crate) fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
-    for (index, digit) in digits.chars().enumerate() {
-        if index > 0 && (digits.len() - index).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// `1 thread`, `6 threads`.
@@ -202,11 +190,7 @@ mod tests {
     }
 
     #[test]
-    fn counts_have_thousands_set_apart() {
-        assert_eq!(count(0), "0");
-        assert_eq!(count(999), "999");
-        assert_eq!(count(1_000), "1,000");
-        assert_eq!(count(58_720_257), "58,720,257");
+    fn one_is_told_from_many() {
         assert_eq!(counted(1, "thread", "threads"), "1 thread");
         assert_eq!(counted(1200, "thread", "threads"), "1,200 threads");
     }

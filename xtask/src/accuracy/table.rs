@@ -1,5 +1,7 @@
 //! Rows of the page's tables.
 
+use coldcase_analyze::thousands;
+
 use super::judge::{Fault, Judgement, Row};
 use super::told::{ToldCulprit, ToldFreeze};
 use super::truth::TrueFreeze;
@@ -27,17 +29,6 @@ fn sentence(cause: &str, who: Option<String>, call: Option<&str>, bytes: Option<
     let bytes = bytes.map(|bytes| format!("{} bytes", thousands(bytes)));
     let parts: Vec<String> = [who, call.map(str::to_owned), bytes].into_iter().flatten().collect();
     if parts.is_empty() { cause.to_owned() } else { format!("{cause}: {}", parts.join(", ")) }
-}
-
-fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let groups: Vec<&str> = digits
-        .as_bytes()
-        .rchunks(3)
-        .rev()
-        .map(|group| std::str::from_utf8(group).unwrap_or_default())
-        .collect();
-    groups.join(",")
 }
 
 /// What a verdict is worth, in a few words.
@@ -113,10 +104,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn numbers_read_well() {
-        assert_eq!(thousands(0), "0");
-        assert_eq!(thousands(4096), "4,096");
-        assert_eq!(thousands(3_221_225_472), "3,221,225,472");
+    fn nothing_has_no_sign() {
         assert_eq!(signed(-0.04, 1), "0.0");
         assert_eq!(signed(0.05001, 1), "+0.1");
         assert_eq!(signed(-100.0, 1), "-100.0");

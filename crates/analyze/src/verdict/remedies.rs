@@ -5,6 +5,7 @@ use coldcase_ingest::capture::{Sentence, Syscall};
 use crate::findings::{
     Cause, Container, ContainerKind, Culprit, Operation, Remedy, ThreadName, Window,
 };
+use crate::numbers::thousands;
 use crate::verdict::{awaited, container};
 
 /// Wait sites of `rules.txt` that have remedies of their own.
@@ -390,18 +391,6 @@ fn of_kernel(window: &Window, around: &Around<'_>) -> Option<Remedy> {
 fn version(release: &str) -> Option<(u32, u32)> {
     let mut numbers = release.split(|c: char| !c.is_ascii_digit()).map(str::parse);
     Some((numbers.next()?.ok()?, numbers.next()?.ok()?))
-}
-
-/// A number with commas between its thousands.
-fn thousands(number: u64) -> String {
-    let digits = number.to_string();
-    let groups: Vec<&str> = digits
-        .as_bytes()
-        .rchunks(3)
-        .rev()
-        .filter_map(|group| std::str::from_utf8(group).ok())
-        .collect();
-    groups.join(",")
 }
 
 #[cfg(test)]
