@@ -79,12 +79,12 @@ impl Redaction {
         }
     }
 
-    /// A host's name.
+    /// What stands for a host's name.
     pub fn host(&mut self, name: &str) -> String {
         self.plain(Space::Host, name)
     }
 
-    /// The name of a process or thread.
+    /// What stands for the name of a process or thread; one that everybody has stays (the threads of the kernel).
     pub fn task(&mut self, name: &str) -> String {
         if public::is_public_task(name) {
             return name.to_owned();
@@ -94,22 +94,22 @@ impl Redaction {
         known.unwrap_or_else(|| self.key.token(space, name)).to_string()
     }
 
-    /// The path of a file or folder.
+    /// What stands for the path of a file or folder, part by part.
     pub fn path(&mut self, path: &str) -> String {
         paths::path(&mut self.key, path)
     }
 
-    /// A command line, word by word.
+    /// What stands for a command line, word by word.
     pub fn command(&mut self, words: &[String]) -> Vec<String> {
         command::command(&mut self.key, words)
     }
 
-    /// An event's name.
+    /// What stands for an event's name; one of every kernel stays.
     pub fn event(&mut self, name: &str) -> String {
         if public::is_public_event(name) { name.to_owned() } else { self.plain(Space::Event, name) }
     }
 
-    /// A function of a module, if that is known.
+    /// What stands for a function, of a module if that is known.
     pub(crate) fn function(&mut self, mode: Mode, module: Option<&str>, name: &str) -> String {
         if mode == Mode::Kernel {
             return self.kernel_function(name);
@@ -135,12 +135,12 @@ impl Redaction {
         }
     }
 
-    /// A source file, of a function of a module.
+    /// What stands for a source file, of a function of a module.
     pub(crate) fn source(&mut self, module: Option<&str>, path: &str) -> String {
         if module.is_some_and(is_shared) { path.to_owned() } else { self.path(path) }
     }
 
-    /// A frame of a folded stack: `clear_page_erms_[k]`, `main`, `ledger+0x1234`.
+    /// What stands for a frame of a folded stack: `clear_page_erms_[k]`, `main`, `ledger+0x1234`.
     pub(crate) fn label(&mut self, label: &str) -> String {
         if let Some(name) = label.strip_suffix("_[k]") {
             return format!("{}_[k]", self.kernel_function(name));
@@ -160,7 +160,7 @@ impl Redaction {
         self.function(Mode::User, None, label)
     }
 
-    /// A sentence of ours.
+    /// A sentence of ours with its names replaced.
     pub(crate) fn sentence(&mut self, sentence: &Sentence) -> Sentence {
         sentence.renamed(|kind, name| match kind {
             NameKind::Task => self.task(name),
@@ -170,7 +170,7 @@ impl Redaction {
         })
     }
 
-    /// Somebody's own words.
+    /// What stands for somebody's own words.
     pub(crate) fn quote(&mut self, words: &str) -> String {
         self.plain(Space::Quote, words)
     }
