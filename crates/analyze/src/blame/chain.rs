@@ -153,7 +153,7 @@ mod tests {
     use coldcase_ingest::capture::Capture;
 
     use super::*;
-    use crate::script;
+    use crate::script::{self, FUTEX};
 
     #[test]
     fn of_waits_about_as_long_one_is_told_of_which_it_is_known_who_ended_it() {
@@ -176,7 +176,6 @@ mod tests {
 
     #[test]
     fn a_wait_in_slices_is_one_that_its_last_slice_ends() {
-        const FUTEX: &str = "schedule<futex_wait_queue<__futex_wait<futex_wait<do_futex";
         let script = "1000000 a>- S FUTEX,6100000 ->a,6110000 a>- S FUTEX,11210000 ->a,\
                       11220000 a>- S FUTEX,13000000 b!a,13000000 ->a,14000000 .a";
         let capture = script::process(Capture::default(), &[('a', "python3")]);

@@ -274,10 +274,9 @@ mod tests {
     use super::*;
     use crate::analyze;
     use crate::findings::{Findings, Grade};
-    use crate::script;
+    use crate::script::{self, SLEEPS};
 
     const RECEIVES: &str = "schedule<sk_wait_data<tcp_recvmsg_locked<tcp_recvmsg";
-    const SLEEPS: &str = "schedule<do_nanosleep<hrtimer_nanosleep";
 
     /// Twelve rounds of a thread: a rest, unless it has none, and an answer after 1 ms; then one after 100 ms.
     fn rounds(rests: bool, waits: &str) -> Capture {

@@ -242,9 +242,7 @@ mod tests {
 
     use crate::analyze;
     use crate::findings::{Cause, Findings, Grade, Role};
-    use crate::script;
-
-    const SLEEPS: &str = "schedule<do_nanosleep<hrtimer_nanosleep";
+    use crate::script::{self, SLEEPS};
 
     /// What is found of a machine of one CPU, on which two programs, `a` with `c` and `b` with `d`, run for a moment every 10 ms for 120 ms,
     /// and then want the CPU all along; `then` is who has it.

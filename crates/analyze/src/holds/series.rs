@@ -148,9 +148,7 @@ fn lets_others_on(capture: &Capture, states: &ThreadStates, (id, next): (WaitId,
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::script;
-
-    const FUTEX: &str = "schedule<futex_wait_queue<__futex_wait<futex_wait<do_futex";
+    use crate::script::{self, FUTEX};
 
     /// The lengths of a's series, in waits, with whether its lock is known.
     fn series(comm: &str, script: &str) -> Vec<(usize, bool)> {

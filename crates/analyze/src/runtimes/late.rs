@@ -192,11 +192,7 @@ pub(crate) fn ends_stop_of_world(model: &Model<'_>, wait: WaitId, waker: ThreadI
 mod tests {
     use super::*;
     use crate::findings::{Findings, Operation};
-    use crate::script;
-
-    const FUTEX: &str = "schedule<futex_wait_queue<__futex_wait<futex_wait<do_futex";
-    const SLEEPS: &str = "schedule<do_nanosleep<hrtimer_nanosleep";
-    const WAKES: &str = "try_to_wake_up<wake_up_q<futex_wake<do_futex";
+    use crate::script::{self, FUTEX, SLEEPS, WAKES};
 
     /// What is found of a process in which a, b and c wait in `rests` for 5 ms ten times before `then`.
     fn found(names: &[(char, &str)], rests: &str, then: &[String]) -> Findings {

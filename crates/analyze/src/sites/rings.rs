@@ -102,10 +102,9 @@ fn is_end_of_bio<'a>(names: impl Iterator<Item = &'a str>) -> bool {
 mod tests {
     use super::*;
     use crate::findings::Cause;
-    use crate::script;
+    use crate::script::{self, SLEEPS};
 
     const RING: &str = "schedule<io_cqring_wait<__do_sys_io_uring_enter";
-    const SLEEPS: &str = "schedule<do_nanosleep<hrtimer_nanosleep";
     const READ: &str = "try_to_wake_up<task_work_add<__io_req_task_work_add<iomap_dio_bio_end_io<blk_update_request<handle_softirqs";
     const ASKED: &str = "try_to_wake_up<task_work_add<__io_req_task_work_add<io_poll_wake<sock_def_readable<handle_softirqs";
 

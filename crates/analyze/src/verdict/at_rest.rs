@@ -71,14 +71,12 @@ mod tests {
 
     use crate::analyze;
     use crate::findings::Cause;
-    use crate::script;
+    use crate::script::{self, FUTEX, WAKES};
 
     #[test]
     fn helpers_that_wait_for_what_the_disk_brings_are_none_of_those_who_wait_for_a_disk_behind_another()
      {
         // a, b and c wait for d, which waits for its disk; h and i for r, which rests at its event loop, and longer than they.
-        const FUTEX: &str = "schedule<futex_wait_queue<__futex_wait<futex_wait<do_futex";
-        const WAKES: &str = "try_to_wake_up<wake_up_q<futex_wake<do_futex";
         const POLL: &str = "schedule<ep_poll<do_epoll_wait";
         let disk = "schedule<io_schedule<submit_bio_wait<vfs_fsync_range<do_fsync";
         let names: Vec<(char, &str)> =

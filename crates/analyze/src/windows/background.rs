@@ -48,11 +48,9 @@ fn rests(model: &Model<'_>, harm: &Harm) -> bool {
 mod tests {
     use coldcase_ingest::capture::Capture;
 
-    use crate::script;
+    use crate::script::{self, FUTEX, WAKES};
 
-    const FUTEX: &str = "schedule<futex_wait_queue<__futex_wait<futex_wait<do_futex";
     const POLLS: &str = "schedule<do_sys_poll";
-    const WAKES: &str = "try_to_wake_up<wake_up_q<futex_wake<do_futex";
 
     /// The freezes of a database whose threads a, b and c wait for requests, and at last for m for 600 ms; its helpers d to g
     /// look every 400 ms whether there is something to do, and else wait a little for each other.

@@ -170,11 +170,10 @@ mod tests {
     use coldcase_ingest::capture::Capture;
 
     use super::*;
-    use crate::script;
+    use crate::script::{self, FUTEX};
 
     /// How many waits for a futex are told of threads that let each other on a hundred times, and wait as often until time is up.
     fn told(names: [&str; 4]) -> Option<u64> {
-        const FUTEX: &str = "schedule<futex_wait_queue<__futex_wait<futex_wait<do_futex";
         let threads: Vec<(char, &str)> = ('a'..).zip(names).collect();
         let mut events = vec!["0 .d".to_owned()];
         for at in (0..4000).step_by(40) {

@@ -273,7 +273,7 @@ const LONG_FOR_A_CPU: Nanos = Nanos(100_000_000);
 mod tests {
     use coldcase_ingest::capture::{Capture, Timestamp};
 
-    use crate::script;
+    use crate::script::{self, FUTEX, SLEEPS, WAKES};
     use crate::windows;
 
     /// How many freezes there are where a to d sleep for 5 ms again and again, and at last wait for m, which computes for 100 ms; those
@@ -283,9 +283,6 @@ mod tests {
     }
 
     fn freezes_of(born: &str, mut capture: Capture, rounds: u64) -> usize {
-        const FUTEX: &str = "schedule<futex_wait_queue<__futex_wait<futex_wait<do_futex";
-        const SLEEPS: &str = "schedule<do_nanosleep<hrtimer_nanosleep";
-        const WAKES: &str = "try_to_wake_up<wake_up_q<futex_wake<do_futex";
         for thread in "mabcd".chars() {
             let (pid, tid) = (script::tid('m'), script::tid(thread));
             if born.contains(thread) {
@@ -333,8 +330,6 @@ mod tests {
     #[test]
     fn a_lock_that_is_taken_again_and_again_for_once_is_no_habit() {
         const WAITS: &str = "schedule<futex_wait_queue<do_futex<user:__lll_lock_wait<user:serve";
-        const SLEEPS: &str = "schedule<do_nanosleep<hrtimer_nanosleep";
-        const WAKES: &str = "try_to_wake_up<wake_up_q<futex_wake<do_futex";
         // m keeps a and b for 80 ms, twelve times, at once or with a pause after each; they sleep in between.
         let freezes = |pause: u64| {
             let threads = [('m', "main"), ('a', "serve"), ('b', "serve")];

@@ -195,9 +195,7 @@ mod tests {
     use coldcase_ingest::capture::Capture;
 
     use super::*;
-    use crate::script;
-
-    const FUTEX: &str = "schedule<futex_wait_queue<__futex_wait<futex_wait<do_futex";
+    use crate::script::{self, FUTEX};
 
     /// Four threads wait for a futex until `waker` comes and lets them on.
     fn round(events: &mut Vec<String>, at: u64, length: u64, waker: char) {

@@ -214,7 +214,7 @@ mod tests {
     use coldcase_ingest::capture::Capture;
 
     use super::*;
-    use crate::script;
+    use crate::script::{self, SLEEPS};
 
     /// How many freezes there are where a thread reads from a disk for 2 ms twelve times, with something else between,
     /// and at last for 80 ms.
@@ -313,7 +313,6 @@ mod tests {
 
     /// a to d sleep for 5 ms ten times. What is found of a freeze after `events`: its span in ms and how many stood still.
     fn found_after_sleeps(events: &str) -> Vec<(u64, u64, usize)> {
-        const SLEEPS: &str = "schedule<do_nanosleep<hrtimer_nanosleep";
         let names = ['m', 'a', 'b', 'c', 'd', 'e'].map(|t| (t, "serve"));
         let mut script = vec!["0 .m".to_owned()];
         for at in (0..100).step_by(10) {

@@ -170,11 +170,7 @@ mod tests {
 
     use crate::analyze;
     use crate::findings::{Findings, Grade};
-    use crate::script;
-
-    const FUTEX: &str = "schedule<futex_wait_queue<__futex_wait<futex_wait<do_futex";
-    const SLEEPS: &str = "schedule<do_nanosleep<hrtimer_nanosleep";
-    const WAKES: &str = "try_to_wake_up<wake_up_q<futex_wake<do_futex";
+    use crate::script::{self, FUTEX, SLEEPS, WAKES};
 
     /// What is found of a process of m, x, a, b, c and d after `events`; who is woken by nobody is woken by a timer.
     fn found(events: &[String]) -> Findings {

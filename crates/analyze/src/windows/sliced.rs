@@ -73,9 +73,7 @@ mod tests {
     use coldcase_ingest::capture::Capture;
 
     use super::*;
-    use crate::script;
-
-    const FUTEX: &str = "schedule<futex_wait_queue<__futex_wait<futex_wait<do_futex";
+    use crate::script::{self, FUTEX};
 
     /// Who waited behind main's munmap, after which main lets a on, and `next` lets b on.
     fn behind_a_call(next: char) -> Option<Vec<i32>> {

@@ -78,11 +78,7 @@ pub(crate) fn most_unusual(
 mod tests {
     use coldcase_ingest::capture::Capture;
 
-    use crate::script;
-
-    const FUTEX: &str = "schedule<futex_wait_queue<__futex_wait<futex_wait<do_futex";
-    const SLEEPS: &str = "schedule<do_nanosleep<hrtimer_nanosleep";
-    const WAKES: &str = "try_to_wake_up<wake_up_q<futex_wake<do_futex";
+    use crate::script::{self, FUTEX, SLEEPS, WAKES};
 
     /// What is found of five threads that sleep for 5 ms ten times and then wait for a futex for 400 ms, until m, which ran
     /// meanwhile, lets some of them on, and the time of the others is up.

@@ -42,10 +42,7 @@ pub(crate) fn hint(model: &Model<'_>, options: &Options) -> Option<CannotTell> {
 mod tests {
     use coldcase_ingest::capture::Capture;
 
-    use crate::script;
-
-    const FUTEX: &str = "schedule<futex_wait_queue<__futex_wait<futex_wait<do_futex";
-    const SLEEPS: &str = "schedule<do_nanosleep<hrtimer_nanosleep";
+    use crate::script::{self, FUTEX, SLEEPS};
 
     /// What is found of four threads that sleep for 5 ms ten times and then wait for a futex for 400 ms, until m, which ran
     /// meanwhile, lets the first `let_on` of them on and the recording ends.

@@ -171,9 +171,7 @@ mod tests {
     use coldcase_ingest::capture::Capture;
 
     use super::*;
-    use crate::script;
-
-    const SLEEPS: &str = "schedule<do_nanosleep<hrtimer_nanosleep";
+    use crate::script::{self, SLEEPS};
 
     /// Three threads that leave for a sleep every 10 ms, and once for `long` ms.
     fn capture(command: &[&str], long: u64) -> Capture {
