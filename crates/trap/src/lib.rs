@@ -33,6 +33,7 @@ mod recipe;
 mod recorder;
 mod rights;
 mod session;
+mod signals;
 mod status;
 mod trap;
 mod watch;

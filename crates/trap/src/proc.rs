@@ -68,10 +68,13 @@ pub fn processes() -> Vec<Process> {
 
 /// One process, from its `stat`.
 pub fn process(pid: u32) -> Option<Process> {
+    of_stat(pid, &read(PathBuf::from(format!("/proc/{pid}/stat")))?)
+}
+
+fn of_stat(pid: u32, stat: &str) -> Option<Process> {
     /// Resident pages are field 24; those after the name begin with field 3 (proc(5)).
     const RESIDENT: usize = 24 - 3;
-    let stat = read(PathBuf::from(format!("/proc/{pid}/stat")))?;
-    let (comm, rest) = after_name(&stat)?;
+    let (comm, rest) = after_name(stat)?;
     let pages: u64 = rest.split_whitespace().nth(RESIDENT)?.parse().ok()?;
     Some(Process { pid, comm: inert(comm), resident: pages * page_size() as u64 })
 }
@@ -110,6 +113,15 @@ fn read(path: PathBuf) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_process_calls_itself_steers_no_terminal() {
+        let numbers: Vec<String> = (4..=24).map(|field| field.to_string()).collect();
+        let stat = format!("7 (a\u{1b}[2Jb\u{202e}) S {}", numbers.join(" "));
+        let process = of_stat(7, &stat).unwrap();
+        assert_eq!(process.comm, "a\u{fffd}[2Jb\u{fffd}");
+        assert_eq!(process.resident, 24 * page_size() as u64);
+    }
 
     #[test]
     fn a_name_may_hold_brackets_and_blanks() {

@@ -1,16 +1,12 @@
 //! The trap at work: watches, lets alarms pass or not, keeps the flight recorder in the air.
 
 use std::fs::{self, File};
-use std::io;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, TryRecvError, channel};
 use std::time::{Duration, Instant};
 
 use coldcase_ingest::bundle::CostNote;
 use rustix::fs::{FlockOperation, flock};
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGUSR1};
 
 use crate::budget::{Plan, Rates, price};
 use crate::capture::{Alarm, dropped};
@@ -22,6 +18,7 @@ use crate::options::Options;
 use crate::pace::Pace;
 use crate::perf::Perf;
 use crate::recorder::{Flight, Recorder};
+use crate::signals::Signals;
 use crate::status::Status;
 use crate::watch::{Health, Watch, Watched};
 use crate::{bundle, clock, events, keep, recorder, rights};
@@ -36,19 +33,14 @@ const COUNT_SOON: Duration = Duration::from_secs(5);
 /// How long after perf ended it is started again; doubled each time.
 const RETRY: Duration = Duration::from_secs(5);
 const LONGEST_RETRY: Duration = Duration::from_secs(600);
+/// A flight of so many nanoseconds is no failed start: the next one is tried soon again.
+const STEADY: u64 = 600_000_000_000;
 /// Largest recording from an alarm on.
 const FOLLOW_BYTES: u64 = 256 << 20;
 /// Scratch files of the recordings, in the bundles' folder: a bundle is made on the disk that it goes to.
 const SCRATCH: &str = ".recording";
 /// Held while a trap writes into the folder.
 const LOCK: &str = ".lock";
-
-/// What others told the trap.
-#[derive(Default)]
-pub(crate) struct Signals {
-    end: Arc<AtomicBool>,
-    by_hand: Arc<AtomicBool>,
-}
 
 /// The trap at work.
 pub(crate) struct Trap<'a> {
@@ -186,22 +178,6 @@ fn online() -> u32 {
     ranges.sum()
 }
 
-impl Signals {
-    fn listen() -> io::Result<Self> {
-        let signals = Self::default();
-        for signal in [SIGTERM, SIGINT, SIGHUP] {
-            signal_hook::flag::register(signal, Arc::clone(&signals.end))?;
-        }
-        signal_hook::flag::register(SIGUSR1, Arc::clone(&signals.by_hand))?;
-        Ok(signals)
-    }
-
-    /// Whether the trap is to end.
-    pub fn must_end(&self) -> bool {
-        self.end.load(Ordering::Relaxed)
-    }
-}
-
 impl Trap<'_> {
     /// Counts what events would cost, and starts the flight recorder with those that it can afford.
     fn arm(&mut self) -> Result<(), TrapError> {
@@ -276,7 +252,7 @@ impl Trap<'_> {
         let illness = self.illness();
         let became_ill = illness.is_some() && !self.was_ill;
         self.was_ill = illness.is_some();
-        if self.signals.by_hand.swap(false, Ordering::Relaxed) {
+        if self.signals.asks_for_capture() {
             self.alarm("a signal by hand".to_owned(), "SIGUSR1".to_owned());
         } else if let (true, Some((watched, saw))) = (became_ill, illness) {
             self.alarm(watched, saw);
@@ -345,11 +321,7 @@ impl Trap<'_> {
                 (self.say)("the flight recorder runs again");
             }
         }
-        if self
-            .flight
-            .as_ref()
-            .is_some_and(|flight| clock::monotonic() - flight.since > 600_000_000_000)
-        {
+        if self.flight.as_ref().is_some_and(|flight| clock::monotonic() - flight.since > STEADY) {
             self.retry.1 = RETRY;
         }
     }

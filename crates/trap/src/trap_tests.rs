@@ -117,7 +117,7 @@ impl Bench {
 }
 
 fn by_hand(trap: &mut Trap<'_>) {
-    trap.signals.by_hand.store(true, Ordering::Relaxed);
+    trap.signals.ask_for_capture();
     trap.tick();
 }
 
