@@ -141,19 +141,10 @@ impl BrkSizes {
 pub(crate) fn bytes(bracket: &Bracket, brk: &BrkSizes) -> Option<u64> {
     let args = bracket.args?;
     match bracket.syscall {
-        Syscall::Mmap
-        | Syscall::Munmap
-        | Syscall::Mprotect
-        | Syscall::PkeyMprotect
-        | Syscall::Madvise
-        | Syscall::Mlock
-        | Syscall::Mlock2
-        | Syscall::Munlock
-        | Syscall::Msync
-        | Syscall::Mbind => Some(args[1]),
         Syscall::Mremap => Some(args[1].max(args[2])),
         Syscall::Brk => brk.0.get(&(bracket.thread, bracket.enter?.0)).copied(),
-        _ => None,
+        // All others have an address, and then a length.
+        call => call.has_size().then_some(args[1]),
     }
 }
 

@@ -115,3 +115,25 @@ syscalls! {
     ProcessVmReadv = "process_vm_readv",
     ProcessVmWritev = "process_vm_writev",
 }
+
+impl Syscall {
+    /// Whether it goes over a number of bytes of memory, which its arguments say; those of `brk` are the step from the call before.
+    #[must_use]
+    pub fn has_size(self) -> bool {
+        matches!(
+            self,
+            Self::Mmap
+                | Self::Munmap
+                | Self::Mremap
+                | Self::Brk
+                | Self::Mprotect
+                | Self::PkeyMprotect
+                | Self::Madvise
+                | Self::Mlock
+                | Self::Mlock2
+                | Self::Munlock
+                | Self::Msync
+                | Self::Mbind
+        )
+    }
+}

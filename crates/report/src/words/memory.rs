@@ -39,22 +39,12 @@ pub(crate) fn calls_left_out(further: usize, everyday: &[&MemoryEvent]) -> Strin
 /// Why nobody knows how many bytes a culprit's call was about, if it is one that has a size.
 pub(crate) fn why_no_size(culprit: &Culprit) -> Option<&'static str> {
     let Some(Operation::Syscall(syscall)) = culprit.operation else { return None };
-    let sized = matches!(
-        syscall,
-        Syscall::Mmap
-            | Syscall::Munmap
-            | Syscall::Mremap
-            | Syscall::Mprotect
-            | Syscall::PkeyMprotect
-            | Syscall::Madvise
-            | Syscall::Mlock
-            | Syscall::Mlock2
-            | Syscall::Brk
-    );
-    match (culprit.bytes, culprit.start) {
-        (None, Some(_)) if syscall == Syscall::Brk => Some("no earlier brk in the capture"),
-        (None, None) if sized => Some("the call's start is not in the capture"),
-        (None, Some(_)) if sized => Some("its arguments are not in the capture"),
-        _ => None,
+    if culprit.bytes.is_some() || !syscall.has_size() {
+        return None;
     }
+    Some(match culprit.start {
+        Some(_) if syscall == Syscall::Brk => "no earlier brk in the capture",
+        Some(_) => "its arguments are not in the capture",
+        None => "the call's start is not in the capture",
+    })
 }
