@@ -323,7 +323,10 @@ impl<'m, 'a> Blamer<'m, 'a> {
         });
         let waker = waker.ok_or(Why::Interrupt)?;
         let interrupted = |stack| stopped::interrupts(model.capture, stack);
-        if !known_lock && wakeup.stack.is_some_and(interrupted) {
+        // Where a program waits for its lock in a poll, a signal may hand it on, as PostgreSQL's does.
+        let at_futex =
+            || wait.stack.is_some_and(|stack| release::waits_at_futex(model.capture, stack));
+        if wakeup.stack.is_some_and(interrupted) && (!known_lock || at_futex()) {
             return Err(Why::NoHolder);
         }
         if !known_lock && is_job(model, waker, wait.span) && !self.hands_on(wait.thread, wait.span)
@@ -487,6 +490,9 @@ impl<'m, 'a> Blamer<'m, 'a> {
         for slice in model.states.within(thread, span) {
             self.unseen(Span::new(at, slice.span.start), via);
             match slice.doing {
+                Doing::Running if self.waited_unseen(thread, slice.span) => {
+                    self.leaf(Root::Unknown(Why::NoWakeup), via, slice.span);
+                }
                 Doing::Running => self.leaf(Root::Running(thread), via, slice.span),
                 // Where its comings were not recorded, nobody knows how long it waited for a CPU.
                 Doing::Runnable(_) if !model.states.comings_recorded => {
@@ -498,6 +504,25 @@ impl<'m, 'a> Blamer<'m, 'a> {
             at = slice.span.end;
         }
         self.unseen(Span::new(at, span.end), via);
+    }
+
+    /// Whether a thread that seems to run had begun to wait for a lock, and who let it on, and when, is not recorded: not even that it
+    /// came back is, where only some processes were recorded.
+    fn waited_unseen(&self, thread: ThreadId, span: Span) -> bool {
+        let model = self.model;
+        if model.states.comings_recorded {
+            return false;
+        }
+        let before =
+            model.states.of(thread).before(span.end).find(|slice| slice.doing != Doing::Running);
+        before.is_some_and(|slice| match slice.doing {
+            Doing::Blocked(id) => {
+                let site = model.sites.of(id);
+                model.states.wait(id).wakeup.is_none()
+                    && (site.known_lock || site.lock.is_some() && !site.is_harm_by(Cause::Futex))
+            }
+            Doing::Running | Doing::Runnable(_) => false,
+        })
     }
 
     fn unseen(&mut self, span: Span, via: Option<&Hold>) {

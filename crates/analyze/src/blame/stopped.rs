@@ -147,10 +147,12 @@ fn stops_by(capture: &Capture, stack: StackId) -> Option<(Operation, &'static st
 }
 
 /// Whether a waking interrupts a wait, for a signal, a debugger or the freezer, or ends a freeze, and lets go of nothing that was
-/// waited for.
+/// waited for. The first thread of a process that takes a signal to stop wakes the others for it (`do_signal_stop`,
+/// `kernel/signal.c`), and so does one that ends them all.
 pub(crate) fn interrupts(capture: &Capture, stack: StackId) -> bool {
-    let signals = names::kernel(capture, stack)
-        .any(|name| stopping(name).is_some() || name == "__ptrace_unlink");
+    let signals = names::kernel(capture, stack).any(|name| {
+        stopping(name).is_some() || matches!(name, "signal_wake_up_state" | "__ptrace_unlink")
+    });
     signals || is_thaw(capture, stack).is_some()
 }
 

@@ -88,6 +88,11 @@ pub(crate) fn wakes_futex(capture: &Capture, stack: StackId) -> bool {
     names::kernel(capture, stack).any(|name| FUNCTIONS.contains(&name))
 }
 
+/// Whether a thread waits in the futex system call (`kernel/futex/`).
+pub(crate) fn waits_at_futex(capture: &Capture, stack: StackId) -> bool {
+    names::kernel(capture, stack).any(|name| name == "do_futex")
+}
+
 /// Whether a waker's stack lets go of a futex, and says by a function of the program that it is a lock's, and hands out no
 /// work: glibc (`nptl/`, 2.2 and later), Rust's standard library (`library/std/src/sys/sync/`) and parking_lot. An interrupt
 /// has the stack of whom it interrupts.

@@ -198,7 +198,8 @@ impl<'a> Machine<'a> {
         switch: &Switch,
     ) -> Option<Timestamp> {
         match self.last_switch_on(switch.cpu) {
-            _ if !self.comings_recorded => Some(not_before),
+            // For how long it was away is not known. What it left for is, and stands in its life.
+            _ if !self.comings_recorded => Some(not_before.plus(Nanos(1)).min(switch.time)),
             None => Some(not_before),
             Some((came, into)) if into.is_none_or(|into| into == thread) => {
                 Some(came.max(not_before))

@@ -313,6 +313,51 @@ mod tests {
         assert_eq!(culprit("500ms m!d WAKES"), None);
     }
 
+    #[test]
+    fn who_waited_for_the_lock_is_no_culprit_where_who_let_it_on_was_not_recorded() {
+        // `perf record -p`: somebody else lets d on, and d, as soon as it has the lock, the others.
+        let culprit = |d_left_at: &str| {
+            let lock = "schedule<rwsem_down_write_slowpath<down_write_killable<vm_mmap_pgoff";
+            let wakes = "try_to_wake_up<wake_up_q<rwsem_wake<up_write<vm_mmap_pgoff";
+            let left_at = d_left_at.replace("LOCK", lock);
+            let waits = format!(
+                "101ms d>- D {left_at},102ms a>- D {lock},102ms b>- D {lock},102ms c>- D {lock}"
+            );
+            let ends = format!("501ms d!a {wakes},502ms a!b {wakes},503ms b!c {wakes}");
+            let sleeps = "502ms d)munmap,502ms d>- S SLEEPS,503ms a>- S SLEEPS,504ms b>- S SLEEPS,505ms c>- S SLEEPS";
+            let mut capture = with_habits(&format!("{waits},{ends},{sleeps}"));
+            let idle = script::thread(&mut capture, "-");
+            capture.switches.retain(|row| row.out != Some(idle));
+            capture.wakeups.retain(|row| row.waker.is_some());
+            capture.origin.command = ["perf", "record", "-p", "109"].map(str::to_owned).to_vec();
+            let findings = analyze(&capture, &script::options());
+            findings.worst().unwrap().culprit.as_ref().map(|culprit| culprit.thread.tid)
+        };
+        assert_eq!(culprit("LOCK"), None);
+        assert_eq!(culprit("schedule<ep_poll<do_epoll_wait"), Some(Some(script::tid('d'))));
+    }
+
+    #[test]
+    fn who_passes_on_a_signal_to_stop_had_no_lock_of_those_who_wait() {
+        // h has a lock and computes; the first of its waiters to take a signal wakes the others for it.
+        let culprit = |wakes: &str| {
+            let lock = "FUTEX<user:__lll_lock_wait";
+            let waits = format!(
+                "101ms a>b S {lock},101ms b>c S {lock},101ms c>d S {lock},101ms d>m S {lock}"
+            );
+            let stop = "schedule<do_signal_stop<get_signal";
+            let ends = format!(
+                "501ms w:d,501ms m>d R+,501ms d!a {wakes},501ms d!b {wakes},501ms d!c {wakes},502ms d>a T {stop},\
+                 503ms a>b T {stop},504ms b>c T {stop},505ms c>m T {stop},506ms .m"
+            );
+            let findings = after_habits(&format!("{waits},{ends}"));
+            findings.windows.into_iter().find_map(|window| window.culprit.map(|who| who.thread.tid))
+        };
+        let signals = "try_to_wake_up<signal_wake_up_state<do_signal_stop<get_signal";
+        assert_eq!(culprit(signals), None);
+        assert_eq!(culprit("WAKES<user:__lll_lock_wake"), Some(Some(script::tid('d'))));
+    }
+
     /// What is found where a, b and c wait for what d lets go of, after it did something; each lets the next on.
     fn behind_d(does: &str) -> Findings {
         let waits = "101ms a>b S FUTEX,101ms b>c S FUTEX,101ms c>d S FUTEX";
