@@ -4,7 +4,7 @@
 //! fulfils, and so is a wait for a lock that is given up. Only a timer ends both, and nobody lets go of anything: what cannot
 //! be told apart makes no freeze.
 
-use coldcase_ingest::capture::{Context, Process, ProcessId, Sentence, Span, ThreadId};
+use coldcase_ingest::capture::{Context, ProcessId, Sentence, Span, ThreadId};
 
 use crate::findings::{CannotTell, Cause};
 use crate::model::Model;
@@ -52,7 +52,21 @@ pub(crate) fn most_unusual(
     is_asked: impl Fn(ProcessId) -> bool,
     counts: impl Fn(WaitId) -> bool,
 ) -> Option<(ProcessId, usize, Span)> {
-    let threads = &model.capture.threads;
+    let processes = model.capture.threads.processes().filter(|(id, process)| {
+        !process.kernel && is_asked(*id) && wanted(model, *id, options.process.as_ref())
+    });
+    let threads = processes.map(|(id, process)| (id, process.threads.as_slice()));
+    let (id, _, count, span) = most_unusual_of(model, options, threads, counts)?;
+    Some((id, count, span))
+}
+
+/// The same of any threads that belong together, by the process that they are called after; with who they are.
+pub(crate) fn most_unusual_of<'t>(
+    model: &Model<'_>,
+    options: &Options,
+    groups: impl Iterator<Item = (ProcessId, &'t [ThreadId])>,
+    counts: impl Fn(WaitId) -> bool,
+) -> Option<(ProcessId, &'t [ThreadId], usize, Span)> {
     let unusual = |thread: ThreadId| {
         let habits = Habits::new(model, thread);
         let slices = model.states.of(thread).long(options.min_freeze);
@@ -62,16 +76,12 @@ pub(crate) fn most_unusual(
         });
         waits.map(|slice| slice.span).collect::<Vec<_>>()
     };
-    let processes = threads.processes().filter(|(id, process)| {
-        !process.kernel && is_asked(*id) && wanted(model, *id, options.process.as_ref())
-    });
-    let of_process = |(id, process): (ProcessId, &Process)| {
-        let at_work = process.threads.iter().filter(|&&id| !runtimes::is_helper(model, id));
+    let most = groups.map(|(id, threads)| {
+        let at_work = threads.iter().filter(|&&id| !runtimes::is_helper(model, id));
         let (count, span) = most_at_once(at_work.flat_map(|&id| unusual(id)), options.min_freeze);
-        (id, count, span)
-    };
-    let most = processes.map(of_process);
-    most.max_by_key(|&(id, count, span)| (count, span.duration(), std::cmp::Reverse(id)))
+        (id, threads, count, span)
+    });
+    most.max_by_key(|&(id, _, count, span)| (count, span.duration(), std::cmp::Reverse(id)))
 }
 
 #[cfg(test)]

@@ -16,7 +16,7 @@ use crate::runtimes;
 use crate::sites::Site;
 use crate::states::{Doing, Slice, WaitId};
 use crate::windows::habits::{FACTOR, HABIT, Habits, usual};
-use crate::windows::{SEVERAL, timed, wanted};
+use crate::windows::{SEVERAL, family, timed, wanted};
 
 /// The most threads of a process that were away at once, and what would have to be recorded to say what for.
 pub(crate) fn hint(model: &Model<'_>, options: &Options) -> Option<CannotTell> {
@@ -64,22 +64,31 @@ fn at_futexes(model: &Model<'_>, options: &Options) -> Option<CannotTell> {
         let (wait, site) = (model.states.wait(id), model.sites.of(id));
         site.is_harm_by(Cause::Futex) && !site.known_lock && !wait.open_start && !wait.open_end
     };
-    let (process, _, span) = timed::most_unusual(model, options, |_| true, untold)?;
+    // Processes that serve together share locks as threads do.
+    let families = family::all(model);
+    let threads = &model.capture.threads;
+    let processes = threads.processes().filter(|(_, process)| !process.kernel);
+    let groups = processes
+        .map(|(id, process)| (id, process.threads.as_slice()))
+        .chain(families.iter().map(|family| (family.master, family.threads.as_slice())))
+        .filter(|&(id, _)| wanted(model, id, options.process.as_ref()));
+    let (process, members, _, span) = timed::most_unusual_of(model, options, groups, untold)?;
     let is_one = |slice: &Slice| {
         matches!(slice.doing, Doing::Blocked(id) if untold(id))
             && span.duration().share_of(slice.span.duration()) > 0.5
     };
-    let threads = &model.capture.threads;
-    let lively = threads.process(process).threads.iter().filter(|&&thread| {
+    let lively = members.iter().filter(|&&thread| {
         Habits::new(model, thread).is_lively(span.duration()) && !runtimes::is_helper(model, thread)
     });
     let together = |thread: ThreadId| model.states.within(thread, span).any(|it| is_one(&it));
     let (waited, came): (Vec<ThreadId>, Vec<ThreadId>) =
         lively.partition(|&&thread| together(thread));
+    let is_family = families.iter().any(|family| std::ptr::eq(family.threads.as_slice(), members));
+    let of = if is_family { "processes of" } else { "threads of" };
     (waited.len() > SEVERAL && waited.len() > came.len()).then(|| CannotTell {
         cause: Cause::Futex,
         missing: Sentence::from("sched:sched_waking, with callchains, which tells a lock from an empty queue: ")
-            .words(&format!("{} threads of ", waited.len()))
+            .words(&format!("{} {of} ", waited.len()))
             .task(threads.process_comm(process))
             .words(&format!(
                 " waited for futexes at once for {:.0} ms from {:.3} s on, longer than they usually do anything",
@@ -221,6 +230,33 @@ mod tests {
     fn where_everything_was_recorded_nothing_is_unseen() {
         let capture = script::record(capture(&["perf", "record", "-a"], 500), "900ms w:a");
         assert_eq!(hint(&script::model(&capture), &script::options()), None);
+    }
+
+    #[test]
+    fn so_may_processes_of_one_master_have() {
+        let futex = "schedule<futex_wait_queue<__futex_wait<futex_wait<do_futex";
+        let mut script = Vec::new();
+        for round in 0..12 {
+            let at = round * 10;
+            script.extend(('a'..='e').map(|thread| format!("{at}ms {thread}>- S {SLEEPS}")));
+            script.extend(('a'..='e').map(|thread| format!("{}ms ->{thread}", at + 5)));
+        }
+        script.extend(('a'..='e').map(|thread| format!("121ms {thread}>- S {futex}")));
+        script.extend(('a'..='e').map(|thread| format!("521ms ->{thread}")));
+        let told = |has_master: bool| {
+            let mut capture = script::process(Capture::default(), &[('m', "worker")]);
+            let master = has_master.then(|| script::tid('m'));
+            for letter in 'a'..='e' {
+                let child = script::tid(letter);
+                let thread = capture.threads.fork(child, child, master, Timestamp(0));
+                capture.threads.name(thread, "worker", Timestamp(0));
+            }
+            let capture = script::record(capture, &script.join(","));
+            hint(&script::model(&capture), &script::options()).map(|hint| hint.missing.to_string())
+        };
+        let family = told(true).unwrap();
+        assert!(family.contains("5 processes of worker waited for futexes at once"), "{family}");
+        assert_eq!(told(false), None);
     }
 
     #[test]
