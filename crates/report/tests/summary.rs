@@ -165,6 +165,44 @@ fn what_held_up_the_one_who_had_the_lock_is_told_behind_the_lock() {
     ));
 }
 
+#[test]
+fn a_frozen_file_system_is_no_lock_that_somebody_held() {
+    let mut window = window();
+    window.culprit = None;
+    window.cause = Some(Cause::Rwsem);
+    window.lock.as_mut().unwrap().kind = Cause::Futex;
+    window.blame[0].doing = "blocked: frozen file system in write".to_owned();
+    let begins = "vaultdb (pid 4711) stood still for 1.18 s: 6 threads";
+    assert_eq!(
+        window_summary(&window),
+        format!(
+            "{begins} waited for a lock of the program's own, behind one that waited for a frozen file system to be thawed. The \
+             cause is the freeze of that file system."
+        )
+    );
+    window.lock.as_mut().unwrap().kind = Cause::Rwsem;
+    assert!(
+        window_summary(&window)
+            .starts_with(&format!("{begins} waited for a frozen file system to be"))
+    );
+    window.blame[0].doing = "blocked: inode in write".to_owned();
+    assert!(window_summary(&window).ends_with("This capture does not show who held it."));
+}
+
+#[test]
+fn what_a_pauses_own_threads_waited_for_is_told_of_the_pause() {
+    let mut window = window();
+    window.culprit = None;
+    window.cause = Some(Cause::Swap);
+    window.lock.as_mut().unwrap().kind = Cause::Futex;
+    window.freeze.paused = true;
+    assert_eq!(
+        window_summary(&window),
+        "vaultdb (pid 4711) stood still for 1.18 s: 6 threads stood in a pause of the Java VM, whose threads waited for memory to \
+         come back from swap. The cause is memory that had been swapped out."
+    );
+}
+
 /// Whatever the cause: a weak grade never states who did it.
 #[test]
 fn no_sentence_is_surer_than_its_grade() {

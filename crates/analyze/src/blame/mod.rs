@@ -17,7 +17,9 @@ pub(crate) mod answers;
 pub(crate) mod chain;
 pub(crate) mod charged;
 pub(crate) mod counterfactual;
+pub(crate) mod frozen_files;
 pub(crate) mod network;
+mod pauses;
 mod pipes;
 pub(crate) mod stopped;
 
@@ -25,6 +27,7 @@ use std::collections::BTreeMap;
 
 use coldcase_ingest::capture::{Context, Nanos, ProcessId, Span, ThreadId};
 
+use crate::blame::pauses::Stalls;
 use crate::findings::{Cause, Operation};
 use crate::holds::release;
 use crate::holds::{Evidence, Hold};
@@ -54,7 +57,8 @@ pub(crate) enum Root {
     Running(ThreadId),
     /// A thread wanted to run.
     NeedsCpu(ThreadId),
-    /// A thread of the program's runtime kept the others from running until it was done, whatever it did meanwhile.
+    /// A thread of the program's runtime kept the others from running until it was done, and neither it nor those who helped it stood
+    /// still meanwhile.
     Paused(ThreadId),
     /// A thread was blocked on something that is no lock; the wait's site says on what.
     Blocked(ThreadId, WaitId),
@@ -155,6 +159,7 @@ pub(crate) struct Blamer<'m, 'a> {
     leaves: BTreeMap<(Root, Option<HoldId>), (Option<Hold>, Nanos)>,
     pieces: u32,
     latecomers: Latecomers,
+    stalls: Stalls,
 }
 
 /// Tells holds apart.
@@ -162,7 +167,13 @@ type HoldId = (ThreadId, Span, Evidence);
 
 impl<'m, 'a> Blamer<'m, 'a> {
     pub fn new(model: &'m Model<'a>) -> Self {
-        Self { model, leaves: BTreeMap::new(), pieces: 0, latecomers: Latecomers::default() }
+        Self {
+            model,
+            leaves: BTreeMap::new(),
+            pieces: 0,
+            latecomers: Latecomers::default(),
+            stalls: Stalls::default(),
+        }
     }
 
     /// Follows the time that a thread was kept from running.
@@ -194,6 +205,7 @@ impl<'m, 'a> Blamer<'m, 'a> {
             return self.unseen(span, via);
         }
         match (site.kind, site.lock) {
+            _ if frozen_files::is_wait(self.model, id) => self.own(id, span, via),
             (WaitKind::Harm(Cause::Futex, _), _) => self.by_waker(id, span, via, depth),
             (WaitKind::Harm(..), Some(key)) => {
                 let waiter = self.model.states.wait(id).thread;
@@ -270,34 +282,6 @@ impl<'m, 'a> Blamer<'m, 'a> {
             // The last in the chain waits for nobody that is known: a timed wait is its own root, and so is one for a job.
             Err(Why::Interrupt | Why::Job) if via.is_some() => self.own(id, span, via),
             Err(why) => self.leaf(Root::Unknown(why), via, span),
-        }
-    }
-
-    /// A runtime's pause: until it could begin, whoever came late to it kept the others waiting.
-    fn pause(&mut self, maker: ThreadId, hold: &Hold, span: Span, depth: u32) {
-        let operation = Some(Operation::RuntimePause);
-        let mut rest = span;
-        if let Some((waited, late)) = self.latecomers.of(self.model, maker, hold.span) {
-            let until = waited.end.max(span.start).min(span.end);
-            let piece = Span::new(span.start, until);
-            match late {
-                Some(late) => {
-                    let of_late = Hold {
-                        thread: late.thread,
-                        span: Span::new(hold.span.start, late.span.end),
-                        operation: Some(Operation::LateToPause),
-                        stack: late.stack,
-                        ..*hold
-                    };
-                    self.thread(late.thread, piece, Some(&of_late), depth + 1);
-                }
-                // Who makes a pause waited like all others.
-                None => self.leaf(Root::Unknown(Why::LateUnseen), None, piece),
-            }
-            rest = Span::new(until, span.end);
-        }
-        if !rest.is_empty() {
-            self.leaf(Root::Paused(maker), Some(&Hold { operation, ..*hold }), rest);
         }
     }
 

@@ -54,6 +54,8 @@ pub struct Freeze {
     pub strangers: bool,
     /// How many threads of other processes waited for its answers meanwhile, and for nothing else; who they are stands in the evidence.
     pub awaited_by: u32,
+    /// They stood in a pause of their runtime, whoever or whatever made it long.
+    pub paused: bool,
     /// The CPUs that the culprit kept from them, by the kernel's numbers; empty where it kept none.
     pub cpus: Vec<u32>,
     /// Blocked time, summed over these threads.
@@ -76,6 +78,7 @@ impl Freeze {
             processes: 1,
             strangers: false,
             awaited_by: 0,
+            paused: false,
             cpus: Vec::new(),
             blocked: span.duration(),
             range: None,

@@ -233,6 +233,7 @@ fn window(
             processes: 1,
             strangers: false,
             awaited_by: 0,
+            paused: false,
             cpus: Vec::new(),
             blocked,
             range: numbered(comms.keys().copied()),

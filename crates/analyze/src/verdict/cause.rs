@@ -2,7 +2,7 @@
 
 use coldcase_ingest::capture::Nanos;
 
-use crate::blame::{Leaf, Root, Why};
+use crate::blame::{Leaf, Root, Why, frozen_files};
 use crate::cpu;
 use crate::findings::Cause;
 use crate::model::Model;
@@ -37,6 +37,9 @@ pub(super) fn of(model: &Model<'_>, raw: &RawWindow, leaves: &[Leaf], total: Nan
     let causes: Tally<Cause> =
         leaves.iter().filter_map(|leaf| Some((of_leaf(leaf)?, leaf.time))).collect();
     let known = within_capture(leaves);
+    if is_frozen_files(model, raw, (leaves, total)) {
+        return Cause::Rwsem;
+    }
     match causes.largest() {
         Some((cause, time))
             if time.share_of(total) > 0.5
@@ -50,6 +53,44 @@ pub(super) fn of(model: &Model<'_>, raw: &RawWindow, leaves: &[Leaf], total: Nan
         }
         _ => raw.cause,
     }
+}
+
+/// Whether most of the waiting, there or at a lock of the program, ends at a file system that was frozen: no lock of anybody's, though
+/// the kernel makes it of one. Whoever waits there with another lock of the kernel is told as that lock's holder, with its call.
+pub(super) fn is_frozen_files(
+    model: &Model<'_>,
+    raw: &RawWindow,
+    (leaves, total): (&[Leaf], Nanos),
+) -> bool {
+    let frozen = frozen_files::waited(model, leaves);
+    matches!(raw.cause, Cause::Futex | Cause::Rwsem)
+        && frozen.share_of(total) > 0.5
+        && frozen.share_of(within_capture(leaves)) > decisive(Cause::Rwsem)
+}
+
+/// Whether a freeze of this cause is the doing of whoever had the lock. One that found no CPU, or that waited for an answer or for
+/// files to be thawed, is a victim itself, and so is the one who does the others' I/O.
+pub(super) fn blames_holder(
+    model: &Model<'_>,
+    raw: &RawWindow,
+    cause: Cause,
+    (leaves, total): (&[Leaf], Nanos),
+) -> bool {
+    match cause {
+        Cause::CpuStarvation | Cause::CpuThrottle | Cause::Network => false,
+        _ if is_frozen_files(model, raw, (leaves, total)) => false,
+        _ => raw.cause.is_lock() && (raw.cause != Cause::Futex || cause.is_lock()),
+    }
+}
+
+/// The lock that those who froze at one waited for: the cause, where that is a lock, or the one before it.
+pub(super) fn of_lock(
+    model: &Model<'_>,
+    raw: &RawWindow,
+    cause: Cause,
+    (leaves, total): (&[Leaf], Nanos),
+) -> Cause {
+    if cause.is_lock() && !is_frozen_files(model, raw, (leaves, total)) { cause } else { raw.cause }
 }
 
 /// Waiting for a lock of the program that ends at a hold of `mmap_lock`: its holder waited for that.

@@ -4,14 +4,19 @@ use std::collections::BTreeSet;
 
 use coldcase_ingest::capture::Nanos;
 
-use crate::findings::{Cause, Freeze, Lock};
+use crate::blame::Leaf;
+use crate::findings::{Cause, Freeze, Lock, Operation};
 use crate::model::Model;
 use crate::states::Wait;
 use crate::verdict::culprit::Suspect;
 use crate::windows::RawWindow;
 
 /// Who stood still, from when to when, and for how long in all.
-pub(crate) fn freeze(model: &Model<'_>, raw: &RawWindow, blocked: Nanos) -> Freeze {
+pub(crate) fn freeze(
+    model: &Model<'_>,
+    raw: &RawWindow,
+    (leaves, blocked): (&[Leaf], Nanos),
+) -> Freeze {
     let threads = &model.capture.threads;
     let opens = |open: fn(&Wait) -> bool| raw.waits().any(|id| open(model.states.wait(id)));
     let processes: BTreeSet<_> =
@@ -27,10 +32,18 @@ pub(crate) fn freeze(model: &Model<'_>, raw: &RawWindow, blocked: Nanos) -> Free
         // In a family each finds a CPU or finds none by itself.
         strangers: processes.len() > 1 && raw.harms.iter().any(|harm| harm.wait.is_none()),
         awaited_by: 0,
+        paused: paused(leaves).share_of(blocked) > 0.5,
         cpus: Vec::new(),
         range: None,
         blocked,
     }
+}
+
+/// How much of the waiting was for the end of a runtime's pause.
+fn paused(leaves: &[Leaf]) -> Nanos {
+    let operation = |leaf: &Leaf| leaf.hold.and_then(|hold| hold.operation);
+    let in_one = leaves.iter().filter(|leaf| operation(leaf) == Some(Operation::RuntimePause));
+    in_one.map(|leaf| leaf.time).sum()
 }
 
 /// The lock, if it was one.

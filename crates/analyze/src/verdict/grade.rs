@@ -10,6 +10,7 @@ use crate::model::Model;
 use crate::rules::WaitKind;
 use crate::sites::requests;
 use crate::states::{Doing, WaitId};
+use crate::verdict::cause;
 use crate::verdict::culprit::Suspect;
 use crate::windows::RawWindow;
 use crate::windows::rhythm;
@@ -75,7 +76,8 @@ fn grade_behind_a_lock(
         by_it && leaf.hold.is_none_or(had)
     });
     let shown: Nanos = shown.map(|leaf| leaf.time).sum();
-    if !cause.is_lock() && shown.share_of(total) >= 0.8 && kernel_had_a_cpu(model, raw.span) {
+    let known = !cause.is_lock() || cause::is_frozen_files(model, raw, (leaves, total));
+    if known && shown.share_of(total) >= 0.8 && kernel_had_a_cpu(model, raw.span) {
         Grade::Strong
     } else {
         Grade::Circumstantial

@@ -73,12 +73,7 @@ pub(crate) fn judge(model: &Model<'_>, raw: &RawWindow) -> Judgement {
     if let Some(at_lock) = of_another_cause(model, raw, cause) {
         return judge(model, &at_lock);
     }
-    // A holder that found no CPU, or that waited for an answer, is a victim itself, and so is the one who does the
-    // others' I/O.
-    let held = match cause {
-        Cause::CpuStarvation | Cause::CpuThrottle | Cause::Network => false,
-        _ => raw.cause.is_lock() && (raw.cause != Cause::Futex || cause.is_lock()),
-    };
+    let held = cause::blames_holder(model, raw, cause, (&leaves, total));
     let holder = if raw.cause.is_lock() { culprit::find(&leaves, total) } else { None };
     // One pause after the other lets everybody on in between.
     let pauses = holder.as_ref().is_some_and(|holder| runtimes::is_collector(model, holder.thread));
@@ -164,7 +159,7 @@ fn tell(
     let (leaves, total) = blame::of(model, &raw.harms);
     let found = culprit::find(&leaves, total);
     let culprit = found.filter(|suspect| Some(suspect.thread) == culprit);
-    let kind = if cause.is_lock() { cause } else { raw.cause };
+    let kind = cause::of_lock(model, &raw, cause, (&leaves, total));
     let lock = at_lock.then(|| frozen::lock(model, &raw, kind, culprit.as_ref()));
     let other_end =
         (cause == Cause::Network).then(|| network::other_end(model, &raw, &leaves, total));
@@ -198,7 +193,7 @@ fn tell(
         evidence,
         freeze: Freeze {
             cpus: keeper.as_ref().map(|keeper| keeper.cpus.clone()).unwrap_or_default(),
-            ..frozen::freeze(model, &raw, total)
+            ..frozen::freeze(model, &raw, (&leaves, total))
         },
         lock,
         blame: {

@@ -2,11 +2,18 @@
 
 use coldcase_ingest::capture::{Sentence, Syscall};
 
+use crate::blame::frozen_files;
 use crate::findings::{
     Cause, Container, ContainerKind, Culprit, Operation, Remedy, ThreadName, Window,
 };
 use crate::numbers::thousands;
 use crate::verdict::{awaited, container};
+
+/// Whether those who froze, or who had what they waited for, wrote to a frozen file system.
+fn waited_for_thaw(window: &Window) -> bool {
+    let most = window.blame.first().map_or("", |row| row.doing.as_str());
+    window.culprit.is_none() && most.strip_prefix("blocked: ").is_some_and(frozen_files::is_named)
+}
 
 /// Wait sites of `rules.txt` that have remedies of their own.
 const FREEZER: &str = "frozen by the cgroup freezer";
@@ -286,6 +293,11 @@ fn of_cause(
         (Cause::Futex, _) => remedy(
             "Shorten what is done under the lock: no I/O, no sleeping, no large allocation while it is held",
             "a change of the program",
+        ),
+        (Cause::Rwsem, _) if waited_for_thaw(window) => remedy(
+            "Find what freezes the file system (fsfreeze, a snapshot of the volume, a backup through the guest agent of a virtual \
+             machine) and shorten the time until it is thawed, or keep what must not wait, as logs, on another file system",
+            "a look at the backup's schedule",
         ),
         (Cause::Rwsem | Cause::Mutex, _) => remedy(
             "Keep the long call off the file, directory or device that the others use, or make it shorter",

@@ -144,6 +144,21 @@ pub(super) fn stopper(window: &Window) -> Option<&'static str> {
     window.chain.iter().filter(|_| stopped).find_map(|link| of_site(without_operation(&link.site)))
 }
 
+/// Whether the waiting of a freeze ends at a file system that was frozen, which the kernel makes of a lock and nobody holds.
+pub(super) fn frozen_files(window: &Window) -> bool {
+    let most = window.blame.first().map_or("", |row| row.doing.as_str());
+    let is_rwsem = window.cause == Some(Cause::Rwsem) && window.culprit.is_none();
+    is_rwsem && most.starts_with("blocked: frozen file system")
+}
+
+/// What those did at whom the waiting of a freeze ends.
+pub(super) fn at_last_did(window: &Window) -> &'static str {
+    if frozen_files(window) {
+        return "waited for a frozen file system to be thawed";
+    }
+    threads_did(window.cause.unwrap_or(Cause::Unknown))
+}
+
 /// After "6 threads ..." or "1 thread ...": what the frozen threads did.
 pub(super) fn threads_did(cause: Cause) -> &'static str {
     match cause {

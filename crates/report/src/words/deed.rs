@@ -3,7 +3,7 @@
 use coldcase_analyze::findings::{Cause, Culprit, Grade, Operation, Window};
 use coldcase_ingest::capture::{Nanos, Span, Syscall};
 
-use super::cause::{nobody_but, stopper, threads_did};
+use super::cause::{frozen_files, nobody_but, stopper, threads_did};
 use super::culprit::in_call;
 use super::thread;
 use crate::{names, units};
@@ -12,6 +12,13 @@ use crate::{names, units};
 pub(super) fn who_did_it(window: &Window) -> String {
     match (&window.culprit, window.cause) {
         (Some(culprit), Some(cause)) => graded(window.grade, &deed(window, culprit, cause)),
+        (None, Some(_)) if frozen_files(window) => graded(
+            window.grade,
+            &Deed {
+                known: "the cause is the freeze of that file system".to_owned(),
+                likely: "the freeze of that file system is the likeliest cause".to_owned(),
+            },
+        ),
         (None, Some(cause)) if cause.is_lock() => {
             "This capture does not show who held it.".to_owned()
         }
@@ -172,7 +179,7 @@ pub(super) fn lock_itself(window: &Window) -> Option<Cause> {
 
 /// The lock that the others waited for, where its holder is a victim itself.
 pub(super) fn lock_before(window: &Window) -> Option<Cause> {
-    let cause = window.cause.filter(|cause| !cause.is_lock())?;
+    let cause = window.cause.filter(|cause| !cause.is_lock() || frozen_files(window))?;
     let blamed = window.culprit.is_some() && cause != Cause::Network && cause != Cause::Stopped;
     window.lock.as_ref().filter(|lock| !blamed && lock.kind != cause).map(|lock| lock.kind)
 }

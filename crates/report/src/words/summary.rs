@@ -4,7 +4,7 @@ use coldcase_analyze::findings::{Cause, Findings, Freeze, Window};
 use coldcase_ingest::capture::Nanos;
 
 use super::because::because;
-use super::cause::threads_did;
+use super::cause::{at_last_did, frozen_files, threads_did};
 use super::deed::{is_late, is_pause, lock_before, lock_itself, who_did_it};
 use super::explain::grade_label;
 use super::quiet::no_freeze;
@@ -106,10 +106,13 @@ fn what_froze(window: &Window) -> String {
             let article = if link.site.starts_with(char::is_lowercase) { "a " } else { "" };
             format!("waited for {article}{}", names::name(&link.site))
         }
+        (Some(_), _) if window.freeze.paused && lock_before(window).is_some() => {
+            format!("stood in a pause of the Java VM, whose threads {}", at_last_did(window))
+        }
         (Some(cause), _) if let Some(lock) = lock_before(window) => {
             let itself = match cause {
                 Cause::Network => "waited for somebody else",
-                cause => threads_did(cause),
+                _ => at_last_did(window),
             };
             format!("{}, behind one that {itself}", threads_did(lock))
         }
@@ -120,6 +123,7 @@ fn what_froze(window: &Window) -> String {
         (Some(Cause::Unknown), Some(link)) if let Some(what) = without_a_word(&link.site) => {
             format!("waited for {what}")
         }
+        (Some(_), _) if frozen_files(window) => at_last_did(window).to_owned(),
         (Some(cause), _) => threads_did(lock_itself(window).unwrap_or(cause)).to_owned(),
         (None, _) => threads_did(Cause::Unknown).to_owned(),
     };

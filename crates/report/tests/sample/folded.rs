@@ -55,6 +55,7 @@ fn window() -> Window {
             processes: 1,
             strangers: false,
             awaited_by: 0,
+            paused: false,
             cpus: Vec::new(),
             range: None,
             blocked: Nanos(7_021_400_000),

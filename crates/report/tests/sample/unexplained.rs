@@ -62,6 +62,7 @@ fn window() -> Window {
             processes: 1,
             strangers: false,
             awaited_by: 0,
+            paused: false,
             cpus: Vec::new(),
             range: None,
             blocked: Nanos(47_100_000_000),
