@@ -6,6 +6,7 @@
 pub mod beside;
 pub mod bundle;
 pub mod capture;
+mod contended;
 mod error;
 mod input;
 mod perf;
@@ -93,7 +94,7 @@ fn read_input(
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Capture, Problem> {
     let is_perf_data = perf::is_perf_data(&source.front(perf::MAGIC_LENGTH)?);
-    match options.format {
+    let mut capture = match options.format {
         Some(Format::PerfData | Format::PerfPipe) if !is_perf_data => {
             Err(Problem::at(0, "the file does not begin as a perf.data does"))
         }
@@ -104,5 +105,7 @@ fn read_input(
             let bytes = source.get(0..source.len())?.unwrap_or_default();
             text::read(&bytes, format, progress)
         }
-    }
+    }?;
+    contended::draw_switches(&mut capture);
+    Ok(capture)
 }

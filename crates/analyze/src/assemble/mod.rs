@@ -73,7 +73,9 @@ fn of_events(model: &Model<'_>, options: &Options) -> (Findings, Vec<RawWindow>)
     let in_doubt = unseen.is_some();
     let suspects = match worst {
         Some(index) => suspects::examine(model, &raws[index], &windows[index]),
-        None if !can_judge(capture) => suspects::nothing_to_judge_by(capture),
+        None if !can_judge(capture) || capture.shows_locks_alone() => {
+            suspects::nothing_to_judge_by(capture)
+        }
         None => Suspects {
             cannot_tell: unseen
                 .into_iter()
@@ -219,9 +221,11 @@ fn can_judge(capture: &Capture) -> bool {
 }
 
 /// Whether the capture can show that nothing froze. Without the stacks of those who leave it shows who was stopped
-/// or found no CPU, but of all others only that they slept, as a server does that has nothing to do.
+/// or found no CPU, but of all others only that they slept, as a server does that has nothing to do. Contention alone shows only who
+/// waited for the kernel's locks.
 fn can_deny(capture: &Capture, options: &Options) -> bool {
     can_judge(capture)
+        && !capture.shows_locks_alone()
         && capture.span.is_some_and(|span| span.duration() >= options.min_freeze)
         && capture.switches.iter().any(|switch| switch.stack.is_some())
 }

@@ -33,8 +33,9 @@ pub(crate) fn find(
         let span = call.span(model.span);
         let inside = options.window.is_none_or(|window| window.intersect(span) == Some(span));
         inside
-            && !known.iter().any(|(raw, _)| {
-                raw.crew.contains(&call.thread) && raw.span.intersect(span).is_some()
+            && !known.iter().any(|(raw, window)| {
+                (raw.crew.contains(&call.thread) || is_to_blame(model, window, call))
+                    && raw.span.intersect(span).is_some()
             })
     });
     let behind = |call| {
@@ -42,6 +43,14 @@ pub(crate) fn find(
         verdict::judge(model, &raw).freeze()
     };
     calls.map(|call| behind(call).unwrap_or_else(|| describe(model, call))).collect()
+}
+
+/// Whether a freeze is already told to be this call's making: of threads that are not known to be of one process with the caller's.
+fn is_to_blame(model: &Model<'_>, window: &Window, call: &Bracket) -> bool {
+    window.culprit.as_ref().is_some_and(|culprit| {
+        culprit.thread.tid == Some(model.capture.threads.get(call.thread).tid)
+            && culprit.start == call.enter
+    })
 }
 
 fn is_own_affair(model: &Model<'_>, options: &Options, call: &Bracket) -> bool {

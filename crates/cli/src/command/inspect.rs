@@ -115,7 +115,9 @@ fn events(out: &mut String, capture: &Capture) -> std::fmt::Result {
 fn reach(out: &mut String, capture: &Capture) -> std::fmt::Result {
     writeln!(out, "\nwhat can be told")?;
     let has = |meaning| capture.recorded(meaning);
-    let stacks = capture.switches.iter().any(|switch| switch.stack.is_some());
+    let locks_alone = capture.shows_locks_alone();
+    let stacks = capture.switches.iter().any(|switch| switch.stack.is_some())
+        || locks_alone && !capture.stacks.is_empty();
     let in_kernel = |stack| {
         let mut frames = capture.stacks.frames(stack).iter();
         frames.any(|&frame| capture.frames.get(frame).mode == Mode::Kernel)
@@ -123,7 +125,7 @@ fn reach(out: &mut String, capture: &Capture) -> std::fmt::Result {
     let profile = capture.profile.iter().any(|row| in_kernel(row.stack));
     let lines = [
         (
-            has(Meaning::Switches) || has(Meaning::SwitchRecords),
+            has(Meaning::Switches) || has(Meaning::SwitchRecords) || locks_alone,
             "who stood still, and when",
             "sched:sched_switch",
         ),
@@ -145,6 +147,13 @@ fn reach(out: &mut String, capture: &Capture) -> std::fmt::Result {
         let mark = if can { "yes" } else { "no " };
         let hint = if can { String::new() } else { format!("  (record {record})") };
         writeln!(out, "  {mark} {what}{hint}")?;
+    }
+    if locks_alone {
+        writeln!(
+            out,
+            "      contention shows waits for locks of the kernel alone: whoever waited for anything else is not seen\n      (record \
+             sched:sched_switch)"
+        )?;
     }
     let switches_alone = has(Meaning::SwitchRecords) && !has(Meaning::Switches);
     if switches_alone {

@@ -265,11 +265,71 @@ fn perf_scripts_text_of_a_fixture_says_what_the_fixture_says() {
         ["start_s", "end_s", "duration_ms", "blocked_ms", "threads_blocked"]
             .into_iter()
             .for_each(close);
+        // What the text names already says nothing of a list of the kernel's symbols.
+        assert!(!warned(&text, "kernel symbols"), "{name}: {}", text["capture"]["warnings"]);
         // The text has no records, only events.
         for (event, count) in text["capture"]["events"].as_object().unwrap() {
             assert_eq!(&data["capture"]["events"][event], count, "{name}: {event}");
         }
     }
+}
+
+/// Without callchains nothing tells which threads share an address space, so each is told of by itself, and the call that all of them
+/// waited for is not said to have held up nobody.
+#[test]
+fn who_is_to_blame_for_others_in_a_text_without_chains_is_not_told_of_as_alone() {
+    let folder = folder();
+    let packed = std::fs::read(fixture("munmap-large").join("script.txt.zst")).unwrap();
+    let text = String::from_utf8(zstd::decode_all(&packed[..]).unwrap()).unwrap();
+    let lines = text.lines().filter(|line| !line.starts_with('\t') && !line.is_empty());
+    std::fs::write(folder.path().join("script.txt"), lines.collect::<Vec<_>>().join("\n")).unwrap();
+    let output =
+        coldcase(folder.path()).args(["report", "script.txt", "--json", "-"]).output().unwrap();
+    let found = findings(&output);
+    let windows = found["windows"].as_array().unwrap();
+    let own: Vec<_> = windows.iter().filter(|window| window["cause"] == "memory_syscall").collect();
+    assert!(own.is_empty(), "{own:?}");
+    assert!(!windows.is_empty());
+    for window in windows {
+        assert_eq!(
+            (&window["cause"], &window["grade"]),
+            (&"mmap_lock".into(), &"circumstantial".into())
+        );
+        assert_eq!(window["culprit"]["operation"], "munmap");
+    }
+}
+
+/// `perf lock record` and the like: who waited for which lock of the kernel, and when; nobody is seen who held it, and nobody who
+/// waited for anything else.
+#[test]
+fn contention_alone_shows_who_waited_for_a_lock_of_the_kernel_and_accuses_nobody() {
+    let of = |name: &str| {
+        let folder = folder();
+        let path = fixture(name).join("lock.data.zst");
+        let mut command = coldcase(folder.path());
+        findings(
+            &command.arg("report").arg(path).args(names()).args(["--json", "-"]).output().unwrap(),
+        )
+    };
+    let found = of("mlock-large");
+    assert_eq!(verdict(&found), ("cause_found", "mmap_lock", "circumstantial"));
+    assert_eq!(found["verdict"]["freeze"]["threads_blocked"], 6);
+    assert_eq!(found["verdict"]["culprit"], Value::Null);
+    // The program's own log: 2958 ms.
+    let length = found["verdict"]["freeze"]["duration_ms"].as_f64().unwrap();
+    assert!((2940.0..2980.0).contains(&length), "{length}");
+    let causes = |key: &str| -> BTreeSet<String> {
+        let rows = found["verdict"][key].as_array().unwrap().iter();
+        rows.map(|row| row["cause"].as_str().unwrap().to_owned()).collect()
+    };
+    for unseen in ["futex", "disk_io", "cpu_starvation", "stopped", "network"] {
+        assert!(causes("cannot_tell").contains(unseen), "{unseen}");
+        assert!(!causes("ruled_out").contains(unseen), "{unseen}");
+    }
+    assert!(warned(&found, "only waits for locks of the kernel"));
+    let other = of("slow-backend");
+    assert_eq!(verdict(&other), ("freeze_unexplained", "null", "undetermined"));
+    assert_eq!(other["windows"].as_array().map(Vec::len), Some(0));
 }
 
 #[test]

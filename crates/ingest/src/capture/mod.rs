@@ -122,6 +122,16 @@ impl Capture {
         self.events.iter().any(|event| event.meaning == Some(meaning) && event.sampled)
     }
 
+    /// Whether waits for locks of the kernel are all that was recorded of who was off its CPU (`perf lock record`): contention, and
+    /// no switches. [`Capture::switches`] are drawn from it then, without CPUs, and whoever waited for anything else is not seen.
+    #[must_use]
+    pub fn shows_locks_alone(&self) -> bool {
+        self.recorded(Meaning::Contention)
+            && !self.sampled(Meaning::Contention)
+            && !self.recorded(Meaning::Switches)
+            && !self.recorded(Meaning::SwitchRecords)
+    }
+
     /// Adds a warning.
     pub(crate) fn warn(&mut self, warning: impl Into<Sentence>) {
         self.warnings.push(warning.into());

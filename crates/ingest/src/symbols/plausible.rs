@@ -28,7 +28,10 @@ impl Plausibility {
     pub fn of(capture: &Capture, table: &KernelTable) -> Self {
         let mut seen = FxHashSet::default();
         let mut found = Self { scheduling: 0, stacks: 0 };
-        let stacks = capture.switches.iter().filter_map(|switch| switch.stack);
+        // Where contention alone was recorded, stacks end in the locks.
+        let recorded = !capture.shows_locks_alone();
+        let switches = capture.switches.iter().filter(|_| recorded);
+        let stacks = switches.filter_map(|switch| switch.stack);
         for stack in stacks.filter(|&stack| seen.insert(stack)) {
             let Some(scheduling) = passes_through_scheduler(capture, table, stack) else {
                 continue;
@@ -63,18 +66,18 @@ impl Plausibility {
     }
 }
 
-/// `None` if the stack has no kernel address at all.
+/// `None` if the stack has no kernel address at all, or has names already (a text's): the scheduler is among these then.
 fn passes_through_scheduler(
     capture: &Capture,
     table: &KernelTable,
     stack: StackId,
 ) -> Option<bool> {
-    let mut addresses = capture
-        .stacks
-        .frames(stack)
-        .iter()
-        .map(|&frame| capture.frames.get(frame))
-        .filter(|frame| frame.mode == Mode::Kernel)
+    let frames = capture.stacks.frames(stack).iter().map(|&frame| capture.frames.get(frame));
+    let kernel = frames.filter(|frame| frame.mode == Mode::Kernel);
+    if kernel.clone().any(|frame| matches!(frame.location, Location::Named(_))) {
+        return None;
+    }
+    let mut addresses = kernel
         .filter_map(|frame| match frame.location {
             Location::Address(address) => Some(address),
             Location::File { .. } | Location::Named(_) => None,

@@ -30,6 +30,10 @@ pub(super) struct Builder<'a> {
     latest: Timestamp,
     /// Events that came after a later one.
     pub late: u64,
+    /// The event before, and how often the next one was earlier than it.
+    before: Timestamp,
+    steps_back: u64,
+    all: u64,
 }
 
 impl<'a> Builder<'a> {
@@ -43,6 +47,9 @@ impl<'a> Builder<'a> {
             interrupts: SeededMap::default(),
             latest: Timestamp(0),
             late: 0,
+            before: Timestamp(0),
+            steps_back: 0,
+            all: 0,
         }
     }
 
@@ -62,6 +69,17 @@ impl<'a> Builder<'a> {
             self.late += 1;
         }
         self.latest = self.latest.max(time);
+        self.steps_back += u64::from(time < self.before);
+        self.before = time;
+        self.all += 1;
+    }
+
+    /// Whether the times are no times: each is as often before the last one as behind it, and hardly any behind all others. Those of a text
+    /// that was turned round only go back, and those of several texts in one file hardly ever.
+    pub fn goes_to_and_fro(&self) -> bool {
+        const ENOUGH: u64 = 20;
+        let part = |count: u64| count >= ENOUGH && count.saturating_mul(4) > self.all;
+        part(self.steps_back) && part(self.all - self.steps_back) && part(self.late)
     }
 
     /// A thread by its numbers and name, as far as the text has them.

@@ -37,7 +37,9 @@ pub(super) fn read(
             complaints.add(line, "not of the form `comm;frame;frame... microseconds`");
         }
     }
-    if (reader.out.capture.profile.len() as u64) < complaints.count().max(1) {
+    // A text whose lines all end with a number has sums of something, but not of stacks.
+    let has_stacks = reader.rows.iter().any(|&(_, stack, _)| stack.contains(&b';'));
+    if !has_stacks || (reader.out.capture.profile.len() as u64) < complaints.count().max(1) {
         return Err(Problem::UnknownFormat(unknown()));
     }
     let mut capture = profile::finish(reader.out, "folded stacks", reader.missed);

@@ -48,6 +48,15 @@ const MAGICS: &[(&[u8], &str)] = &[
 const PACKETS: &str =
     "it is a capture of a network's packets, which does not show what threads wait for";
 
+const REPORT: &str = "it is the text of perf report, which has sums of samples; give the perf.data, or the text of perf script";
+
+const SCHEDULER: &str = "it is a table of sums of perf sched, which has no single waits; give the perf.data that it was made of, or the text of \
+     perf sched timehist -wn --state";
+
+const LOCKS: &str = "it is a table of sums of perf lock, which has no single waits; give the perf.data that it was made of";
+
+const BACKTRACES: &str = "it is a debugger's list of what threads stood in at one moment, which has no times; `coldcase recipe` says how to record";
+
 /// Words at the front of a text, and what has them. Of several, the first that is found counts.
 const WORDS: &[(&[u8], &str)] = &[
     (
@@ -69,9 +78,47 @@ const WORDS: &[(&[u8], &str)] = &[
     (b"\"attached_probes\"", "it is bpftrace's output as JSON; give its text, without -f json"),
     (b"<svg", "it is a picture; give the folded stacks or the recording that it was made of"),
     (
-        b"# Overhead ",
-        "it is the text of perf report, which has sums of samples; give the perf.data, or the text of perf script",
+        b"\"linux-perf-json-version\"",
+        "it is what perf data convert wrote, which lacks most events' fields; give the perf.data, or the text of perf script",
     ),
+    (
+        b"]: PERF_RECORD_",
+        "it is a dump of a perf.data's records (perf report -D, perf script -D); give the perf.data, or the text of perf script",
+    ),
+    (b"# Overhead ", REPORT),
+    (b"# To display the perf.data header info", REPORT),
+    (
+        b"Source code & Disassembly of",
+        "it is the text of perf annotate, which has sums of samples; give the perf.data, or the text of perf script",
+    ),
+    (
+        b"Performance counter stats for",
+        "it is the text of perf stat, which has sums and no threads; `coldcase recipe` says how to record",
+    ),
+    (b"Runtime ms  | Switches |", SCHEDULER),
+    (b" secs A0 => ", SCHEDULER),
+    (b"Runtime summary\n", SCHEDULER),
+    (b"Name   acquired  contended", LOCKS),
+    (b" contended   total wait ", LOCKS),
+    (
+        b" Summary of events:\n",
+        "it is the summary of perf trace -s, which has sums; record perf trace -T, beside perf record of the scheduler (`coldcase recipe`)",
+    ),
+    (
+        b"% time     seconds  usecs/call",
+        "it is the summary of strace -c, which has sums; record strace -f -ttt -T, beside perf record of the scheduler (`coldcase recipe`)",
+    ),
+    (
+        b"Avg Wait    Count   Max Wait",
+        "it is the text of klockstat, which has sums without threads' stacks; `coldcase recipe` says how to record",
+    ),
+    (
+        b"\nAttaching ",
+        "it is what bpftrace printed, and no map is in it whose keys have stacks; `coldcase recipe` has a script that prints one",
+    ),
+    (b"Thread 1 (Thread 0x", BACKTRACES),
+    (b"Thread 1 (LWP ", BACKTRACES),
+    (b"\nTID ", BACKTRACES),
     (
         b"Full thread dump ",
         "it is a dump of a Java program's threads, which has no times; `coldcase recipe` says how to record",

@@ -49,6 +49,8 @@ pub(super) fn read(text: &[u8], progress: &mut Progress<'_>) -> Result<Capture, 
     reader.finish()
 }
 
+const DIFFERENCES: &str = "its times go to and fro, as those of perf script --deltatime, which are the time since the event before: print it without";
+
 struct Reader<'a> {
     out: Builder<'a>,
     chains: Chains<'a>,
@@ -105,7 +107,13 @@ impl<'a> Reader<'a> {
         if sample {
             events::add_sample(&mut self.out, at);
         } else if tracepoint && events::add(&mut self.out, base, head.fields, at).is_none() {
-            self.complaints.add(line, "an event whose fields cannot be read");
+            self.complaints.add(
+                line,
+                match head.fields {
+                    b"" => "an event without its fields: print them, too (perf script without -F, or with -F +trace)",
+                    _ => "an event whose fields cannot be read",
+                },
+            );
         }
     }
 
@@ -132,6 +140,9 @@ impl<'a> Reader<'a> {
     fn finish(mut self) -> Result<Capture, Problem> {
         if self.out.capture.events.is_empty() {
             return Err(Problem::at(0, "no line is an event as `perf script` prints it"));
+        }
+        if self.out.goes_to_and_fro() {
+            return Err(Problem::at(0, DIFFERENCES));
         }
         for event in &mut self.out.capture.events {
             event.sampled = self.sampled.contains(&event.name.as_bytes());
@@ -193,9 +204,12 @@ impl<'a> Head<'a> {
         })
     }
 
-    /// `comm pid/tid [cpu]`, each but the thread's number optional.
+    /// `comm pid/tid [cpu]`, each but the thread's number optional, and the wall's date and time of `-F +tod`.
     fn before(text: &'a [u8], time: u64) -> Option<Self> {
-        let (text, last) = last_word(text);
+        let (mut text, mut last) = last_word(text);
+        if is_time_of_day(last) {
+            (text, last) = last_word(last_word(text).0);
+        }
         let cpu = last.strip_prefix(b"[").and_then(|cpu| number::decimal(cpu.strip_suffix(b"]")?));
         let (comm, numbers) = if cpu.is_some() { last_word(text) } else { (text, last) };
         let cpu = cpu.and_then(|cpu| CpuId::new(u32::try_from(cpu).ok()?));
@@ -221,6 +235,17 @@ impl<'a> Head<'a> {
         }
         self
     }
+}
+
+/// `13:29:20.043604`
+fn is_time_of_day(word: &[u8]) -> bool {
+    let mut parts = word.split(|&byte| byte == b':');
+    let mut two_digits =
+        || parts.next().is_some_and(|part| part.len() == 2 && number::decimal(part).is_some());
+    two_digits()
+        && two_digits()
+        && parts.next().and_then(number::seconds).is_some()
+        && parts.next().is_none()
 }
 
 fn first_word(text: &[u8]) -> (&[u8], &[u8]) {
@@ -280,6 +305,18 @@ mod tests {
                 ),
             ),
             (
+                "            perf  7345 [000] 2026-11-23 13:29:20.043604 48797.779395: sched:sched_waking: comm=a pid=18",
+                (
+                    own("perf"),
+                    None,
+                    Some(7345),
+                    Some(0),
+                    48_797_779_395_000,
+                    own("sched:sched_waking"),
+                    own("comm=a pid=18"),
+                ),
+            ),
+            (
                 ":17 17 [000] 1.5: sched:sched_waking: comm=a pid=1 prio=1 target_cpu=000",
                 (
                     own(":17"),
@@ -311,6 +348,28 @@ mod tests {
         {
             assert!(Head::parse(wrong.as_bytes()).is_none(), "{wrong}");
         }
+    }
+
+    #[test]
+    fn times_since_the_event_before_are_refused_and_a_text_turned_round_is_not() {
+        let text = |times: &mut dyn Iterator<Item = u32>| -> String {
+            times
+                .map(|time| {
+                    format!("a 1 [000] 0.{time:06}: sched:sched_wakeup: comm=a pid=2 prio=120\n")
+                })
+                .collect()
+        };
+        let read = |text: String| {
+            let mut progress = |_, _| {};
+            super::read(text.as_bytes(), &mut Progress::new(&mut progress, text.len()))
+        };
+        let differences = text(&mut (0..100).map(|n| n * n * 31 % 997));
+        let problem = read(differences).err().map(|problem| problem.to_string());
+        assert!(problem.is_some_and(|problem| problem.contains("--deltatime")));
+        assert!(read(text(&mut (0..100).rev())).is_ok());
+        assert!(read(text(&mut (0..100))).is_ok());
+        // Two texts, one behind the other.
+        assert!(read(text(&mut (0..100).chain(0..90))).is_ok());
     }
 
     #[test]

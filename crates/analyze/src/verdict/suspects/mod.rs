@@ -92,9 +92,14 @@ pub(crate) fn not_judged(model: &Model<'_>) -> Vec<CannotTell> {
 }
 
 fn cannot_tell(model: &Model<'_>, suspect: &Suspect) -> Option<CannotTell> {
-    let missing = (suspect.missing)(model)?;
+    let is_lock = matches!(suspect.cause, Cause::MmapLock | Cause::Rwsem | Cause::Mutex);
+    let unseen = model.capture.shows_locks_alone() && !is_lock;
+    let missing = unseen.then_some(SWITCHES).or_else(|| (suspect.missing)(model))?;
     Some(CannotTell { cause: suspect.cause, missing: missing.into() })
 }
+
+const SWITCHES: &str =
+    "sched:sched_switch and sched:sched_waking, with callchains (perf record -a -g -e ...)";
 
 /// Without any scheduler event nothing can be said of anything.
 pub(crate) fn nothing_to_judge_by(capture: &Capture) -> Suspects {
@@ -104,7 +109,7 @@ pub(crate) fn nothing_to_judge_by(capture: &Capture) -> Suspects {
         "the descriptions of the recorded tracepoints: they stood behind the records and are cut off, so get the \
          whole file"
     } else {
-        "sched:sched_switch and sched:sched_waking, with callchains (perf record -a -g -e ...)"
+        SWITCHES
     };
     let cannot_tell = ALL.iter().map(|suspect| suspect.cause);
     let cannot_tell =
