@@ -13,7 +13,7 @@ use std::path::{Path, PathBuf};
 use crate::capture::{Capture, Meaning, Nanos, Sentence, Span, Timestamp};
 use crate::error::{IngestError, Problem};
 use crate::input::Input;
-use crate::{ReadOptions, text};
+use crate::{ReadOptions, perf, text};
 use merge::Merge;
 use stamp::Stamp;
 
@@ -79,6 +79,9 @@ pub(crate) fn read(
 fn read_file(path: &Path, options: ReadOptions<'_>) -> Result<Capture, Problem> {
     let mut input = Input::default();
     let bytes = input.read(path).map_err(|error| error.problem)?;
+    if perf::is_perf_data(&bytes) {
+        return Err(Problem::at(0, "it is a perf.data; name it without its folder, one at a time"));
+    }
     let mut capture = text::read(&bytes, options.format, &mut |_, _| {})?;
     if !capture.recorded(Meaning::OffCpuProfile) || capture.span.is_some() {
         return Err(Problem::at(0, "it is no off-CPU profile; name it without its folder"));

@@ -42,10 +42,16 @@ pub(super) fn read(
     if !has_stacks || (reader.out.capture.profile.len() as u64) < complaints.count().max(1) {
         return Err(Problem::UnknownFormat(unknown()));
     }
+    if reader.ran() {
+        return Err(Problem::UnknownFormat(RAN.to_owned()));
+    }
     let mut capture = profile::finish(reader.out, "folded stacks", reader.missed);
     complaints.hand_over(&mut capture);
     Ok(capture)
 }
+
+const RAN: &str = "it is a profile of what ran on CPUs: its stacks do not end in the scheduler, as those of waits do, so it shows nothing of what threads \
+     waited for; `coldcase recipe` says how to record";
 
 struct Reader<'a> {
     out: Builder<'a>,
@@ -72,6 +78,28 @@ impl<'a> Reader<'a> {
         self.missed.add(row.missed, time);
         self.out.capture.profile.push(row.of(time));
         Some(())
+    }
+
+    /// Whether the stacks are samples of what ran: of those that go into the kernel, most do not pass through the scheduler, in which all
+    /// who leave a CPU do.
+    fn ran(&self) -> bool {
+        const ENOUGH: usize = 10;
+        let (mut inside, mut leaving) = (0_usize, 0_usize);
+        for &(_, stack, row) in self.rows.iter().filter(|_| !self.wakers_first) {
+            let names: Vec<&[u8]> = stack.split(|&byte| byte == b';').skip(1).collect();
+            let kernel = &names[kernel_boundary(&names)..];
+            let leaves = |name: &&[u8]| {
+                let name = without_annotation(name);
+                profile::is_scheduler(name)
+                    || [&b"preempt_schedule"[..], b"io_schedule"]
+                        .iter()
+                        .any(|known| name.starts_with(known))
+            };
+            let counts = !row.missed && kernel.iter().any(|name| !is_delimiter(name));
+            inside += usize::from(counts);
+            leaving += usize::from(counts && kernel.iter().any(leaves));
+        }
+        inside >= ENOUGH && leaving * 2 < inside
     }
 
     fn row(&mut self, stack: &'a [u8]) -> Option<Row> {
@@ -204,6 +232,21 @@ mod tests {
             (frame.mode, frame.function().unwrap().to_owned())
         })
         .collect()
+    }
+
+    #[test]
+    fn samples_of_what_ran_are_refused() {
+        let text = |leaves: &str| -> String {
+            let line = |at| {
+                format!("serve-{at};main;work_{at};vfs_read_[k];copy_page_to_iter_[k]{leaves} 2\n")
+            };
+            (0..20).map(line).collect::<String>() + "serve;main;schedule_[k];__schedule_[k] 1\n"
+        };
+        let problem = read(text("").as_bytes()).unwrap_err().to_string();
+        assert!(problem.contains("what ran on CPUs"), "{problem}");
+        assert!(read(text(";schedule_[k]").as_bytes()).is_ok());
+        // Of a program's own frames nobody knows.
+        assert!(read(text("").replace("_[k]", "").as_bytes()).is_ok());
     }
 
     #[test]

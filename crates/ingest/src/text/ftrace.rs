@@ -43,7 +43,18 @@ pub(super) fn read(text: &[u8], progress: &mut Progress<'_>) -> Result<Capture, 
         progress.reached(line.offset);
         reader.line(line, &mut lines);
     }
+    if reader.out.capture.events.is_empty() && is_latency_format(text) {
+        return Err(Problem::at(0, LATENCY_FORMAT));
+    }
     reader.finish()
+}
+
+const LATENCY_FORMAT: &str = "it is a trace in the latency format, whose times begin anew: echo 0 > options/latency-format, and read the trace again";
+
+/// Whether the head is the one of `options/latency-format` (`print_trace_header`, `kernel/trace/trace.c`, Linux 6.18).
+fn is_latency_format(text: &[u8]) -> bool {
+    let mut head = Lines::new(text).take_while(|line| line.bytes.starts_with(b"#"));
+    head.any(|line| memchr::memmem::find(line.bytes, b" latency trace v").is_some())
 }
 
 /// An event that waits for its stack, which comes as the next event of the same thread.

@@ -147,6 +147,10 @@ mod tests {
             (&b"ERROR: memlock\nAttaching 1 probe...\n\n\n"[..], "recipe"),
             (&b"[New LWP 12]\n\nThread 1 (Thread 0x7f7c (LWP 11) \"a\"):\n#0  0x1 in read ()\n"[..], "debugger"),
             (&b"PID 11 - process\nTID 11:\n#0  0x00007f read\n"[..], "debugger"),
+            (
+                &b"# tracer: nop\n#\n# nop latency trace v1.1.5 on 6.18.44\n    perf-8840    1d.h2.    0us : sched_waking: comm=a pid=1\n"[..],
+                "latency-format",
+            ),
             (&b"Total number of events: 12\nsum 15\n"[..], "neither"),
             (&b"[    0.000000] Linux version 6.1.0\n[    0.1] x\n"[..], "without a report"),
             (&perfetto, "Perfetto"),
