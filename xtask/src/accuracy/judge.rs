@@ -93,12 +93,14 @@ pub fn rows(truth: &Truth, extent: Option<Extent>, told: &Told) -> Vec<Row> {
             rows.push(Row { truth, told: Some(told), judgement, seen: Some(seen) });
         }
         if of_it.is_empty() {
-            let judgement =
-                match (told.no_freeze || !told.freezes.is_empty(), freeze.has_to_be_told()) {
-                    (true, true) => Judgement::Missed,
-                    (true, false) => Judgement::RightlySilent,
-                    (false, _) => Judgement::CannotTell,
-                };
+            // Contention alone shows one freeze, and says of the other's cause that it cannot tell.
+            let untold = told.cannot_tell.iter().any(|cause| *cause == freeze.cause);
+            let denied = told.no_freeze || !told.freezes.is_empty() && !untold;
+            let judgement = match (denied, freeze.has_to_be_told()) {
+                (true, true) => Judgement::Missed,
+                (true, false) => Judgement::RightlySilent,
+                (false, _) => Judgement::CannotTell,
+            };
             rows.push(Row { truth: Some(freeze.clone()), told: None, judgement, seen: Some(seen) });
         }
     }

@@ -7,6 +7,8 @@ use coldcase_analyze::findings::{Findings, Grade, Outcome, Window};
 pub struct Told {
     /// Whether it says that nothing froze; otherwise that it cannot tell, where `freezes` is empty.
     pub no_freeze: bool,
+    /// Causes of which it says that the capture cannot tell.
+    pub cannot_tell: Vec<&'static str>,
     /// In order of time.
     pub freezes: Vec<ToldFreeze>,
 }
@@ -46,6 +48,7 @@ impl Told {
     pub fn of(findings: &Findings) -> Self {
         Self {
             no_freeze: findings.verdict.outcome == Outcome::NoFreeze,
+            cannot_tell: findings.verdict.cannot_tell.iter().map(|row| row.cause.word()).collect(),
             freezes: findings.windows.iter().map(ToldFreeze::of).collect(),
         }
     }

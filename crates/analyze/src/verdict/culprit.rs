@@ -207,6 +207,9 @@ fn long_call(model: &Model<'_>, thread: ThreadId, span: Span) -> Option<Bracket>
 
 /// What a culprit did in a span, its hold as a rule.
 pub(crate) fn activity(model: &Model<'_>, thread: ThreadId, span: Span) -> Vec<ActivityShare> {
+    if model.capture.shows_locks_alone() {
+        return Vec::new();
+    }
     // Where its comings were not recorded, nobody knows how long it waited for a CPU.
     let blind = !model.states.comings_recorded;
     let ran = model.states.time(thread, span, |doing| match doing {

@@ -49,7 +49,8 @@ pub(crate) fn grade(
     let may_pass_on = raw.waits().any(at_latch)
         && culprit.is_some_and(|suspect| network::rested(model, suspect.thread, raw));
     let has_less = culprit.is_some_and(|suspect| !suspect.has_most(total));
-    let is_lossy = losses::any(model.capture, raw.span);
+    // Nor is seen what the holder waited for itself.
+    let is_lossy = losses::any(model.capture, raw.span) || model.capture.shows_locks_alone();
     if unknown.share_of(total) > 0.5 || is_lossy || may_be_a_pause || may_pass_on || has_less {
         grade = grade.max(Grade::Circumstantial);
     }

@@ -56,7 +56,7 @@ fn told(span: (f64, f64), cause: Option<&'static str>, tid: Option<i32>) -> Told
 
 /// What is said of each freeze.
 fn judged(truth: &Truth, freezes: Vec<ToldFreeze>) -> Vec<Judgement> {
-    let told = Told { no_freeze: freezes.is_empty(), freezes };
+    let told = Told { no_freeze: freezes.is_empty(), cannot_tell: Vec::new(), freezes };
     rows(truth, None, &told).into_iter().map(|row| row.judgement).collect()
 }
 
@@ -92,8 +92,11 @@ fn one_verdict_on_two_freezes_is_right_of_one_of_them_only() {
 #[test]
 fn freezes_of_one_kind_may_be_told_as_one() {
     let quota = || vec![freeze(1.0, "cpu_throttle", None), freeze(3.0, "cpu_throttle", None)];
-    let across =
-        Told { no_freeze: false, freezes: vec![told((1.0, 4.0), Some("cpu_throttle"), None)] };
+    let across = Told {
+        no_freeze: false,
+        cannot_tell: Vec::new(),
+        freezes: vec![told((1.0, 4.0), Some("cpu_throttle"), None)],
+    };
     let rows = rows(&truth(quota()), None, &across);
     assert_eq!(rows.len(), 1);
     assert_eq!(rows[0].judgement, Judgement::Right);
@@ -179,8 +182,22 @@ fn silence_is_a_miss_only_where_somebody_stood_still() {
     assert_eq!(judged(&truth(vec![short]), Vec::new()), [Judgement::RightlySilent]);
     let alone = TrueFreeze { threads_blocked: 0, ..lock() };
     assert_eq!(judged(&truth(vec![alone]), Vec::new()), [Judgement::RightlySilent]);
-    let nothing = Told { no_freeze: false, freezes: Vec::new() };
+    let nothing = Told { no_freeze: false, cannot_tell: Vec::new(), freezes: Vec::new() };
     assert_eq!(rows(&truth(vec![lock()]), None, &nothing)[0].judgement, Judgement::CannotTell);
+}
+
+#[test]
+fn what_a_capture_is_said_not_to_tell_is_no_miss_and_its_absence_is() {
+    let both = truth(vec![freeze(1.0, "mmap_lock", Some(11)), freeze(3.0, "futex", Some(11))]);
+    let of = |no_freeze, cannot_tell| {
+        let freezes =
+            if no_freeze { Vec::new() } else { vec![told((1.0, 2.0), Some("mmap_lock"), None)] };
+        let told = Told { no_freeze, cannot_tell, freezes };
+        rows(&both, None, &told).into_iter().map(|row| row.judgement).last()
+    };
+    assert_eq!(of(false, vec!["futex"]), Some(Judgement::CannotTell));
+    assert_eq!(of(false, vec!["disk_io"]), Some(Judgement::Missed));
+    assert_eq!(of(true, vec!["futex"]), Some(Judgement::Missed));
 }
 
 #[test]
@@ -208,7 +225,11 @@ fn a_profile_without_times_tells_of_all_at_once() {
 #[test]
 fn of_a_freeze_the_part_in_the_capture_is_seen() {
     let extent = Extent { first_sample_s: 1.4, last_sample_s: 9.0 };
-    let told = Told { no_freeze: false, freezes: vec![told((1.4, 2.0), Some("mmap_lock"), None)] };
+    let told = Told {
+        no_freeze: false,
+        cannot_tell: Vec::new(),
+        freezes: vec![told((1.4, 2.0), Some("mmap_lock"), None)],
+    };
     let lock = truth(vec![freeze(1.0, "mmap_lock", Some(11))]);
     assert_eq!(rows(&lock, Some(extent), &told)[0].seen, Some((1.4, 2.0)));
 }
