@@ -80,10 +80,11 @@ impl<'a> Reader<'a> {
         Some(())
     }
 
-    /// Whether the stacks are samples of what ran: of those that go into the kernel, most do not pass through the scheduler, in which all
-    /// who leave a CPU do.
+    /// Whether the stacks are samples of what ran: of those that go into the kernel, hardly any pass through the scheduler, in which all
+    /// who leave a CPU do, or wake somebody. Some are met in it.
     fn ran(&self) -> bool {
         const ENOUGH: usize = 10;
+        const HARDLY_ANY: usize = 10;
         let (mut inside, mut leaving) = (0_usize, 0_usize);
         for &(_, stack, row) in self.rows.iter().filter(|_| !self.wakers_first) {
             let names: Vec<&[u8]> = stack.split(|&byte| byte == b';').skip(1).collect();
@@ -91,15 +92,17 @@ impl<'a> Reader<'a> {
             let leaves = |name: &&[u8]| {
                 let name = without_annotation(name);
                 profile::is_scheduler(name)
+                    || profile::is_wake_function(name)
                     || [&b"preempt_schedule"[..], b"io_schedule"]
                         .iter()
                         .any(|known| name.starts_with(known))
             };
             let counts = !row.missed && kernel.iter().any(|name| !is_delimiter(name));
             inside += usize::from(counts);
-            leaving += usize::from(counts && kernel.iter().any(leaves));
+            // Whoever was waited for stands beside who waited.
+            leaving += usize::from(counts && names.iter().any(leaves));
         }
-        inside >= ENOUGH && leaving * 2 < inside
+        inside >= ENOUGH && leaving * HARDLY_ANY < inside
     }
 
     fn row(&mut self, stack: &'a [u8]) -> Option<Row> {
