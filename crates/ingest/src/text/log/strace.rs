@@ -226,8 +226,10 @@ impl Time {
         let last = parts.next()?;
         let seconds =
             number::seconds(last).or_else(|| number::decimal(last)?.checked_mul(1_000_000_000))?;
-        let sound = hours < 24 && minutes < 60 && parts.next().is_none();
-        sound.then_some(Self::OfDay((hours * 3600 + minutes * 60) * 1_000_000_000 + seconds))
+        // A leap second is the last of its minute.
+        let sound =
+            hours < 24 && minutes < 60 && seconds <= 61_000_000_000 && parts.next().is_none();
+        sound.then(|| Self::OfDay((hours * 3600 + minutes * 60) * 1_000_000_000 + seconds))
     }
 }
 
