@@ -193,7 +193,7 @@ fn what_a_capture_is_said_not_to_tell_is_no_miss_and_its_absence_is() {
         let freezes =
             if no_freeze { Vec::new() } else { vec![told((1.0, 2.0), Some("mmap_lock"), None)] };
         let told = Told { no_freeze, cannot_tell, freezes };
-        rows(&both, None, &told).into_iter().map(|row| row.judgement).last()
+        rows(&both, None, &told).into_iter().map(|row| row.judgement).next_back()
     };
     assert_eq!(of(false, vec!["futex"]), Some(Judgement::CannotTell));
     assert_eq!(of(false, vec!["disk_io"]), Some(Judgement::Missed));
