@@ -8,6 +8,7 @@
 //! ```
 
 mod assemble;
+mod at_once;
 mod blame;
 pub mod compare;
 mod cpu;

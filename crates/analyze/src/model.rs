@@ -1,6 +1,6 @@
 //! What is derived from a capture once and asked for by every later step.
 
-use std::cell::OnceCell;
+use std::sync::OnceLock;
 
 use coldcase_ingest::capture::{Capture, Nanos, ProcessId, Span, ThreadId, Wakeup};
 
@@ -40,14 +40,14 @@ pub(crate) struct Model<'a> {
     pub brk: BrkSizes,
     pub resident: ResidentSizes,
     /// By thread number; of few threads it is asked for.
-    times: Vec<OnceCell<Times>>,
+    times: Vec<OnceLock<Times>>,
     /// Asked for by few captures.
-    rests: OnceCell<[Vec<u64>; 2]>,
-    sightings: OnceCell<Sightings>,
-    load: OnceCell<Load>,
-    kept_cpus: OnceCell<Vec<Span>>,
-    unnamed_go: OnceCell<Vec<ProcessId>>,
-    seats: OnceCell<Seats>,
+    rests: OnceLock<[Vec<u64>; 2]>,
+    sightings: OnceLock<Sightings>,
+    load: OnceLock<Load>,
+    kept_cpus: OnceLock<Vec<Span>>,
+    unnamed_go: OnceLock<Vec<ProcessId>>,
+    seats: OnceLock<Seats>,
 }
 
 impl<'a> Model<'a> {
@@ -92,13 +92,13 @@ impl<'a> Model<'a> {
             holds,
             brk,
             resident,
-            times: capture.threads.iter().map(|_| OnceCell::new()).collect(),
-            rests: OnceCell::new(),
-            sightings: OnceCell::new(),
-            load: OnceCell::new(),
-            kept_cpus: OnceCell::new(),
-            unnamed_go: OnceCell::new(),
-            seats: OnceCell::new(),
+            times: capture.threads.iter().map(|_| OnceLock::new()).collect(),
+            rests: OnceLock::new(),
+            sightings: OnceLock::new(),
+            load: OnceLock::new(),
+            kept_cpus: OnceLock::new(),
+            unnamed_go: OnceLock::new(),
+            seats: OnceLock::new(),
         }
     }
 

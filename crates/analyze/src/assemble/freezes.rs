@@ -5,6 +5,7 @@ use std::cmp::Reverse;
 
 use coldcase_ingest::capture::{Capture, Nanos, Sentence, ThreadId};
 
+use crate::at_once;
 use crate::blame::{answers, network};
 use crate::cpu::starvation;
 use crate::findings::{CannotTell, Cause, Freeze, Window};
@@ -29,8 +30,8 @@ pub(super) struct Freezes {
 pub(super) fn find(model: &Model<'_>, options: &Options) -> Freezes {
     let found = windows::find(model, options);
     let doubtful = doubt::hint(model, &found);
-    let mut judged: Vec<(RawWindow, Window)> =
-        found.into_iter().flat_map(|raw| judged(model, options, raw)).collect();
+    let judged = at_once::each(&found, |raw| judged(model, options, raw));
+    let mut judged: Vec<(RawWindow, Window)> = judged.into_iter().flatten().collect();
     rhythm::drop(model, &mut judged);
     judged.retain(|(raw, window)| !doubt::is_doubtful(model, raw, window.culprit.is_some()));
     judged.extend(own_calls::find(model, options, &judged));
@@ -52,16 +53,16 @@ pub(super) fn worst(capture: &Capture, raws: &[RawWindow], windows: &[Window]) -
 }
 
 /// What becomes of what looks like a freeze.
-fn judged(model: &Model<'_>, options: &Options, raw: RawWindow) -> Vec<(RawWindow, Window)> {
-    let freezes = match verdict::judge(model, &raw) {
+fn judged(model: &Model<'_>, options: &Options, raw: &RawWindow) -> Vec<(RawWindow, Window)> {
+    let freezes = match verdict::judge(model, raw) {
         Judgement::Freeze(freeze) => vec![*freeze],
         Judgement::Rest => {
-            let rest = windows::without_those_at_futexes(model, &raw, options).into_iter();
+            let rest = windows::without_those_at_futexes(model, raw, options).into_iter();
             rest.filter_map(|raw| verdict::judge(model, &raw).freeze()).collect()
         }
         // Fewer threads each time.
-        Judgement::Beside(resting) => windows::without(model, &raw, &resting, options)
-            .into_iter()
+        Judgement::Beside(resting) => windows::without(model, raw, &resting, options)
+            .iter()
             .flat_map(|raw| judged(model, options, raw))
             .collect(),
     };

@@ -7,7 +7,8 @@ mod summary;
 use coldcase_ingest::capture::{Capture, Meaning, Span, Switch, TaskState, ThreadId};
 
 use crate::assemble::freezes::Freezes;
-use crate::details::{Before, Details};
+use crate::at_once;
+use crate::details::{Before, Details, Heat};
 use crate::details::{heat, proofs, timeline, waits};
 use crate::findings::{
     CannotTell, Cause, Container, Findings, Grade, MemoryEvent, Operation, Outcome, Possible,
@@ -26,7 +27,7 @@ use crate::verdict::remedies::{self, Around};
 use crate::verdict::suspects::{self, Suspects};
 use crate::verdict::{own_line, reasons};
 use crate::windows::RawWindow;
-use crate::windows::harms::{self, Harm};
+use crate::windows::harms;
 use crate::windows::{chronic, family, kept, lone, timed, unended, unseen, yields};
 
 /// Analyses a capture.
@@ -60,8 +61,11 @@ fn is_profile(capture: &Capture) -> bool {
 /// The findings, with the freezes that they tell of.
 fn of_events(model: &Model<'_>, options: &Options) -> (Findings, Vec<RawWindow>) {
     let capture = model.capture;
-    let Freezes { raws, mut windows, doubtful } =
-        if can_judge(capture) { freezes::find(model, options) } else { Freezes::default() };
+    let freezes =
+        || if can_judge(capture) { freezes::find(model, options) } else { Freezes::default() };
+    let of_all = || (timeline::off_cpu_of_all(model), totals::by_process(model));
+    let (Freezes { raws, mut windows, doubtful }, (off_cpu_all, processes)) =
+        at_once::both(freezes, of_all);
     let worst = freezes::worst(capture, &raws, &windows);
     let raw = worst.map(|index| &raws[index]);
     let deniable = can_deny(capture, options);
@@ -93,7 +97,6 @@ fn of_events(model: &Model<'_>, options: &Options) -> (Findings, Vec<RawWindow>)
     }
     let lanes = worst.map(|index| timeline::lanes(model, &raws[index], &windows[index]));
     let contention = chronic::find(model, options, &raws);
-    let off_cpu_all = timeline::off_cpu_of_all(model);
     let off_cpu = match raw {
         Some(raw) => timeline::off_cpu_in(model, raw, raw.span),
         None => timeline::held_up(model, contention.as_ref()),
@@ -124,7 +127,7 @@ fn of_events(model: &Model<'_>, options: &Options) -> (Findings, Vec<RawWindow>)
             })
         },
         wait_sites,
-        processes: totals::by_process(model),
+        processes,
         contention,
         memory_events: memory_events(model, &raws, &windows),
         memory_totals: memory::totals(capture, &model.brackets),
@@ -187,26 +190,43 @@ fn details(
     (raw, window): (&RawWindow, &Window),
     lanes: &[ThreadId],
 ) -> Details {
-    let (waits, stacks) = waits::longest(model, lanes);
-    // In the freeze only those count who stood still, as everywhere.
-    let counts =
-        |harm: &Harm| raw.threads.contains(&harm.thread) || harm.span.intersect(raw.span).is_none();
-    let harms = harms::all(model, &raw.crew, options).filter(counts).map(|harm| harm.span);
-    // A thread in a long call of its own waits for nothing, and stands still all the same.
-    let own_call = raw.harms.is_empty().then_some(raw.span);
     let before = Span::new(model.span.start, raw.span.start);
+    let longest = || waits::longest(model, lanes);
+    let beside = || {
+        let off_cpu = (!before.is_empty()).then(|| timeline::off_cpu_in(model, raw, before));
+        (heat_of(model, options, raw), off_cpu)
+    };
+    let ((waits, stacks), (heat, off_cpu)) = at_once::both(longest, beside);
     Details {
         waits,
         stacks,
-        heat: heat::heat(model.span, harms.chain(own_call)),
-        off_cpu_before: (!before.is_empty()).then(|| Before {
-            length: before.duration(),
-            off_cpu: timeline::off_cpu_in(model, raw, before),
-        }),
+        heat,
+        off_cpu_before: off_cpu.map(|off_cpu| Before { length: before.duration(), off_cpu }),
         proofs: proofs::of(model, raw, window),
         resident: model.resident.lines(raw.process),
         ..Details::default()
     }
+}
+
+/// When threads of the process stood still.
+fn heat_of(model: &Model<'_>, options: &Options, raw: &RawWindow) -> Option<Heat> {
+    let mut heat = heat::empty(model.span)?;
+    let mut add = |span: Span| {
+        if let Some(span) = span.intersect(model.span) {
+            heat::add(&mut heat, span);
+        }
+    };
+    harms::all(model, &raw.crew, options, |harm| {
+        // In the freeze only those count who stood still, as everywhere.
+        if raw.threads.contains(&harm.thread) || harm.span.intersect(raw.span).is_none() {
+            add(harm.span);
+        }
+    });
+    // A thread in a long call of its own waits for nothing, and stands still all the same.
+    if raw.harms.is_empty() {
+        add(raw.span);
+    }
+    Some(heat)
 }
 
 /// Whether the capture shows who stood still and in what: all switches, with the state or the stack of those who

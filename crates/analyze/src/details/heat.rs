@@ -10,16 +10,12 @@ const BINS: usize = 50;
 const FEWEST: u64 = 5;
 const MOST: u64 = 120;
 
-/// Time in which threads were kept from running, in bins over a capture.
-pub(crate) fn heat(capture: Span, blocked: impl Iterator<Item = Span>) -> Option<Heat> {
+/// Time in which threads are kept from running, in bins over a capture: none yet.
+pub(crate) fn empty(capture: Span) -> Option<Heat> {
     let column = column(capture.duration())?;
     let bin = Nanos(column.0 / BINS as u64);
     let bins = usize::try_from(capture.duration().0.div_ceil(bin.0)).ok()?;
-    let mut heat = Heat { start: capture.start, bin, column: BINS, blocked: vec![Nanos(0); bins] };
-    for span in blocked.filter_map(|span| span.intersect(capture)) {
-        add(&mut heat, span);
-    }
-    Some(heat)
+    Some(Heat { start: capture.start, bin, column: BINS, blocked: vec![Nanos(0); bins] })
 }
 
 /// A second, as FlameScope has it, unless the capture is very short or very long.
@@ -31,7 +27,8 @@ fn column(capture: Nanos) -> Option<Nanos> {
     second.or_else(|| steps.find(fits)).map(Nanos)
 }
 
-fn add(heat: &mut Heat, span: Span) {
+/// A thread was kept from running, in the capture's time.
+pub(crate) fn add(heat: &mut Heat, span: Span) {
     let mut at = span.start;
     while at < span.end {
         let index = at.since(heat.start).0 / heat.bin.0;
@@ -58,8 +55,9 @@ mod tests {
 
     #[test]
     fn a_wait_is_spread_over_its_bins() {
-        let waits = [span(1_010, 1_050), span(1_030, 1_050)];
-        let heat = heat(span(1_000, 11_000), waits.into_iter()).unwrap();
+        let mut heat = empty(span(1_000, 11_000)).unwrap();
+        add(&mut heat, span(1_010, 1_050));
+        add(&mut heat, span(1_030, 1_050));
         assert_eq!((heat.bin, heat.column, heat.blocked.len()), (Nanos(20 * MS), 50, 500));
         let blocked = &heat.blocked[..4];
         assert_eq!(blocked, [10, 30, 20, 0].map(|ms| Nanos(ms * MS)));

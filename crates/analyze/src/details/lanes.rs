@@ -12,8 +12,8 @@
 use std::sync::Arc;
 
 use coldcase_ingest::capture::{Nanos, Span, ThreadId};
-use rustc_hash::FxHashMap;
 
+use crate::at_once;
 use crate::details::Short;
 use crate::findings::{Segment, SegmentState};
 use crate::model::Model;
@@ -30,27 +30,22 @@ const FINER: u64 = 4;
 
 /// What these threads did, thread by thread, in order of time: all of it, or, where that is too much, in as much detail as
 /// there is room for.
-pub(crate) fn segments(
-    model: &Model<'_>,
-    threads: impl Iterator<Item = ThreadId> + Clone,
-    shown: Span,
-) -> Vec<Vec<Segment>> {
-    let mut names = Names { model, known: FxHashMap::default() };
-    let slices: usize = threads.clone().map(|thread| model.states.of(thread).len()).sum();
+pub(crate) fn segments(model: &Model<'_>, threads: &[ThreadId], shown: Span) -> Vec<Vec<Segment>> {
+    let names = names(model);
+    let slices: usize = threads.iter().map(|&thread| model.states.of(thread).len()).sum();
     let mut grain = Nanos::ZERO;
     if slices > MOST {
         // Just coarse enough for threads that are busy all along; to try finer ones takes longer than they are worth.
-        let total = model.span.duration().0.saturating_mul(threads.clone().count() as u64);
+        let total = model.span.duration().0.saturating_mul(threads.len() as u64);
         grain = Nanos((total / MOST as u64).max(shown.duration().0 / TOO_SHORT));
     }
     loop {
-        let mut left = if grain < model.span.duration() { MOST } else { usize::MAX };
-        let lanes = threads.clone().map(|thread| {
-            let lane = merged(model, thread, &mut names, (shown, grain), left)?;
-            left -= lane.len();
-            Some(lane)
-        });
-        match lanes.collect() {
+        let most = if grain < model.span.duration() { MOST } else { usize::MAX };
+        let lanes =
+            at_once::each(threads, |&thread| merged(model, thread, &names, (shown, grain), most));
+        let lanes: Option<Vec<Vec<Segment>>> = lanes.into_iter().collect();
+        let fits = |lanes: &Vec<Vec<Segment>>| lanes.iter().map(Vec::len).sum::<usize>() <= most;
+        match lanes.filter(fits) {
             Some(lanes) => return lanes,
             None => grain = Nanos((grain.0 * 2).max(1)),
         }
@@ -61,7 +56,7 @@ pub(crate) fn segments(
 fn merged(
     model: &Model<'_>,
     thread: ThreadId,
-    names: &mut Names<'_, '_>,
+    names: &[Arc<str>],
     (shown, grain): (Span, Nanos),
     most: usize,
 ) -> Option<Vec<Segment>> {
@@ -76,7 +71,7 @@ fn merged(
         }
         let (state, site) = state(model, &slice);
         if is_long {
-            let site = site.map(|site| names.of(site));
+            let site = site.map(|site| Arc::clone(&names[site.number() as usize]));
             segments.push(Segment { span: slice.span, state, site });
         } else {
             short.add(slice.span, state);
@@ -108,17 +103,9 @@ fn state<'m>(model: &'m Model<'_>, slice: &Slice) -> (SegmentState, Option<&'m S
     }
 }
 
-/// Names of sites, each made once.
-struct Names<'m, 'a> {
-    model: &'m Model<'a>,
-    known: FxHashMap<&'m str, Arc<str>>,
-}
-
-impl Names<'_, '_> {
-    fn of(&mut self, site: &Site) -> Arc<str> {
-        let name = self.model.sites.name(site);
-        self.known.entry(name).or_insert_with(|| Arc::from(name)).clone()
-    }
+/// Names of sites by their numbers, each made once.
+fn names(model: &Model<'_>) -> Vec<Arc<str>> {
+    model.sites.names().iter().map(|name| Arc::from(name.as_str())).collect()
 }
 
 #[cfg(test)]
@@ -146,10 +133,7 @@ mod tests {
         let thread = script::thread(&mut capture, "a");
         let model = script::model(&capture);
         let shown = Span::new(Timestamp(950), Timestamp(1100));
-        let lane = |grain| {
-            let mut names = Names { model: &model, known: FxHashMap::default() };
-            merged(&model, thread, &mut names, (shown, Nanos(grain)), 100)
-        };
+        let lane = |grain| merged(&model, thread, &names(&model), (shown, Nanos(grain)), 100);
         let all = lane(0).unwrap();
         assert_eq!(all.len(), 43);
         let (run, rest) = (SegmentState::OnCpu, SegmentState::Idle);
@@ -170,11 +154,11 @@ mod tests {
         let mut capture = script::record(Capture::default(), events);
         let thread = script::thread(&mut capture, "a");
         let model = script::model(&capture);
-        let mut names = Names { model: &model, known: FxHashMap::default() };
-        let mut fits = |most| merged(&model, thread, &mut names, (model.span, Nanos(0)), most);
+        let names = names(&model);
+        let fits = |most| merged(&model, thread, &names, (model.span, Nanos(0)), most);
         assert!(fits(4).is_none());
         assert_eq!(fits(6).map(|lane| lane.len()), Some(5));
-        let lanes = segments(&model, [thread].into_iter(), model.span);
+        let lanes = segments(&model, &[thread], model.span);
         assert_eq!(Some(&lanes[0]), fits(6).as_ref());
     }
 }

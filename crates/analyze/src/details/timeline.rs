@@ -110,7 +110,8 @@ pub(crate) fn around(
     let margin = Nanos((raw.span.duration().0 / 3).max(20_000_000));
     let wide = Span::new(raw.span.start.minus(margin), raw.span.end.plus(margin));
     let span = wide.intersect(model.span).unwrap_or(raw.span);
-    let segments = lanes::segments(model, lanes.iter().map(|&(_, thread)| thread), span);
+    let threads: Vec<ThreadId> = lanes.iter().map(|&(_, thread)| thread).collect();
+    let segments = lanes::segments(model, &threads, span);
     let lanes = lanes.iter().zip(segments).map(|(&(role, thread), segments)| Lane {
         thread: thread_name(model.capture, thread),
         role,

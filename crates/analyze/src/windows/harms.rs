@@ -43,16 +43,30 @@ pub(crate) fn long(options: &Options) -> Nanos {
     Nanos(options.min_freeze.0 / 2)
 }
 
-/// Every time that one of these threads was kept from running, thread by thread.
-pub(crate) fn all<'m>(
-    model: &'m Model<'_>,
-    threads: &'m [ThreadId],
-    options: &'m Options,
-) -> impl Iterator<Item = Harm> + 'm {
-    threads.iter().flat_map(move |&thread| {
-        let judge = Judge::new(model, thread, options);
-        model.states.of(thread).iter().filter_map(move |slice| judge.harm(&slice))
-    })
+/// Shows every time that one of these threads was kept from running, in no order.
+///
+/// Of a busy machine these are millions of waits, so they are gone through as they lie in memory and not thread by thread.
+pub(crate) fn all(
+    model: &Model<'_>,
+    threads: &[ThreadId],
+    options: &Options,
+    mut show: impl FnMut(&Harm),
+) {
+    let mut judges: Vec<Option<Judge<'_, '_>>> = Vec::new();
+    judges.resize_with(model.capture.threads.len(), || None);
+    for &thread in threads {
+        judges[thread.index()] = Some(Judge::new(model, thread, options));
+    }
+    for (id, wait) in model.states.waits() {
+        let judge = judges[wait.thread.index()].as_ref();
+        let slice = Slice { span: wait.span, doing: Doing::Blocked(id) };
+        judge.and_then(|judge| judge.harm(&slice)).iter().for_each(&mut show);
+    }
+    for judge in judges.iter().flatten() {
+        let ready = model.states.of(judge.thread).long(judge.long);
+        let ready = ready.filter(|slice| matches!(slice.doing, Doing::Runnable(_)));
+        ready.filter_map(|slice| judge.harm(&slice)).for_each(|harm| show(&harm));
+    }
 }
 
 /// Those that make a freeze, in order of time.

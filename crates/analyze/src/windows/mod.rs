@@ -25,6 +25,7 @@ pub(crate) mod yields;
 
 use coldcase_ingest::capture::{Nanos, ProcessId, Span, ThreadId};
 
+use crate::at_once;
 use crate::findings::Cause;
 use crate::model::Model;
 use crate::options::{Options, ProcessFilter};
@@ -55,15 +56,16 @@ pub(crate) fn find(model: &Model<'_>, options: &Options) -> Vec<RawWindow> {
         .filter(|window| family::is_of_several(model, window))
         .collect();
     let processes = threads.processes().filter(|(id, process)| !process.kernel && wanted(*id));
-    let of_processes: Vec<RawWindow> = processes
-        .flat_map(|(id, process)| {
-            let crew = &process.threads[..];
-            let harms = near_freezes(model, crew, options, |_| true);
-            of_all_or_those_at_work(model, (id, crew), &harms, options)
-        })
-        .filter(|window| !windows.iter().any(|family| family::is_part_of(window, family)))
-        .collect();
-    windows.extend(of_processes);
+    let processes: Vec<_> = processes.collect();
+    let of_processes = at_once::each(&processes, |&(id, process)| {
+        let crew = &process.threads[..];
+        let harms = near_freezes(model, crew, options, |_| true);
+        of_all_or_those_at_work(model, (id, crew), &harms, options)
+    });
+    let is_new =
+        |window: &RawWindow| !windows.iter().any(|family| family::is_part_of(window, family));
+    let new: Vec<RawWindow> = of_processes.into_iter().flatten().filter(is_new).collect();
+    windows.extend(new);
     windows.sort_by_key(|window| (window.span.start, window.process));
     windows
 }
