@@ -7,9 +7,9 @@ use crate::findings::Cause;
 use crate::model::Model;
 use crate::rules::WaitKind;
 use crate::runtimes;
-use crate::states::Doing;
+use crate::states::{Doing, WaitId};
 use crate::windows::SEVERAL;
-use crate::windows::habits::{self, HABIT, Habits};
+use crate::windows::habits::{self, HABIT, Habits, NEW};
 use crate::windows::raw::RawWindow;
 
 /// So many threads that waited for a futex until nobody knows who let them on are hardly all at rest.
@@ -46,7 +46,9 @@ pub(super) fn concerns_the_process(model: &Model<'_>, window: &RawWindow) -> boo
             frozen >= SEVERAL
         }
         Cause::DiskIo | Cause::PageFaultIo | Cause::FsJournal
-            if frozen < 2 && length < LONG_FOR_ONE_OF_MANY && lives_off_its_disk(model, window) =>
+            if frozen < 2
+                && length < LONG_FOR_ONE_OF_MANY
+                && (lives_off_its_disk(model, window) || may_have_just_started(model, window)) =>
         {
             false
         }
@@ -68,19 +70,37 @@ fn is_of_new_ones(model: &Model<'_>, window: &RawWindow) -> bool {
 /// as a matter of course.
 fn lives_off_its_disk(model: &Model<'_>, window: &RawWindow) -> bool {
     window.threads.iter().all(|&thread| {
-        let (mut rests, mut all, mut at_disk) = (0, Nanos::ZERO, Nanos::ZERO);
-        for slice in model.states.of(thread).iter() {
-            let Doing::Blocked(id) = slice.doing else { continue };
-            all += slice.span.duration();
-            match model.sites.of(id).kind {
-                WaitKind::Idle => rests += 1,
-                WaitKind::Harm(cause, _) if cause == window.cause => {
-                    at_disk += slice.span.duration();
-                }
-                WaitKind::Harm(..) | WaitKind::Other => {}
+        let (mut all, mut at_disk) = (Nanos::ZERO, Nanos::ZERO);
+        for id in waits_of(model, thread) {
+            let length = model.states.wait(id).span.duration();
+            all += length;
+            if matches!(model.sites.of(id).kind, WaitKind::Harm(cause, _) if cause == window.cause)
+            {
+                at_disk += length;
             }
         }
-        rests < HABIT && at_disk.share_of(all) > 0.5
+        !rests(model, thread) && at_disk.share_of(all) > 0.5
+    })
+}
+
+/// Whether a window is of a program of one thread that never rests, and nearly as old as the recording: it may have started just
+/// before, and read itself in.
+fn may_have_just_started(model: &Model<'_>, window: &RawWindow) -> bool {
+    let begins = model.span.start;
+    begins < window.span.start
+        && window.span.start < begins.plus(NEW)
+        && matches!(window.crew[..], [only] if !rests(model, only))
+}
+
+fn rests(model: &Model<'_>, thread: ThreadId) -> bool {
+    let rests = waits_of(model, thread).filter(|&id| model.sites.of(id).kind == WaitKind::Idle);
+    rests.take(HABIT).count() == HABIT
+}
+
+fn waits_of(model: &Model<'_>, thread: ThreadId) -> impl Iterator<Item = WaitId> {
+    model.states.of(thread).iter().filter_map(|slice| match slice.doing {
+        Doing::Blocked(id) => Some(id),
+        Doing::Running | Doing::Runnable(_) => None,
     })
 }
 
@@ -116,4 +136,32 @@ fn is_nobodys_routine(cause: Cause) -> bool {
 fn is_working(model: &Model<'_>, thread: ThreadId) -> bool {
     let runs = model.states.of(thread).iter().filter(|slice| slice.doing == Doing::Running);
     runs.take(3).count() == 3
+}
+
+#[cfg(test)]
+mod tests {
+    use coldcase_ingest::capture::Capture;
+
+    use crate::script::{self, SLEEPS};
+    use crate::windows;
+
+    #[test]
+    fn a_program_that_reads_itself_in_as_a_recording_begins_may_have_just_started() {
+        // a waits for something else for long, sleeps some times, and waits for a page of its program.
+        let freezes = |sleeps: u64, at: u64| {
+            let (page, other) = (
+                "schedule<io_schedule<folio_wait_bit_common<filemap_fault",
+                "schedule<of_a_driver",
+            );
+            let mut events = vec!["0 .m".to_owned(), format!("1ms ->a,2ms a>- S {other}")];
+            let sleep = |from: u64| format!("{from}ms ->a,{}ms a>- S {SLEEPS}", from + 1);
+            events.extend((at - 60..at).step_by(4).take(sleeps as usize).map(sleep));
+            events.push(format!("{at}ms ->a,{at}ms a>m D {page},{}ms ->a", at + 80));
+            events.push(format!("{}ms a>- S {SLEEPS},{}ms .m", at + 90, at + 100));
+            let capture = script::process(Capture::default(), &[('a', "format")]);
+            let capture = script::record(capture, &events.join(","));
+            windows::find(&script::model(&capture), &script::options()).len()
+        };
+        assert_eq!([freezes(4, 300), freezes(4, 1300), freezes(12, 300)], [0, 1, 1]);
+    }
 }

@@ -44,6 +44,9 @@ pub(crate) const HABIT: usize = 8;
 /// By so much a wait stands out against the longest but one tenth.
 pub(crate) const FACTOR: u64 = 4;
 
+/// So long a program reads its files and waits for its first work.
+pub(crate) const NEW: Nanos = Nanos(1_000_000_000);
+
 /// The longest but one tenth of some lengths, which are sorted; 0 if there are none.
 pub(crate) fn usual(lengths: &[u64]) -> u64 {
     lengths.get(one_tenth_below(lengths.len())).copied().unwrap_or(0)
@@ -147,7 +150,6 @@ impl<'m, 'a> Habits<'m, 'a> {
     /// Whether the thread is so new that nobody knows what is usual for it: what it does first is to read its files, and to wait for
     /// its first work. Where events were lost, waits seem long that were not, and who lives short has nothing to hold against them.
     fn is_new(&self, span: Span) -> bool {
-        const NEW: Nanos = Nanos(1_000_000_000);
         self.born.is_some_and(|born| {
             span.start < born.plus(NEW) || losses::any(self.model.capture, span)
         })
