@@ -4,6 +4,7 @@ use std::sync::OnceLock;
 
 use coldcase_ingest::capture::{Capture, Nanos, ProcessId, Span, ThreadId, Wakeup};
 
+use crate::at_once;
 use crate::blame::network;
 use crate::blame::stopped;
 use crate::cpu;
@@ -76,8 +77,10 @@ impl<'a> Model<'a> {
         let stopped = late::in_stopped_worlds(capture, &states, &sites, &series);
         sites.retell(&stopped, None, Cause::Futex);
         sites.know(&stopped, late::GO_STOPPED);
-        let sums = if sites.retold { Sums::new(&states, &sites) } else { sums };
-        let holds = Holds::new(capture, &states, &sites, &brackets, &spaces);
+        let (sums, holds) = at_once::both(
+            || if sites.retold { Sums::new(&states, &sites) } else { sums },
+            || Holds::new(capture, &states, &sites, &brackets, &spaces),
+        );
         let brk = BrkSizes::new(capture, &brackets);
         let resident = ResidentSizes::new(capture);
         let span = capture.whole();
