@@ -23,6 +23,10 @@ fn who_has_to_answer_is_told_from_a_disk_from_rest_and_from_a_mapped_file() {
             "schedule < schedule_timeout < audit_log_start < audit_log_exit < __audit_syscall_exit",
             "reader of a full audit backlog",
         ),
+        (
+            "schedule < schedule_timeout < wait_woken < sk_stream_wait_close < __tcp_close < inet_release",
+            "socket close",
+        ),
         ("schedule < autofs_wait < autofs_mount_wait < autofs_d_automount", "automount daemon"),
         // A page of shared memory that a handler has to bring is no page of a file.
         (
