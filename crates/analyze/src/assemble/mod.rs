@@ -12,7 +12,7 @@ use crate::details::{Before, Details, Heat};
 use crate::details::{heat, proofs, timeline, waits};
 use crate::findings::{
     CannotTell, Cause, Container, Findings, Grade, MemoryEvent, Operation, Outcome, Possible,
-    Verdict, Window,
+    SiteTotal, Timeline, Verdict, Window,
 };
 use crate::fingerprint;
 use crate::model::Model;
@@ -68,6 +68,45 @@ fn of_events(model: &Model<'_>, options: &Options) -> (Findings, Vec<RawWindow>)
         at_once::both(freezes, of_all);
     let worst = freezes::worst(capture, &raws, &windows);
     let raw = worst.map(|index| &raws[index]);
+    let wait_sites = totals::by_site(model, raw);
+    let told = worst.map(|index| (index, &raws[index], &windows[index]));
+    let verdict = verdict(model, options, told, doubtful, &wait_sites);
+    for (index, (raw, window)) in raws.iter().zip(&mut windows).enumerate() {
+        let container = verdict.container.as_ref().filter(|_| worst == Some(index));
+        window.remedies = remedies::of(window, &around(model, raw, window, container));
+    }
+    let contention = chronic::find(model, options, &raws);
+    let off_cpu = match raw {
+        Some(raw) => timeline::off_cpu_in(model, raw, raw.span),
+        None => timeline::held_up(model, contention.as_ref()),
+    };
+    let (timeline, details) =
+        worst.map(|index| drawn(model, options, &raws, (&raws[index], &windows[index]))).unzip();
+    let findings = Findings {
+        capture: summary::of(capture),
+        verdict,
+        timeline,
+        details: Details { off_cpu_all, ..details.unwrap_or_default() },
+        wait_sites,
+        processes,
+        contention,
+        memory_events: memory_events(model, &raws, &windows),
+        memory_totals: memory::totals(capture, &model.brackets),
+        off_cpu,
+        windows,
+    };
+    (findings, raws)
+}
+
+/// What is said of the worst freeze, which is given with its place among all, or of there being none.
+fn verdict(
+    model: &Model<'_>,
+    options: &Options,
+    worst: Option<(usize, &RawWindow, &Window)>,
+    doubtful: Option<CannotTell>,
+    wait_sites: &[SiteTotal],
+) -> Verdict {
+    let capture = model.capture;
     let deniable = can_deny(capture, options);
     let (possible, unseen) = if worst.is_none() && deniable {
         may_have_frozen(model, options, doubtful)
@@ -76,7 +115,7 @@ fn of_events(model: &Model<'_>, options: &Options) -> (Findings, Vec<RawWindow>)
     };
     let in_doubt = unseen.is_some();
     let suspects = match worst {
-        Some(index) => suspects::examine(model, &raws[index], &windows[index]),
+        Some((_, raw, window)) => suspects::examine(model, raw, window),
         None if !can_judge(capture) || capture.shows_locks_alone() => {
             suspects::nothing_to_judge_by(capture)
         }
@@ -89,52 +128,31 @@ fn of_events(model: &Model<'_>, options: &Options) -> (Findings, Vec<RawWindow>)
             ..Suspects::default()
         },
     };
-    let wait_sites = totals::by_site(model, raw);
-    let container = worst.and_then(|index| container::of(model, &windows[index], &wait_sites));
-    for (index, (raw, window)) in raws.iter().zip(&mut windows).enumerate() {
-        let container = container.as_ref().filter(|_| worst == Some(index));
-        window.remedies = remedies::of(window, &around(model, raw, window, container));
+    let window = worst.map(|(.., window)| window);
+    let container = window.and_then(|window| container::of(model, window, wait_sites));
+    Verdict {
+        outcome: outcome(window, deniable && !in_doubt),
+        window: worst.map(|(index, ..)| index),
+        fingerprint: window.map(|window| fingerprint::of(window, container.as_ref(), wait_sites)),
+        container,
+        possible,
+        line: window
+            .and_then(|window| own_line::find(capture, &window.culprit.as_ref()?.user_stack)),
+        ruled_out: suspects.ruled_out,
+        cannot_tell: suspects.cannot_tell,
     }
-    let lanes = worst.map(|index| timeline::lanes(model, &raws[index], &windows[index]));
-    let contention = chronic::find(model, options, &raws);
-    let off_cpu = match raw {
-        Some(raw) => timeline::off_cpu_in(model, raw, raw.span),
-        None => timeline::held_up(model, contention.as_ref()),
-    };
-    let findings = Findings {
-        capture: summary::of(capture),
-        verdict: Verdict {
-            outcome: outcome(worst.map(|index| &windows[index]), deniable && !in_doubt),
-            window: worst,
-            fingerprint: worst
-                .map(|index| fingerprint::of(&windows[index], container.as_ref(), &wait_sites)),
-            container,
-            possible,
-            line: worst.and_then(|index| {
-                own_line::find(capture, &windows[index].culprit.as_ref()?.user_stack)
-            }),
-            ruled_out: suspects.ruled_out,
-            cannot_tell: suspects.cannot_tell,
-        },
-        timeline: raw
-            .zip(lanes.as_deref())
-            .map(|(raw, lanes)| timeline::around(model, raw, lanes, &raws)),
-        details: Details {
-            off_cpu_all,
-            ..worst.zip(lanes).map_or_else(Details::default, |(index, lanes)| {
-                let lanes: Vec<ThreadId> = lanes.into_iter().map(|(_, thread)| thread).collect();
-                details(model, options, (&raws[index], &windows[index]), &lanes)
-            })
-        },
-        wait_sites,
-        processes,
-        contention,
-        memory_events: memory_events(model, &raws, &windows),
-        memory_totals: memory::totals(capture, &model.brackets),
-        off_cpu,
-        windows,
-    };
-    (findings, raws)
+}
+
+/// The worst freeze's threads against time, and what lies behind its verdict.
+fn drawn(
+    model: &Model<'_>,
+    options: &Options,
+    raws: &[RawWindow],
+    (raw, window): (&RawWindow, &Window),
+) -> (Timeline, Details) {
+    let lanes = timeline::lanes(model, raw, window);
+    let threads: Vec<ThreadId> = lanes.iter().map(|&(_, thread)| thread).collect();
+    (timeline::around(model, raw, &lanes, raws), details(model, options, (raw, window), &threads))
 }
 
 /// Where nothing is seen to have frozen: what may have, and why that cannot be told.
