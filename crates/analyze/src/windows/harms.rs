@@ -5,6 +5,7 @@
 
 use coldcase_ingest::capture::{Nanos, Span, ThreadId, Timestamp};
 
+use crate::at_once;
 use crate::cpu;
 use crate::findings::Cause;
 use crate::model::Model;
@@ -72,12 +73,11 @@ pub(crate) fn all(
 /// Those that make a freeze, in order of time.
 pub(crate) fn making(model: &Model<'_>, threads: &[ThreadId], options: &Options) -> Vec<Harm> {
     let long = long(options);
-    let mut making: Vec<Harm> = Vec::new();
-    for &thread in threads {
+    let mut making: Vec<Harm> = of_each(threads, |thread| {
         let judge = Judge::new(model, thread, options);
         let slices = model.states.of(thread).long(long);
-        making.extend(slices.filter_map(|slice| judge.harm(&slice)));
-    }
+        slices.filter_map(|slice| judge.harm(&slice)).collect()
+    });
     // Waits that are taken in slices make one together.
     for series in model.series.iter() {
         if series.is_one && series.span.duration() >= long && threads.contains(&series.thread) {
@@ -113,10 +113,12 @@ pub(crate) fn near(
             _ => apart.push(span),
         }
     }
-    let mut near: Vec<Harm> = Vec::new();
-    for &thread in threads.iter().filter(|_| !apart.is_empty()) {
+    if apart.is_empty() {
+        return Vec::new();
+    }
+    let mut near = of_each(threads, |thread| {
         let judge = Judge::new(model, thread, options);
-        let mut until = Timestamp(0);
+        let (mut near, mut until) = (Vec::new(), Timestamp(0));
         for span in &apart {
             let slices = model.states.of(thread).after(span.start);
             let slices = slices.take_while(|slice| slice.span.start < span.end);
@@ -125,9 +127,20 @@ pub(crate) fn near(
             near.extend(slices.filter_map(|slice| judge.harm(&slice)));
             until = span.end;
         }
-    }
+        near
+    });
     near.sort_by_key(in_order);
     near
+}
+
+/// The harms of all of these threads, one after the other.
+fn of_each(threads: &[ThreadId], harms: impl Fn(ThreadId) -> Vec<Harm> + Sync) -> Vec<Harm> {
+    /// For so many it pays to begin a thread of one's own.
+    const MANY: usize = 64;
+    if threads.len() < MANY {
+        return threads.iter().flat_map(|&thread| harms(thread)).collect();
+    }
+    at_once::each(threads, |&thread| harms(thread)).concat()
 }
 
 fn in_order(harm: &Harm) -> (Timestamp, ThreadId) {
