@@ -87,7 +87,8 @@ fn lives_off_its_disk(model: &Model<'_>, window: &RawWindow) -> bool {
 /// before, and read itself in.
 fn may_have_just_started(model: &Model<'_>, window: &RawWindow) -> bool {
     let begins = model.span.start;
-    begins < window.span.start
+    window.cause == Cause::PageFaultIo
+        && begins < window.span.start
         && window.span.start < begins.plus(NEW)
         && matches!(window.crew[..], [only] if !rests(model, only))
 }
