@@ -17,6 +17,8 @@ use crate::holds::sightings::Sightings;
 use crate::rules::{Rules, WaitKind};
 use crate::runtimes::golang;
 use crate::runtimes::late;
+use crate::runtimes::suspended;
+use crate::runtimes::vcpus;
 use crate::sites::brackets::Brackets;
 use crate::sites::contention::Contentions;
 use crate::sites::memory::BrkSizes;
@@ -40,6 +42,8 @@ pub(crate) struct Model<'a> {
     pub holds: Holds,
     pub brk: BrkSizes,
     pub resident: ResidentSizes,
+    /// In order.
+    vcpus: Vec<ThreadId>,
     /// By thread number; of few threads it is asked for.
     times: Vec<OnceLock<Times>>,
     /// Asked for by few captures.
@@ -71,6 +75,12 @@ impl<'a> Model<'a> {
         sites.know(&at_locks, requests::SITE);
         let parked = gates::parked(capture, &states, &sites);
         sites.rest(&parked, gates::SITE);
+        let suspended = suspended::by_signals(capture, &states, &sites);
+        sites.retell(&suspended, Some(suspended::SITE), Cause::Futex);
+        sites.know(&suspended, suspended::SITE);
+        let vcpus = vcpus::find(capture, &states, &sites, &sums);
+        sites.know(&vcpus::paused(capture, &states, &sites, &vcpus), vcpus::PAUSED);
+        sites.know(&vcpus::outside(capture, &states, &sites, &sums), vcpus::OUTSIDE);
         let thawed = stopped::thawed(capture, &states);
         sites.retell(&thawed, Some("frozen by the cgroup freezer"), Cause::Stopped);
         let series = Series::new(capture, &states, &mut sites, &sums);
@@ -95,6 +105,7 @@ impl<'a> Model<'a> {
             holds,
             brk,
             resident,
+            vcpus,
             times: capture.threads.iter().map(|_| OnceLock::new()).collect(),
             rests: OnceLock::new(),
             sightings: OnceLock::new(),
@@ -116,6 +127,11 @@ impl<'a> Model<'a> {
         self.rests.get_or_init(|| {
             [of(|site| site.is_harm_by(Cause::Futex)), of(|site| site.kind == WaitKind::Idle)]
         })
+    }
+
+    /// Whether a thread runs the guest of a virtual machine.
+    pub fn is_vcpu(&self, thread: ThreadId) -> bool {
+        self.vcpus.binary_search(&thread).is_ok()
     }
 
     /// On which CPUs threads were seen, and how urgent they were.

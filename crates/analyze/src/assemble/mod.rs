@@ -19,6 +19,7 @@ use crate::model::Model;
 use crate::options::Options;
 use crate::records::{self, Records};
 use crate::rules::WaitKind;
+use crate::runtimes::Stop;
 use crate::runtimes::golang;
 use crate::sites::memory::{self, Frozen};
 use crate::sites::totals;
@@ -198,6 +199,7 @@ fn around<'a>(
         to_swap: reasons::waited_for_swap(model, raw, window.cause).is_some(),
         held_up_by: reasons::held_up_by(model, raw, window.culprit.as_ref()),
         awaited: reasons::awaited(model, raw, window.culprit.as_ref()),
+        stop: Stop::of(model, raw),
     }
 }
 

@@ -17,6 +17,7 @@ pub(crate) mod answers;
 pub(crate) mod chain;
 pub(crate) mod charged;
 pub(crate) mod counterfactual;
+mod event_loops;
 pub(crate) mod frozen_files;
 pub(crate) mod network;
 mod pauses;
@@ -219,6 +220,7 @@ impl<'m, 'a> Blamer<'m, 'a> {
             (WaitKind::Other, _) if self.model.states.wait(id).stack.is_none() => {
                 self.for_something(id, span, via, depth);
             }
+            (WaitKind::Idle, _) if via.is_some() => self.at_loop(id, span, via, depth),
             _ => self.own(id, span, via),
         }
     }

@@ -3,10 +3,15 @@
 pub(crate) mod golang;
 pub(crate) mod interpreter;
 pub(crate) mod late;
+pub(crate) mod suspended;
+mod together;
+pub(crate) mod vcpus;
 
-use coldcase_ingest::capture::ThreadId;
+use coldcase_ingest::capture::{Nanos, Sentence, ThreadId};
 
 use crate::model::Model;
+use crate::tally::Tally;
+use crate::windows::RawWindow;
 
 /// Threads of HotSpot that stop the others, or let them wait for memory (`src/hotspot/share/runtime/vmThread.cpp` and
 /// `gc/`, JDK 8 to 25). The kernel keeps 15 bytes of a name.
@@ -94,6 +99,47 @@ pub(crate) fn is_helper(model: &Model<'_>, thread: ThreadId) -> bool {
     [COLLECTORS, WORKERS, HELPERS].iter().any(|names| has_name(model, thread, names))
         || is_chromiums(model, thread)
         || is_erlangs(model, thread)
+}
+
+/// How a program keeps its own threads standing, where that is no lock of anybody's.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Stop {
+    /// By signals, for its garbage collector as a rule.
+    Signals,
+    /// It is a virtual machine, and paused.
+    Pause,
+}
+
+impl Stop {
+    /// Most of a window's waiting, if it was one.
+    pub fn of(model: &Model<'_>, raw: &RawWindow) -> Option<Self> {
+        let waits = raw.harms.iter().filter_map(|harm| Some((harm.wait?, harm.span.duration())));
+        let sites: Tally<&str> =
+            waits.map(|(id, time)| (model.sites.name(model.sites.of(id)), time)).collect();
+        let all: Nanos = raw.harms.iter().map(|harm| harm.span.duration()).sum();
+        let (site, time) = sites.largest()?;
+        match site {
+            _ if time.share_of(all) < 0.5 => None,
+            suspended::SITE => Some(Self::Signals),
+            vcpus::PAUSED => Some(Self::Pause),
+            _ => None,
+        }
+    }
+
+    /// What it was, in a sentence.
+    pub fn reason(self) -> Sentence {
+        match self {
+            Self::Signals => {
+                "The others were at no lock: each was stopped by a signal, and waited in its handler for another, as a garbage \
+                 collector has it (Mono, Boehm's collector) that cannot wait until they look whether they are to stop"
+            }
+            Self::Pause => {
+                "The virtual machine was paused: its monitor's stop, a snapshot or a dump of its memory and the end of a migration \
+                 stop all of its CPUs until they are told to go on"
+            }
+        }
+        .into()
+    }
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use crate::cpu::had_cpus::HadCpus;
 use crate::findings::{Cause, Culprit, Operation, ThreadName};
 use crate::model::Model;
 use crate::rules::WaitKind;
+use crate::runtimes::Stop;
 use crate::sites::memory;
 use crate::states::{Doing, WaitId};
 use crate::tally::Tally;
@@ -27,6 +28,7 @@ pub(crate) fn of(
     let mut reasons: Vec<Sentence> =
         had_cpus.into_iter().flat_map(|had| had.reasons(model, raw)).collect();
     reasons.extend(cpu::reasons(model, raw));
+    reasons.extend(Stop::of(model, raw).map(Stop::reason));
     reasons.extend(culprit.and_then(|suspect| {
         if suspect.hold.operation == Some(Operation::RuntimePause) {
             Some(paused(model, raw, suspect.thread))

@@ -7,6 +7,7 @@ use crate::findings::{
     Cause, Container, ContainerKind, Culprit, Operation, Remedy, ThreadName, Window,
 };
 use crate::numbers::thousands;
+use crate::runtimes::Stop;
 use crate::verdict::{awaited, container};
 
 /// Whether those who froze, or who had what they waited for, wrote to a frozen file system.
@@ -35,6 +36,8 @@ pub(crate) struct Around<'a> {
     pub held_up_by: Option<ThreadName>,
     /// For whom the culprit waited with its lock, and who was at work meanwhile.
     pub awaited: Option<ThreadName>,
+    /// How the program itself kept its threads standing.
+    pub stop: Option<Stop>,
 }
 
 /// Remedies for a freeze, the most fitting first.
@@ -258,6 +261,16 @@ fn of_cause(
              loop over a long, or smaller copies; in Go by leaving asynchronous preemption on (no asyncpreemptoff=1), or a call in \
              the loop",
             "a few per cent of the loop's speed",
+        ),
+        (_, _) if around.stop == Some(Stop::Pause) => remedy(
+            "Look up who paused the virtual machine (QEMU's or libvirt's log), and let it stand more shortly: snapshots of its disks \
+             without its memory, or in the background, to a faster disk; a smaller downtime-limit for migrations",
+            "snapshots without memory start the guest anew",
+        ),
+        (Cause::Futex, _) if around.stop == Some(Stop::Signals) => remedy(
+            "Give the collector less to do at once: fewer live objects, a generational or incremental collection, none that the \
+             program asks for itself (GC.Collect(), GC_gcollect())",
+            "memory, or CPU time while the program runs",
         ),
         (Cause::Futex, _) if site == container::PYTHON => remedy(
             "Do the long computation in another process (multiprocessing), or in code that releases the interpreter lock",

@@ -38,6 +38,7 @@ pub(super) fn concerns_the_process(model: &Model<'_>, window: &RawWindow) -> boo
                 && frozen * 2 >= lively.count()
                 && (!blind || somebody_works(model, window))
         }
+        Cause::Futex if is_of_vcpus(model, window) => true,
         // On a busy machine now this thread waits for a CPU, now that one.
         Cause::CpuStarvation => {
             frozen * 2 >= lively.count() && (frozen >= 2 || length >= LONG_FOR_THE_ONLY_ONE)
@@ -64,6 +65,14 @@ pub(super) fn concerns_the_process(model: &Model<'_>, window: &RawWindow) -> boo
 /// Whether all who stood still were born in the recording: what is usual for one of them is known less well than what is for many.
 fn is_of_new_ones(model: &Model<'_>, window: &RawWindow) -> bool {
     window.stood_still().all(|thread| habits::born_here(model, thread).is_some())
+}
+
+/// Whether half of a virtual machine's CPUs stood still, or one for long: what other threads of the machine do helps its guest little.
+fn is_of_vcpus(model: &Model<'_>, window: &RawWindow) -> bool {
+    let is_vcpu = |thread: &ThreadId| model.is_vcpu(*thread);
+    let frozen = window.stood_still().filter(is_vcpu).count();
+    let all = window.crew.iter().filter(|&thread| is_vcpu(thread) && is_working(model, *thread));
+    frozen > 0 && (frozen * 2 >= all.count() || window.span.duration() >= LONG_FOR_ONE_OF_MANY)
 }
 
 /// Whether the threads of a window never rest, and mostly wait for this: a program that copies files waits for its disk

@@ -29,6 +29,7 @@ use crate::at_once;
 use crate::findings::Cause;
 use crate::model::Model;
 use crate::options::{Options, ProcessFilter};
+use crate::runtimes::vcpus;
 use crate::tally::Tally;
 use crate::windows::concerns::concerns_the_process;
 use crate::windows::harms::{Harm, InTime};
@@ -187,6 +188,10 @@ fn window(
     };
     inside.retain(|harm| !(may_be_rest(model, harm) && came_before(harm)));
     let at_known_lock = |harm: &Harm| harm.wait.is_some_and(|id| model.sites.of(id).known_lock);
+    // A guest's other processors may have nothing to do.
+    if inside.iter().any(|harm| harm.makes_window && vcpus::is_at_lock(model, harm) == Some(true)) {
+        inside.retain(|harm| vcpus::is_at_lock(model, harm) != Some(false));
+    }
     if inside.iter().any(|harm| harm.makes_window && at_known_lock(harm)) {
         // Who waits at some futex mostly before and behind does not wait for that lock.
         inside.retain(|harm| {

@@ -6,6 +6,7 @@ use crate::findings::Cause;
 use crate::losses;
 use crate::model::Model;
 use crate::options::Options;
+use crate::runtimes::vcpus;
 use crate::windows::harms::{self, Harm, Judge};
 use crate::windows::{JOIN, LITTLE, rhythm};
 
@@ -86,6 +87,11 @@ pub(super) fn together(model: &Model<'_>, span: Span, harms: &[Harm]) -> Vec<Spa
     threads.sort_unstable();
     threads.dedup();
     if !at_futexes && threads.len() < 2 {
+        return vec![span];
+    }
+    // One processor of a guest is no thread of many.
+    let of_guest = |harm: &Harm| vcpus::is_at_lock(model, harm) == Some(true);
+    if at_futexes && !lossy && inside().all(of_guest) {
         return vec![span];
     }
     let enough = if at_futexes { (threads.len() / 3).max(2) } else { 2 };
