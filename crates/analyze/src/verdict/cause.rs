@@ -2,7 +2,7 @@
 
 use coldcase_ingest::capture::Nanos;
 
-use crate::blame::{Leaf, Root, Why, frozen_files};
+use crate::blame::{self, Leaf, Root, Why, frozen_files};
 use crate::cpu;
 use crate::findings::Cause;
 use crate::model::Model;
@@ -91,6 +91,19 @@ pub(super) fn of_lock(
     (leaves, total): (&[Leaf], Nanos),
 ) -> Cause {
     if cause.is_lock() && !is_frozen_files(model, raw, (leaves, total)) { cause } else { raw.cause }
+}
+
+/// The freeze of those at a lock, where what held up most of all who waited meanwhile did not hold up them: only they are told of.
+pub(super) fn of_another(model: &Model<'_>, raw: &RawWindow, cause: Cause) -> Option<RawWindow> {
+    if !raw.cause.is_lock() || cause.is_lock() || cause == Cause::Network {
+        return None;
+    }
+    let at_lock = raw.of_those_at_the_lock(None);
+    if at_lock.threads.len() == raw.threads.len() && at_lock.span == raw.span {
+        return None;
+    }
+    let (leaves, total) = blame::of(model, &at_lock.harms);
+    (of(model, &at_lock, &leaves, total) != cause).then_some(at_lock)
 }
 
 /// Waiting for a lock of the program that ends at a hold of `mmap_lock`: its holder waited for that.

@@ -70,7 +70,7 @@ pub(crate) fn judge(model: &Model<'_>, raw: &RawWindow) -> Judgement {
         }
     }
     let cause = cause::of(model, raw, &leaves, total);
-    if let Some(at_lock) = of_another_cause(model, raw, cause) {
+    if let Some(at_lock) = cause::of_another(model, raw, cause) {
         return judge(model, &at_lock);
     }
     let held = cause::blames_holder(model, raw, cause, (&leaves, total));
@@ -90,6 +90,9 @@ pub(crate) fn judge(model: &Model<'_>, raw: &RawWindow) -> Judgement {
     // Who slept, and at whom less than half of the waiting ends, may as well have brought work.
     let culprit =
         culprit.filter(|suspect| !queue || rhythm::may_have_kept_them(model, raw, suspect, total));
+    if cause == Cause::Futex && culprit.is_none() && raw.is_of_newcomers(model) {
+        return Judgement::Rest;
+    }
     let nobody_worked =
         culprit.as_ref().is_none_or(|suspect| rhythm::slept(model, raw, suspect.thread));
     if queue && cause == Cause::Futex && nobody_worked && rhythm::rest_there(model, raw) {
@@ -101,19 +104,6 @@ pub(crate) fn judge(model: &Model<'_>, raw: &RawWindow) -> Judgement {
     }
     let freeze = describe(model, raw, cause, culprit.map(|suspect| suspect.thread), held_up);
     Judgement::Freeze(Box::new(freeze))
-}
-
-/// The freeze of those at a lock, where what held up most of all who waited meanwhile did not hold up them: only they are told of.
-fn of_another_cause(model: &Model<'_>, raw: &RawWindow, cause: Cause) -> Option<RawWindow> {
-    if !raw.cause.is_lock() || cause.is_lock() || cause == Cause::Network {
-        return None;
-    }
-    let at_lock = raw.of_those_at_the_lock(None);
-    if at_lock.threads.len() == raw.threads.len() && at_lock.span == raw.span {
-        return None;
-    }
-    let (leaves, total) = blame::of(model, &at_lock.harms);
-    (cause::of(model, &at_lock, &leaves, total) != cause).then_some(at_lock)
 }
 
 /// The freeze of those who stood still for `cause`, with what is said of it, if `culprit` kept them waiting; `held_up` had what

@@ -147,6 +147,11 @@ impl<'m, 'a> Habits<'m, 'a> {
         !self.is_new(span) && self.stands_out(span.duration(), None) == Some(true)
     }
 
+    /// Whether the thread was born in the recording and has hardly done anything yet, or never did.
+    pub fn is_newcomer(&self) -> bool {
+        self.born.is_some() && self.usual(None).count < HABIT
+    }
+
     /// Whether the thread is so new that nobody knows what is usual for it: what it does first is to read its files, and to wait for
     /// its first work. Where events were lost, waits seem long that were not, and who lives short has nothing to hold against them.
     fn is_new(&self, span: Span) -> bool {

@@ -5,6 +5,7 @@ use coldcase_ingest::capture::{Context, Nanos, ProcessId, Span, ThreadId};
 use crate::findings::Cause;
 use crate::model::Model;
 use crate::states::WaitId;
+use crate::windows::habits::Habits;
 use crate::windows::harms::Harm;
 
 /// One freeze of one process.
@@ -51,6 +52,13 @@ impl RawWindow {
         self.of(at_lock.filter(|&thread| Some(thread) != holder).collect())
     }
 
+    /// Whether most who stood still had hardly done anything yet: that thousands who start, or end, wait for each other is no freeze
+    /// of those who normally run, unless somebody kept them waiting.
+    pub fn is_of_newcomers(&self, model: &Model<'_>) -> bool {
+        let new = self.threads.iter().filter(|&&thread| Habits::new(model, thread).is_newcomer());
+        new.count() * 2 > self.threads.len()
+    }
+
     /// Whether threads were let on again and again: that is a queue with little in it, or chronic contention. Timed
     /// waits that run out and are taken up again let nobody on.
     pub fn comes_and_goes(&self, model: &Model<'_>) -> bool {
@@ -85,5 +93,49 @@ impl RawWindow {
         let harms = own().filter_map(|harm| harm.inside(span)).collect();
         let crew = self.crew.clone();
         Self { span, harms, threads, crew, ..*self }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use coldcase_ingest::capture::{Capture, Timestamp};
+
+    use crate::findings::Cause;
+    use crate::script::{self, SLEEPS};
+
+    /// The freezes of a to d, some of which are born at 1 ms: at 100 ms they wait for a mutex, and nobody knows who
+    /// lets them on at 400 ms.
+    fn freezes(born: &str) -> Vec<(Option<Cause>, u32)> {
+        let mut capture = Capture::default();
+        for thread in "mabcd".chars() {
+            let (pid, tid) = (script::tid('m'), script::tid(thread));
+            if born.contains(thread) {
+                capture.threads.fork(pid, tid, None, Timestamp(1_000_000));
+            } else {
+                capture.threads.of_pid_tid(pid, tid);
+            }
+        }
+        let mutex =
+            "S schedule<futex_wait_queue<__futex_wait<futex_wait<do_futex<user:__lll_lock_wait";
+        let mut events = vec!["0 .m".to_owned()];
+        events.extend(('a'..='d').map(|thread| format!("2ms {thread}>- S {SLEEPS}")));
+        events.extend(('a'..='d').map(|thread| format!("99ms ->{thread}")));
+        events.extend(('a'..='d').map(|thread| format!("100ms {thread}>- {mutex}")));
+        events.extend(('a'..='d').map(|thread| format!("400ms w:{thread}")));
+        events.extend(
+            ('a'..='d').map(|thread| format!("401ms ->{thread},401ms {thread}>- S {SLEEPS}")),
+        );
+        events.push("402ms .m".to_owned());
+        let mut capture = script::record(capture, &events.join(","));
+        script::woken_by_timers(&mut capture);
+        let windows = crate::analyze(&capture, &script::options()).windows.into_iter();
+        windows.map(|window| (window.cause, window.freeze.threads_blocked)).collect()
+    }
+
+    #[test]
+    fn newcomers_that_wait_for_nobody_who_is_known_are_no_freeze() {
+        assert_eq!(freezes(""), [(Some(Cause::Futex), 4)]);
+        assert_eq!(freezes("ab"), [(Some(Cause::Futex), 4)]);
+        assert_eq!(freezes("abcd"), []);
     }
 }
