@@ -29,7 +29,7 @@ use crate::verdict::suspects::{self, Suspects};
 use crate::verdict::{own_line, reasons};
 use crate::windows::RawWindow;
 use crate::windows::harms;
-use crate::windows::{chronic, family, kept, lone, timed, unended, unseen, yields};
+use crate::windows::{behind_one, chronic, family, kept, lone, timed, unended, unseen, yields};
 
 /// Analyses a capture.
 ///
@@ -170,6 +170,7 @@ fn may_have_frozen(
         .or_else(|| unended::hint(model, options))
         .or_else(|| timed::hint(model, options))
         .or_else(|| golang::hint(model, options))
+        .or_else(|| behind_one::hint(model, options))
         .or(doubtful);
     (possible, unseen)
 }

@@ -5,6 +5,7 @@
 //! a lock or an empty queue) is told by the thread's own habits.
 
 mod background;
+pub(crate) mod behind_one;
 pub(crate) mod chronic;
 mod concerns;
 pub(crate) mod doubt;

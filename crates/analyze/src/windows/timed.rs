@@ -4,14 +4,14 @@
 //! fulfils, and so is a wait for a lock that is given up. Only a timer ends both, and nobody lets go of anything: what cannot
 //! be told apart makes no freeze.
 
-use coldcase_ingest::capture::{Context, ProcessId, Sentence, Span, ThreadId};
+use coldcase_ingest::capture::{Context, Nanos, ProcessId, Sentence, Span, ThreadId};
 
 use crate::findings::{CannotTell, Cause};
 use crate::model::Model;
 use crate::options::Options;
 use crate::runtimes;
 use crate::states::{Doing, WaitId};
-use crate::windows::habits::Habits;
+use crate::windows::habits::{FACTOR, Habits};
 use crate::windows::unseen::most_at_once;
 use crate::windows::{SEVERAL, wanted};
 
@@ -31,17 +31,93 @@ pub(crate) fn ran_out(model: &Model<'_>, id: WaitId) -> bool {
 
 /// The most threads of a process whose time was up after they had waited together, longer than they usually do anything.
 pub(crate) fn hint(model: &Model<'_>, options: &Options) -> Option<CannotTell> {
-    let (process, count, span) = most_unusual(model, options, |_| true, |id| ran_out(model, id))?;
-    (count > SEVERAL).then(|| CannotTell {
+    let at_once = most_unusual(model, options, |_| true, |id| ran_out(model, id));
+    let at_once = at_once.filter(|&(_, count, _)| count > SEVERAL);
+    let (process, count, span, how) = match at_once {
+        Some((process, count, span)) => (process, count, span, "until their time was up"),
+        None => {
+            let (process, count, span) = most_that_look_again(model, options)?;
+            (process, count, span, "again and again, as their time was up")
+        }
+    };
+    Some(CannotTell {
         cause: Cause::Futex,
         missing: Sentence::from("names for the functions of ")
             .task(model.capture.threads.process_comm(process))
             .words(&format!(
-                " (--symfs), which tell a lock from a sleep: {count} of its threads waited for a futex for {:.0} ms until their \
-                 time was up, longer than they usually do anything",
+                " (--symfs), which tell a lock from a sleep: {count} of its threads waited for a futex for {:.0} ms {how}, longer \
+                 than they usually do anything",
                 span.duration().as_millis_f64(),
             )),
     })
+}
+
+/// The same of threads that did nothing for long but wait anew as soon as their time was up, while one of their process was at work: so
+/// do those who try for a lock for a while, again and again, and a pool that looks whether there is work.
+fn most_that_look_again(model: &Model<'_>, options: &Options) -> Option<(ProcessId, usize, Span)> {
+    let is_at_work = |process: ProcessId, span: Span| {
+        model.capture.threads.process(process).threads.iter().any(|&thread| {
+            let works = |doing| matches!(doing, Doing::Running | Doing::Runnable(_));
+            model.states.time(thread, span, works).share_of(span.duration()) > 0.5
+        })
+    };
+    let processes =
+        model.capture.threads.processes().filter(|(id, process)| {
+            !process.kernel && wanted(model, *id, options.process.as_ref())
+        });
+    let most = processes.filter_map(|(id, process)| {
+        let at_work = process.threads.iter().filter(|&&id| !runtimes::is_helper(model, id));
+        let looks = at_work.filter_map(|&thread| looks_again(model, thread));
+        let (count, span) = most_at_once(looks, options.min_freeze);
+        (count > SEVERAL && is_at_work(id, span)).then_some((id, count, span))
+    });
+    most.max_by_key(|&(id, count, span)| (count, span.duration(), std::cmp::Reverse(id)))
+}
+
+/// The one stretch in which a thread did nothing but wait at one place, again and again as its time was up; `None` if there are
+/// several, or it often does nothing for so long.
+fn looks_again(model: &Model<'_>, thread: ThreadId) -> Option<Span> {
+    /// Fewer are a sleep or two.
+    const TIMES: usize = 5;
+    /// Shorter waits let it look around.
+    const LONG: Nanos = Nanos(10_000_000);
+    /// What it takes to look, and to wait for a CPU for that.
+    const LOOK: Nanos = Nanos(2_000_000);
+    const BETWEEN: Nanos = Nanos(20_000_000);
+    let [at_futexes, _] = model.rests();
+    if at_futexes[thread.index()] == 0 {
+        return None;
+    }
+    let mut stretches: Vec<(Span, usize)> = Vec::new();
+    let mut place = None;
+    for slice in model.states.of(thread).long(LONG) {
+        let Doing::Blocked(id) = slice.doing else { continue };
+        let site = model.sites.of(id);
+        if !site.is_harm_by(Cause::Futex) || site.known_lock {
+            place = None;
+            continue;
+        }
+        let stack = model.states.wait(id).stack;
+        let by_timer = model.wakeup(id).is_some_and(|row| row.context != Context::Task);
+        let ran_out = usize::from(by_timer);
+        match stretches.last_mut() {
+            Some((span, times))
+                if place == Some(stack)
+                    && slice.span.start <= span.end.plus(BETWEEN)
+                    && model.states.ran(thread, Span::new(span.end, slice.span.start)) <= LOOK =>
+            {
+                (*span, *times) = (span.hull(slice.span), *times + ran_out);
+            }
+            _ => stretches.push((slice.span, ran_out)),
+        }
+        place = Some(stack);
+    }
+    let (longest, times) = stretches.iter().max_by_key(|(span, _)| span.duration()).copied()?;
+    let others = stretches.iter().filter(|(span, _)| {
+        *span != longest && span.duration().0.saturating_mul(FACTOR) >= longest.duration().0
+    });
+    let is_one = others.count() == 0 && times >= TIMES;
+    (is_one && Habits::new(model, thread).is_unheard_of(longest)).then_some(longest)
 }
 
 /// The process of which the most threads stood at once in waits that count and are longer than what they usually do, how many,
@@ -133,6 +209,44 @@ mod tests {
         let (blocked, told) = found("");
         assert_eq!(blocked, None);
         assert!(told.unwrap().contains("5 of its threads waited for a futex for 400 ms"));
+    }
+
+    #[test]
+    fn who_tries_again_as_soon_as_its_time_is_up_may_want_a_lock() {
+        // a to e try for 30 ms each, many times, while m computes or rests.
+        let told = |times: u64, meanwhile: &str| {
+            let names: Vec<(char, &str)> = "mabcde".chars().map(|letter| (letter, "db")).collect();
+            let capture = script::process(Capture::default(), &names);
+            let each = |event: &dyn Fn(char) -> String| ('a'..='e').map(event).collect::<Vec<_>>();
+            let mut events = vec!["0 .m".to_owned()];
+            for at in (0..400).step_by(10) {
+                events.extend(each(&|t| format!("{}ms {t}>- S {SLEEPS}", at + 1)));
+                events.extend(each(&|t| format!("{}ms w:{t},{}ms ->{t}", at + 6, at + 6)));
+            }
+            events.extend(each(&|t| format!("401ms {t}>- S {FUTEX}")));
+            events.push(format!("402ms {meanwhile}"));
+            for at in (431..431 + 30 * times).step_by(30) {
+                events
+                    .extend(each(&|t| format!("{at}ms w:{t},{at}ms ->{t},{at}ms {t}>- S {FUTEX}")));
+            }
+            // Then m lets them on, which makes one series of all that they waited.
+            let end = 431 + 30 * times;
+            events.extend(each(&|t| format!("{end}ms m!{t} {WAKES},{end}ms ->{t}")));
+            events.extend(each(&|t| format!("{}ms {t}>m S {SLEEPS}", end + 1)));
+            events.push(format!("{}ms .m", end + 9));
+            let mut capture = script::record(capture, &events.join(","));
+            script::woken_by_timers(&mut capture);
+            let findings = crate::analyze(&capture, &script::options());
+            let mut told = findings.verdict.cannot_tell.iter().map(|row| row.missing.to_string());
+            told.find(|row| row.contains("their time was up"))
+        };
+        let found = told(9, ".m").unwrap();
+        assert!(
+            found.contains("5 of its threads waited for a futex for 300 ms again and again"),
+            "{found}"
+        );
+        assert_eq!(told(2, ".m"), None);
+        assert_eq!(told(9, &format!("m>- S {SLEEPS}")), None);
     }
 
     #[test]
