@@ -56,6 +56,21 @@ pub(crate) fn is_held_by_quota(model: &Model<'_>, thread: ThreadId, span: Span) 
     throttled.share_of(wanted) > 0.5
 }
 
+/// Whether threads that seem to wait for a device may have waited for a CPU instead: without wakings a wait seems to last until its
+/// thread comes back, and others of its process, or all but threads of real-time priority, were kept from coming meanwhile.
+pub(crate) fn may_hide_behind_waits(model: &Model<'_>, raw: &RawWindow) -> bool {
+    let span = raw.span;
+    // Where comings are not recorded either, nobody is seen to want a CPU.
+    if !model.states.comings_recorded || raw.waits().any(|id| model.wakeup(id).is_some()) {
+        return false;
+    }
+    let siblings = model.capture.threads.process(raw.process).threads.iter();
+    let wanted = siblings.map(|&thread| {
+        model.states.time(thread, span, |doing| matches!(doing, Doing::Runnable(_)))
+    });
+    wanted.max().unwrap_or_default().share_of(span.duration()) > 0.5 || are_all_kept(model, span)
+}
+
 fn left_at<'a>(model: &Model<'a>, stack: Option<StackId>) -> Option<&'a str> {
     names::kernel(model.capture, stack?).find(|name| !rules::is_scheduler(name))
 }

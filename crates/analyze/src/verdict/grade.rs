@@ -14,7 +14,7 @@ use crate::verdict::cause;
 use crate::verdict::culprit::Suspect;
 use crate::windows::RawWindow;
 use crate::windows::rhythm;
-use crate::{losses, runtimes, view};
+use crate::{cpu, losses, runtimes, view};
 
 /// How sure it is that `cause`, and the culprit if there is one, made a freeze whose waiting comes down to these leaves;
 /// `outside` is how sure it is of somebody who had no lock: who answered late, or kept the CPUs.
@@ -30,10 +30,11 @@ pub(crate) fn grade(
         Some(suspect) => grade_of_holds(raw, suspect, leaves),
         None if cause == Cause::Network => outside.unwrap_or(Grade::Circumstantial),
         None if raw.cause.is_lock() => grade_behind_a_lock(model, raw, cause, leaves, total),
-        // What a thread waited for stands in its own stack or state.
         None if cause == Cause::CpuStarvation || cause == Cause::CpuThrottle => {
             outside.unwrap_or(Grade::Circumstantial)
         }
+        None if cpu::may_hide_behind_waits(model, raw) => Grade::Circumstantial,
+        // What a thread waited for stands in its own stack or state.
         None => Grade::Strong,
     };
     let unknown = unknown(leaves);
@@ -228,6 +229,28 @@ mod tests {
         let culprit = worst.culprit.as_ref().unwrap();
         assert_eq!(culprit.thread.tid, Some(script::tid('d')));
         (worst.grade, culprit.operation)
+    }
+
+    #[test]
+    fn without_wakings_a_wait_for_the_disk_may_have_been_one_for_a_cpu() {
+        // Nobody is seen to be woken. d is taken off its CPU while the others are at the disk, until all come back.
+        let grade = |leaves: &str| {
+            let threads = ['m', 'a', 'b', 'c', 'd'].map(|letter| (letter, "server"));
+            let disk = "D schedule<io_schedule<submit_bio_wait";
+            let away = ['a', 'b', 'c'].map(|letter| format!("101ms {letter}>- {disk}"));
+            let back = ['a', 'b', 'c', 'd'].map(|letter| format!("301ms ->{letter}"));
+            let events = format!(
+                "{},102ms d>- {leaves},{},302ms a>- S SLEEPS,303ms d>- S SLEEPS,304ms .m",
+                away.join(","),
+                back.join(",")
+            );
+            analyze(&script::with_habits(&threads, &events), &script::options())
+                .worst()
+                .map(|window| (window.cause.unwrap(), window.grade))
+        };
+        assert_eq!(grade("S SLEEPS"), Some((Cause::DiskIo, Grade::Strong)));
+        let taken_off = "R+ schedule<irqentry_exit_to_user_mode";
+        assert_eq!(grade(taken_off), Some((Cause::DiskIo, Grade::Circumstantial)));
     }
 
     #[test]
