@@ -19,6 +19,7 @@ pub(crate) mod charged;
 pub(crate) mod counterfactual;
 mod event_loops;
 pub(crate) mod frozen_files;
+mod futexes;
 pub(crate) mod network;
 mod pauses;
 mod pipes;
@@ -26,7 +27,7 @@ pub(crate) mod stopped;
 
 use std::collections::BTreeMap;
 
-use coldcase_ingest::capture::{Context, Nanos, ProcessId, Span, ThreadId};
+use coldcase_ingest::capture::{Nanos, ProcessId, Span, ThreadId};
 
 use crate::blame::pauses::Stalls;
 use crate::findings::{Cause, Operation};
@@ -36,7 +37,7 @@ use crate::losses;
 use crate::model::Model;
 use crate::rules::WaitKind;
 use crate::runtimes;
-use crate::runtimes::late::{self, Latecomers};
+use crate::runtimes::late::Latecomers;
 use crate::sites::LockKey;
 use crate::sites::operation::is_memory;
 use crate::states::{Doing, WaitId};
@@ -207,7 +208,7 @@ impl<'m, 'a> Blamer<'m, 'a> {
         }
         match (site.kind, site.lock) {
             _ if frozen_files::is_wait(self.model, id) => self.own(id, span, via),
-            (WaitKind::Harm(Cause::Futex, _), _) => self.by_waker(id, span, via, depth),
+            (WaitKind::Harm(Cause::Futex, _), _) => self.futex(id, span, via, depth),
             (WaitKind::Harm(..), Some(key)) => {
                 let waiter = self.model.states.wait(id).thread;
                 for (piece, hold) in self.model.holds.cut(key, waiter, span) {
@@ -248,7 +249,7 @@ impl<'m, 'a> Blamer<'m, 'a> {
         let stack = self.model.wakeup(id).and_then(|wakeup| wakeup.stack);
         let capture = self.model.capture;
         if stack.is_some_and(|stack| release::wakes_futex(capture, stack)) {
-            self.by_waker(id, span, via, depth);
+            self.futex(id, span, via, depth);
         } else if via.is_some()
             && stack.is_some_and(|stack| release::tells_a_poller(capture, stack))
         {
@@ -263,108 +264,6 @@ impl<'m, 'a> Blamer<'m, 'a> {
         let thread = self.model.states.wait(id).thread;
         let root = if via.is_some() { Root::Blocked(thread, id) } else { Root::Own(id) };
         self.leaf(root, via, span);
-    }
-
-    /// Locks of programs have no events: whoever woke the waiter had, or came by way of, the lock.
-    fn by_waker(&mut self, id: WaitId, span: Span, via: Option<&Hold>, depth: u32) {
-        match self.waker(id, via) {
-            Ok((waker, hold)) if runtimes::is_collector(self.model, waker) => {
-                self.pause(waker, &hold, span, depth);
-            }
-            // What workers do, they do for the one who waits for them.
-            Ok((waker, _)) if runtimes::is_worker(self.model, waker) => match via {
-                Some(_) => self.own(id, span, via),
-                None => self.leaf(Root::Unknown(Why::Job), via, span),
-            },
-            Ok((waker, hold)) => self.thread(waker, span, Some(&hold), depth + 1),
-            // Who looked up in vain again and again, and at last found the lock free, is a victim of whoever had it.
-            Err(Why::Interrupt) if via.is_some() && self.is_sliced(id) => {
-                self.leaf(Root::Unknown(Why::NoHolder), via, span);
-            }
-            // The last in the chain waits for nobody that is known: a timed wait is its own root, and so is one for a job.
-            Err(Why::Interrupt | Why::Job) if via.is_some() => self.own(id, span, via),
-            Err(why) => self.leaf(Root::Unknown(why), via, span),
-        }
-    }
-
-    /// Who ended a futex wait. A timed wait that runs out is taken up again at once: then the last of them counts.
-    fn waker(&self, id: WaitId, via: Option<&Hold>) -> Result<(ThreadId, Hold), Why> {
-        let model = self.model;
-        let known_lock = model.sites.of(id).known_lock;
-        let last = model.series.of(id).and_then(|series| series.waits.last().copied());
-        // What a holder waits for after it has let go is its own affair.
-        let last = last.filter(|&last| {
-            via.is_none_or(|hold| model.states.wait(last).span.start < hold.span.end)
-        });
-        let id = last.unwrap_or(id);
-        let wait = model.states.wait(id);
-        if wait.open_end {
-            return Err(Why::NotEnded);
-        }
-        let wakeup = model.wakeup(id).ok_or(Why::NoWakeup)?;
-        let waker = wakeup.waker.filter(|&waker| {
-            waker != wait.thread
-                && wakeup.context == Context::Task
-                && !model.capture.threads.get(waker).is_idle_task()
-        });
-        let waker = waker.ok_or(Why::Interrupt)?;
-        let interrupted = |stack| stopped::interrupts(model.capture, stack);
-        // Where a program waits for its lock in a poll, a signal may hand it on, as PostgreSQL's does.
-        let at_futex =
-            || wait.stack.is_some_and(|stack| release::waits_at_futex(model.capture, stack));
-        if wakeup.stack.is_some_and(interrupted) && (!known_lock || at_futex()) {
-            return Err(Why::NoHolder);
-        }
-        if !known_lock && is_job(model, waker, wait.span) && !self.hands_on(wait.thread, wait.span)
-        {
-            return Err(Why::Job);
-        }
-        let hold = Hold {
-            thread: waker,
-            span: Span::new(wait.span.start, wakeup.time),
-            open_start: wait.open_start,
-            mode: None,
-            evidence: match wakeup.stack {
-                Some(_) => Evidence::ReleaseStack,
-                None => Evidence::Waker,
-            },
-            operation: late::ends_stop_of_world(model, id, waker).then_some(Operation::LateToPause),
-            call: model.brackets.at(waker, wakeup.time).copied(),
-            stack: wakeup.stack,
-        };
-        Ok((waker, hold))
-    }
-
-    /// Whether a wait is one of several short ones in which a thread waited for the same.
-    fn is_sliced(&self, id: WaitId) -> bool {
-        const SLICES: usize = 3;
-        /// Who sleeps for longer with a lock makes the others wait, however often it has slept before.
-        const SHORT: Nanos = Nanos(50_000_000);
-        let slices = self.model.series.of(id).map_or(1, |series| series.waits.len());
-        slices >= SLICES && self.model.states.wait(id).span.duration() < SHORT
-    }
-
-    /// Whether a thread, as soon as it was woken, let on another that had waited with it: a lock goes from hand to hand.
-    fn hands_on(&self, thread: ThreadId, wait: Span) -> bool {
-        const AT_ONCE: Nanos = Nanos(2_000_000);
-        /// No machine has more wakeups in that time.
-        const MOST: usize = 1 << 14;
-        let model = self.model;
-        let wakeups = &model.capture.wakeups;
-        let from = wakeups.partition_point(|wakeup| wakeup.time < wait.end);
-        let soon = wakeups[from..]
-            .iter()
-            .take(MOST)
-            .take_while(|next| next.time <= wait.end.plus(AT_ONCE));
-        let mut own =
-            soon.filter(|next| next.waker == Some(thread) && next.context == Context::Task);
-        own.any(|next| {
-            let together = Span::new(wait.end.minus(Nanos(1)), wait.end);
-            model.states.within(next.wakee, together).any(|slice| match slice.doing {
-                Doing::Blocked(id) => model.sites.of(id).is_harm_by(Cause::Futex),
-                Doing::Running | Doing::Runnable(_) => false,
-            })
-        })
     }
 
     /// Nobody is known to have held the lock in this piece: a memory call of the same process may explain it. Only

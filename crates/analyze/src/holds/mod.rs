@@ -16,13 +16,17 @@ pub(crate) mod series;
 pub(crate) mod sightings;
 
 use std::collections::BinaryHeap;
+use std::hash::Hash;
 
-use coldcase_ingest::capture::{Capture, Context, SeededMap, Span, StackId, ThreadId, Timestamp};
+use coldcase_ingest::capture::{
+    Capture, Context, ProcessId, SeededMap, Span, StackId, ThreadId, Timestamp,
+};
 use rustc_hash::FxHashMap;
 
 use crate::findings::{Cause, LockMode, Operation};
 use crate::holds::mm::{AddressSpaces, MmapHold};
 use crate::holds::release::Release;
+use crate::runtimes::interpreter;
 use crate::sites::brackets::{Bracket, Brackets};
 use crate::sites::of_stacks::OfStacks;
 use crate::sites::operation;
@@ -63,6 +67,8 @@ pub(crate) struct Holds {
     events: SeededMap<LockKey, Overlapping>,
     /// From releases, by the moment of the release.
     releases: SeededMap<LockKey, Vec<Hold>>,
+    /// The same of interpreters' locks, of which a process has one, whichever futex a thread waits at for it.
+    interpreters: SeededMap<ProcessId, Vec<Hold>>,
 }
 
 impl Holds {
@@ -73,7 +79,11 @@ impl Holds {
         brackets: &Brackets,
         spaces: &AddressSpaces,
     ) -> Self {
-        let mut holds = Self { events: SeededMap::default(), releases: SeededMap::default() };
+        let mut holds = Self {
+            events: SeededMap::default(),
+            releases: SeededMap::default(),
+            interpreters: SeededMap::default(),
+        };
         for (process, _) in capture.threads.processes() {
             let list = spaces.holds(process);
             if !list.is_empty() {
@@ -81,16 +91,32 @@ impl Holds {
                 holds.events.insert(LockKey::Mmap(process), Overlapping::new(list));
             }
         }
-        for (key, releases) in collect_releases(capture, states, sites) {
-            if holds.events.contains_key(&key) {
-                continue;
+        let seen = Seen { capture, states, brackets };
+        for (key, releases) in collect_releases(capture, states, |id| sites.of(id).lock) {
+            if !holds.events.contains_key(&key) {
+                holds.releases.insert(key, seen.holds(key, &releases));
             }
-            let waits = waits_by_thread(&releases.waits, states);
-            let seen = Seen { capture, states, brackets };
-            let list = seen.holds(key, &releases.releases, &waits);
-            holds.releases.insert(key, list);
+        }
+        if let Some(interpreter) = sites.number(interpreter::LOCK) {
+            let process = |id| capture.threads.get(states.wait(id).thread).process;
+            let of_process = |id| (sites.of(id).number() == interpreter).then(|| process(id));
+            for (process, releases) in collect_releases(capture, states, of_process) {
+                let key = LockKey::Kind(Cause::Futex, process);
+                holds.interpreters.insert(process, seen.holds(key, &releases));
+            }
         }
         holds
+    }
+
+    /// The same for a wait for the interpreter's lock of a process.
+    pub fn cut_interpreters(
+        &self,
+        process: ProcessId,
+        waiter: ThreadId,
+        span: Span,
+    ) -> Vec<(Span, Option<Hold>)> {
+        let holds = self.interpreters.get(&process).map_or(&[][..], Vec::as_slice);
+        cut_by_releases(holds, waiter, span)
     }
 
     /// Every hold with its lock, by its beginning.
@@ -142,15 +168,16 @@ struct OfLock {
     waits: Vec<WaitId>,
 }
 
-fn collect_releases(
+/// Who let go of locks, by what `key_of` tells them apart.
+fn collect_releases<K: Hash + Eq>(
     capture: &Capture,
     states: &ThreadStates,
-    sites: &Sites,
-) -> SeededMap<LockKey, OfLock> {
-    let mut locks: SeededMap<LockKey, OfLock> = SeededMap::default();
+    key_of: impl Fn(WaitId) -> Option<K>,
+) -> SeededMap<K, OfLock> {
+    let mut locks: SeededMap<K, OfLock> = SeededMap::default();
     let mut kinds = OfStacks::new(capture);
     for (id, wait) in states.waits() {
-        let Some(key) = sites.of(id).lock else { continue };
+        let Some(key) = key_of(id) else { continue };
         let lock = locks.entry(key).or_default();
         lock.waits.push(id);
         let Some(wakeup) = wait.wakeup.map(|wakeup| wakeup.of(capture)) else { continue };
@@ -168,6 +195,10 @@ fn collect_releases(
         lock.releases.dedup_by_key(|release| (release.time, release.waker));
     }
     locks
+}
+
+fn is_of_program(key: LockKey) -> bool {
+    matches!(key, LockKey::Futex(..) | LockKey::Kind(Cause::Futex, _))
 }
 
 fn waits_by_thread(waits: &[WaitId], states: &ThreadStates) -> FxHashMap<ThreadId, Vec<Timestamp>> {
@@ -190,17 +221,16 @@ struct Seen<'a> {
 }
 
 impl Seen<'_> {
-    /// The holds of one lock, whose `releases` are in order of time, and for which threads last waited until `wait_ends`.
-    fn holds(
-        &self,
-        key: LockKey,
-        releases: &[Released],
-        wait_ends: &FxHashMap<ThreadId, Vec<Timestamp>>,
-    ) -> Vec<Hold> {
+    /// The holds of one lock, whose releases are in order of time.
+    fn holds(&self, key: LockKey, of_lock: &OfLock) -> Vec<Hold> {
+        let wait_ends = waits_by_thread(&of_lock.waits, self.states);
         let beginning = self.capture.span.map_or(Timestamp(0), |span| span.start);
         let mut last_of: FxHashMap<ThreadId, (Timestamp, Option<Release>)> = FxHashMap::default();
         let mut operations = OfStacks::new(self.capture);
-        releases
+        // No lock of the kernel is kept from call to call.
+        let in_calls = !is_of_program(key);
+        of_lock
+            .releases
             .iter()
             .map(|release| {
                 let call = self.brackets.at(release.waker, release.time).copied();
@@ -212,8 +242,9 @@ impl Seen<'_> {
                 let before = last_of.insert(release.waker, (release.time, release.kind));
                 let let_go =
                     before.filter(|before| before.1 != Some(Release::Downgrade)).map(|last| last.0);
-                let entered = call.and_then(|call| call.enter);
+                let entered = call.and_then(|call| call.enter).filter(|_| in_calls);
                 let outside = self.brackets.last_outside(release.waker, release.time);
+                let outside = outside.filter(|_| in_calls);
                 let bounds = [known(waited), known(let_go), known(entered), known(outside)];
                 let start = bounds.into_iter().flatten().max();
                 let start = self.last_in_another_call(key, release, start).or(start);
@@ -248,7 +279,7 @@ impl Seen<'_> {
         release: &Released,
         since: Option<Timestamp>,
     ) -> Option<Timestamp> {
-        if matches!(key, LockKey::Futex(..) | LockKey::Kind(Cause::Futex, _)) {
+        if is_of_program(key) {
             return None;
         }
         let entry_of = |stack| operation::entry(self.capture, stack);

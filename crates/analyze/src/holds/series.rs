@@ -67,7 +67,7 @@ impl Series {
         for row in &mut series.rows {
             if !row.is_one && interpreter::is_its_lock(capture, states, row) {
                 row.is_one = true;
-                sites.know(&row.waits, "Python's interpreter lock");
+                sites.know(&row.waits, interpreter::LOCK);
             }
         }
         series
@@ -85,6 +85,15 @@ impl Series {
     /// The series that a wait is part of.
     pub fn of(&self, wait: WaitId) -> Option<&Row> {
         self.of_wait.get(&wait).map(|&row| &self.rows[row])
+    }
+
+    /// The wait at whose end somebody is known to have let go of what this one was for: of those of its series from it on the first
+    /// that a thread ended, else the last. Who was let on and came too late waits on for another.
+    pub fn let_on(&self, capture: &Capture, states: &ThreadStates, wait: WaitId) -> Option<WaitId> {
+        let waits = &self.of(wait)?.waits;
+        let from = &waits[waits.iter().position(|&it| it == wait)?..];
+        let by_thread = |&&id: &&WaitId| !timed_out(capture, states, id);
+        from.iter().find(by_thread).or(from.last()).copied()
     }
 
     /// The series that is known to be one wait.
@@ -122,13 +131,15 @@ fn goes_on(
     (id, next): (WaitId, WaitId),
 ) -> bool {
     let site = sites.of(id);
-    // The wakings of a whole CPU can be missing: what matters is that no thread is seen to have let it on.
-    let timed_out = || {
-        let wakeup = states.wait(id).wakeup.map(|wakeup| wakeup.of(capture));
-        wakeup.is_none_or(|wakeup| wakeup.context != Context::Task)
-    };
     site.is_harm_by(Cause::Futex)
-        && (timed_out() || site.known_lock && !lets_others_on(capture, states, (id, next)))
+        && (timed_out(capture, states, id)
+            || site.known_lock && !lets_others_on(capture, states, (id, next)))
+}
+
+/// Whether no thread is seen to have let on who waited: a whole CPU's wakings can be missing.
+fn timed_out(capture: &Capture, states: &ThreadStates, id: WaitId) -> bool {
+    let wakeup = states.wait(id).wakeup.map(|wakeup| wakeup.of(capture));
+    wakeup.is_none_or(|wakeup| wakeup.context != Context::Task)
 }
 
 /// Whether a thread ended a futex wait of another between two of its own.

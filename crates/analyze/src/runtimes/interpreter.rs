@@ -11,6 +11,9 @@ use coldcase_ingest::capture::{Capture, Location, Nanos, ProcessId};
 use crate::holds::series::Row;
 use crate::states::ThreadStates;
 
+/// The lock as `rules.txt` has it. A process has one.
+pub(crate) const LOCK: &str = "Python's interpreter lock";
+
 /// 5 ms and the slack of a timer (50 µs, `prctl(PR_SET_TIMERSLACK)`), with time to take the interrupt.
 const SLICE: Range<Nanos> = Nanos(5_000_000)..Nanos(5_500_000);
 

@@ -8,8 +8,7 @@
 use super::{SMALLEST, mapped};
 use crate::findings::{Container, ContainerKind, NextStep};
 
-/// The interpreter lock as `rules.txt` has it.
-pub(crate) const LOCK: &str = "Python's interpreter lock";
+pub(crate) use crate::runtimes::interpreter::LOCK;
 
 const INDEX: u64 = 4;
 /// Of general keys, and of text alone.
