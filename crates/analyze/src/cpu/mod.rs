@@ -4,7 +4,7 @@ pub(crate) mod had_cpus;
 pub(crate) mod keepers;
 pub(crate) mod starvation;
 
-use coldcase_ingest::capture::{Nanos, Sentence, Span, StackId, ThreadId};
+use coldcase_ingest::capture::{Nanos, Sentence, Span, StackId, Switch, ThreadId};
 
 use crate::findings::Cause;
 use crate::losses;
@@ -69,6 +69,30 @@ pub(crate) fn may_hide_behind_waits(model: &Model<'_>, raw: &RawWindow) -> bool 
         model.states.time(thread, span, |doing| matches!(doing, Doing::Runnable(_)))
     });
     wanted.max().unwrap_or_default().share_of(span.duration()) > 0.5 || are_all_kept(model, span)
+}
+
+/// Whether whoever seems to run may have been kept from it by a quota: where comings are not recorded, a thread that was taken off
+/// its CPU is taken to run on, and threads of the process were taken off meanwhile as by a quota.
+pub(crate) fn quota_may_hide(model: &Model<'_>, raw: &RawWindow) -> bool {
+    /// A thread may have other work on its way to user space.
+    const TIMES: usize = 3;
+    if model.states.comings_recorded {
+        return false;
+    }
+    let switches = &model.capture.switches;
+    let left_at = |switch: &Switch| {
+        let own = switch.state.is_runnable() && switch.out.is_some_and(|it| raw.crew.contains(&it));
+        own.then(|| left_at(model, switch.stack)).flatten()
+    };
+    let from = switches.partition_point(|switch| switch.time < raw.span.start);
+    let meanwhile = switches[from..].iter().take_while(|switch| switch.time < raw.span.end);
+    let at_work = |name: &Option<&str>| *name == Some("task_work_run");
+    meanwhile.map(left_at).any(|name| match name {
+        Some("throttle_cfs_rq_work") => true,
+        _ => {
+            at_work(&name) && switches.iter().map(left_at).filter(at_work).nth(TIMES - 1).is_some()
+        }
+    })
 }
 
 fn left_at<'a>(model: &Model<'a>, stack: Option<StackId>) -> Option<&'a str> {

@@ -17,7 +17,7 @@ use crate::states::Doing;
 use crate::tally::Tally;
 use crate::verdict::work;
 use crate::windows::RawWindow;
-use crate::{losses, view};
+use crate::{cpu, losses, view};
 
 /// A thread is a culprit if at least so much of the waiting ends at it ...
 const CULPRIT_SHARE: f64 = 0.5;
@@ -84,8 +84,12 @@ fn largest_hold(leaves: &[Leaf], thread: ThreadId) -> Option<Hold> {
 /// Whether more than the lack of events speaks for a suspect: the lock's own events, or samples that met it on a CPU.
 /// Where a switch was lost, a victim that is not seen to leave its CPU looks like the one who ran, and one that is not seen to
 /// wait for the lock, on its way from its last rest, like one who rests with it. Who is woken meanwhile was such a victim.
-pub(crate) fn is_vouched_for(model: &Model<'_>, suspect: &Suspect, span: Span) -> bool {
-    let capture = model.capture;
+/// So it is with one of whom it is not recorded when it came back, while a quota took off others.
+pub(crate) fn is_vouched_for(model: &Model<'_>, suspect: &Suspect, raw: &RawWindow) -> bool {
+    let (capture, span) = (model.capture, raw.span);
+    if suspect.hold.evidence != Evidence::LockEvents && cpu::quota_may_hide(model, raw) {
+        return was_met(model, suspect.thread, span, false);
+    }
     if !losses::any(capture, span) || suspect.hold.evidence == Evidence::LockEvents {
         return true;
     }
@@ -238,6 +242,32 @@ mod tests {
 
     use crate::analyze;
     use crate::script;
+
+    #[test]
+    fn who_is_taken_off_by_a_quota_may_not_have_run_on_where_its_coming_back_is_not_recorded() {
+        // `perf record -p`: d has a lock of the program, and leaves its CPU once.
+        let culprit = |d_left_at: &str| {
+            let threads = ['m', 'a', 'b', 'c', 'd'].map(|letter| (letter, "server"));
+            let waits =
+                ['a', 'b', 'c'].map(|t| format!("101ms {t}>- S FUTEX<user:__lll_lock_wait"));
+            let ends = ['a', 'b', 'c'].map(|t| format!("501ms d!{t} WAKES<user:__lll_lock_wake"));
+            let sleeps = ['a', 'b', 'c', 'd'].map(|t| format!("502ms {t}>- S SLEEPS"));
+            let events = format!(
+                "{},102ms d>- R+ {d_left_at},{},{},503ms .m",
+                waits.join(","),
+                ends.join(","),
+                sleeps.join(",")
+            );
+            let mut capture = script::with_habits(&threads, &events);
+            let idle = script::thread(&mut capture, "-");
+            capture.switches.retain(|row| row.out != Some(idle));
+            capture.origin.command = ["perf", "record", "-p", "109"].map(str::to_owned).to_vec();
+            let findings = analyze(&capture, &script::options());
+            findings.worst().unwrap().culprit.as_ref().map(|culprit| culprit.thread.tid)
+        };
+        assert_eq!(culprit("schedule<irqentry_exit_to_user_mode"), Some(Some(script::tid('d'))));
+        assert_eq!(culprit("schedule<throttle_cfs_rq_work<task_work_run"), None);
+    }
 
     #[test]
     fn what_a_holder_waited_for_before_anybody_wanted_its_lock_is_not_what_kept_them() {

@@ -86,7 +86,7 @@ pub(crate) fn judge(model: &Model<'_>, raw: &RawWindow) -> Judgement {
         return Judgement::Rest;
     }
     let (culprit, held_up) = if held { (holder, None) } else { (None, holder) };
-    let culprit = culprit.filter(|suspect| culprit::is_vouched_for(model, suspect, raw.span));
+    let culprit = culprit.filter(|suspect| culprit::is_vouched_for(model, suspect, raw));
     // Who slept, and at whom less than half of the waiting ends, may as well have brought work.
     let culprit =
         culprit.filter(|suspect| !queue || rhythm::may_have_kept_them(model, raw, suspect, total));
