@@ -99,13 +99,7 @@ fn what_froze(window: &Window) -> String {
             "had stopped for a pause of their runtime".to_owned()
         }
         _ if is_pause(window) => "stood in a pause of the Java VM".to_owned(),
-        // A rule may know more of a program's lock than that it is one: `file lock`, `file lease`, `Python's interpreter lock`.
-        (Some(Cause::Futex), Some(link))
-            if link.site.ends_with("lock") || link.site.ends_with("lease") =>
-        {
-            let article = if link.site.starts_with(char::is_lowercase) { "a " } else { "" };
-            format!("waited for {article}{}", names::name(&link.site))
-        }
+        (Some(Cause::Futex), Some(link)) if let Some(did) = at_what_has_a_name(&link.site) => did,
         (Some(_), _) if window.freeze.paused && lock_before(window).is_some() => {
             format!("stood in a pause of the Java VM, whose threads {}", at_last_did(window))
         }
@@ -214,6 +208,18 @@ fn threads(freeze: &Freeze) -> String {
     units::counted(u64::from(freeze.threads_blocked), one, many)
 }
 
+/// What threads did at a lock of a program of which more is known than that it is one: `file lock`, `file lease`, `Python's interpreter
+/// lock`, or that it is none, and the program keeps them standing otherwise: `pause of the virtual machine`.
+fn at_what_has_a_name(site: &str) -> Option<String> {
+    let name = names::name(site);
+    if site.starts_with("pause of ") || site.starts_with("stop by ") {
+        return Some(format!("stood in a {name}"));
+    }
+    let article = if site.starts_with(char::is_lowercase) { "a " } else { "" };
+    let is_lock = site.ends_with("lock") || site.ends_with("lease");
+    is_lock.then(|| format!("waited for {article}{name}"))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -231,6 +237,15 @@ mod tests {
         for site in sites {
             assert!(without_a_word(site).is_some() && !site.contains(" in "), "{site}");
         }
+    }
+
+    #[test]
+    fn what_keeps_a_programs_threads_standing_is_named_where_it_is_known() {
+        let told = |site| at_what_has_a_name(site).unwrap();
+        assert_eq!(told("file lease"), "waited for a file lease");
+        assert_eq!(told("Python's interpreter lock"), "waited for Python's interpreter lock");
+        assert_eq!(told("pause of the virtual machine"), "stood in a pause of the virtual machine");
+        assert_eq!(at_what_has_a_name("mutex of the program"), None);
     }
 
     #[test]
