@@ -8,12 +8,12 @@ use crate::cpu::had_cpus::HadCpus;
 use crate::findings::{Cause, Culprit, Operation, ThreadName};
 use crate::model::Model;
 use crate::rules::WaitKind;
-use crate::runtimes::Stop;
+use crate::runtimes::{Stop, interpreter};
 use crate::sites::memory;
 use crate::states::{Doing, WaitId};
 use crate::tally::Tally;
 use crate::verdict::culprit::Suspect;
-use crate::verdict::{awaited, container, disks};
+use crate::verdict::{awaited, disks};
 use crate::windows::RawWindow;
 use crate::{cpu, names, runtimes, view};
 
@@ -62,7 +62,7 @@ fn of_lock(model: &Model<'_>, raw: &RawWindow, suspect: &Suspect) -> Option<Sent
     let ran = ran.share_of(raw.span.duration()) > 0.9;
     let one_wait = |id| {
         let whole = chain::whole(model, id).span.overlap(raw.span);
-        let python = model.sites.name(model.sites.of(id)) == container::PYTHON;
+        let python = model.sites.name(model.sites.of(id)) == interpreter::LOCK;
         python && whole.share_of(raw.span.duration()) > 0.9
     };
     if ran && raw.waits().any(one_wait) {

@@ -7,8 +7,8 @@ use crate::findings::{
     Cause, Container, ContainerKind, Culprit, Operation, Remedy, ThreadName, Window,
 };
 use crate::numbers::thousands;
-use crate::runtimes::Stop;
-use crate::verdict::{awaited, container};
+use crate::runtimes::{Stop, interpreter};
+use crate::verdict::awaited;
 
 /// Whether those who froze, or who had what they waited for, wrote to a frozen file system.
 fn waited_for_thaw(window: &Window) -> bool {
@@ -272,7 +272,7 @@ fn of_cause(
              program asks for itself (GC.Collect(), GC_gcollect())",
             "memory, or CPU time while the program runs",
         ),
-        (Cause::Futex, _) if site == container::PYTHON => remedy(
+        (Cause::Futex, _) if site == interpreter::LOCK => remedy(
             "Do the long computation in another process (multiprocessing), or in code that releases the interpreter lock",
             "memory, and copies between processes",
         ),

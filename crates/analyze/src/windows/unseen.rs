@@ -232,16 +232,22 @@ mod tests {
         assert_eq!(hint(&script::model(&capture), &script::options()), None);
     }
 
-    #[test]
-    fn so_may_processes_of_one_master_have() {
-        let futex = "schedule<futex_wait_queue<__futex_wait<futex_wait<do_futex";
+    const AT_FUTEX: &str = "schedule<futex_wait_queue<__futex_wait<futex_wait<do_futex";
+
+    /// a to e sleep for 5 ms twelve times.
+    fn sleeps_of_five() -> Vec<String> {
         let mut script = Vec::new();
-        for round in 0..12 {
-            let at = round * 10;
+        for at in (0..120).step_by(10) {
             script.extend(('a'..='e').map(|thread| format!("{at}ms {thread}>- S {SLEEPS}")));
             script.extend(('a'..='e').map(|thread| format!("{}ms ->{thread}", at + 5)));
         }
-        script.extend(('a'..='e').map(|thread| format!("121ms {thread}>- S {futex}")));
+        script
+    }
+
+    #[test]
+    fn so_may_processes_of_one_master_have() {
+        let mut script = sleeps_of_five();
+        script.extend(('a'..='e').map(|thread| format!("121ms {thread}>- S {AT_FUTEX}")));
         script.extend(('a'..='e').map(|thread| format!("521ms ->{thread}")));
         let told = |has_master: bool| {
             let mut capture = script::process(Capture::default(), &[('m', "worker")]);
@@ -263,14 +269,8 @@ mod tests {
     fn who_waited_for_futexes_at_once_may_have_waited_for_a_lock_where_no_wakings_were_recorded() {
         // Five sleep for 5 ms twelve times, and then wait for a futex for 400 ms, or as long as ever.
         let told = |long: u64, threads: std::ops::RangeInclusive<char>| {
-            let futex = "schedule<futex_wait_queue<__futex_wait<futex_wait<do_futex";
-            let mut script = Vec::new();
-            for round in 0..12 {
-                let at = round * 10;
-                script.extend(('a'..='e').map(|thread| format!("{at}ms {thread}>- S {SLEEPS}")));
-                script.extend(('a'..='e').map(|thread| format!("{}ms ->{thread}", at + 5)));
-            }
-            script.extend(threads.clone().map(|thread| format!("121ms {thread}>- S {futex}")));
+            let mut script = sleeps_of_five();
+            script.extend(threads.clone().map(|thread| format!("121ms {thread}>- S {AT_FUTEX}")));
             script.extend(threads.map(|thread| format!("{}ms ->{thread}", 121 + long)));
             script.push(format!("{}ms a>- S {SLEEPS},{}ms ->a", 122 + long, 130 + long));
             let capture = script::process(

@@ -9,12 +9,11 @@ mod python;
 mod swiss;
 mod vector;
 
-pub(crate) use python::LOCK as PYTHON;
-
 use coldcase_ingest::capture::{Mode, Nanos, Span, Syscall};
 
 use crate::findings::{Container, Culprit, FrameView, Operation, SiteTotal, Window};
 use crate::model::Model;
+use crate::runtimes::interpreter;
 use crate::sites::brackets::Bracket;
 use crate::sites::memory;
 use crate::view;
@@ -31,7 +30,7 @@ const BEFORE: u64 = 10;
 /// kept others waiting. `sites` are the waits of the freeze.
 pub(crate) fn of(model: &Model<'_>, window: &Window, sites: &[SiteTotal]) -> Option<Container> {
     let culprit = window.culprit.as_ref()?;
-    let python = || sites.iter().any(|site| site.site == PYTHON);
+    let python = || sites.iter().any(|site| site.site == interpreter::LOCK);
     match culprit.operation? {
         Operation::Syscall(call) if grows(call) => {
             fitting(culprit.bytes?, &culprit.user_stack, python())

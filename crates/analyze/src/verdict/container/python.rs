@@ -8,8 +8,6 @@
 use super::{SMALLEST, mapped};
 use crate::findings::{Container, ContainerKind, NextStep};
 
-pub(crate) use crate::runtimes::interpreter::LOCK;
-
 const INDEX: u64 = 4;
 /// Of general keys, and of text alone.
 const ENTRIES: [u64; 2] = [24, 16];
