@@ -91,6 +91,16 @@ pub(crate) const FUTEX: &str = "schedule<futex_wait_queue<__futex_wait<futex_wai
 pub(crate) const SLEEPS: &str = "schedule<do_nanosleep<hrtimer_nanosleep";
 pub(crate) const WAKES: &str = "try_to_wake_up<wake_up_q<futex_wake<do_futex";
 
+/// A process whose a, b and c, which sleep for 5 ms else, wait at futexes for what d lets go of at 501 ms; what d `does` from 102 ms on.
+pub(crate) fn behind_d(does: &str) -> Capture {
+    let threads = [('d', "main"), ('a', "serve"), ('b', "serve"), ('c', "serve")];
+    let then = format!(
+        "101ms a>b S FUTEX,101ms b>c S FUTEX,101ms c>d S FUTEX,{does},501ms d!a WAKES,501ms d!b WAKES,501ms d!c WAKES,\
+         502ms d>a S SLEEPS,503ms a>b S SLEEPS,504ms b>c S SLEEPS,505ms c>- S SLEEPS"
+    );
+    with_habits(&threads, &then)
+}
+
 /// A process of several threads, the first of which runs when it begins; a, b, c and d sleep for 5 ms ten times before `then`.
 /// Timers wake whom nobody else does; `FUTEX`, `SLEEPS` and `WAKES` stand for those stacks.
 pub(crate) fn with_habits(threads: &[(char, &str)], then: &str) -> Capture {

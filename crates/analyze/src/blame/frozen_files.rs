@@ -38,15 +38,9 @@ mod tests {
     use crate::findings::{Cause, Findings, Grade};
     use crate::script;
 
-    /// What is found where a, b and c, which sleep for 5 ms else, wait for what d lets go of, who does something from 102 to 500 ms.
+    /// What is found of those who wait for what d lets go of.
     fn behind_d(does: &str) -> Findings {
-        let threads = [('d', "logger"), ('a', "serve"), ('b', "serve"), ('c', "serve")];
-        let then = format!(
-            "101ms a>b S FUTEX,101ms b>c S FUTEX,101ms c>d S FUTEX,{does},\
-             501ms d!a WAKES,501ms d!b WAKES,501ms d!c WAKES,502ms d>a S SLEEPS,503ms a>b S SLEEPS,504ms b>c S SLEEPS,\
-             505ms c>- S SLEEPS"
-        );
-        analyze(&script::with_habits(&threads, &then), &script::options())
+        analyze(&script::behind_d(does), &script::options())
     }
 
     const WRITES: &str = "D schedule<percpu_rwsem_wait<__percpu_down_read<vfs_write<ksys_write";

@@ -127,14 +127,9 @@ mod tests {
     use crate::findings::{Cause, Findings};
     use crate::script;
 
-    /// What is found where a, b and c, which sleep for 5 ms else, wait for what d lets go of, who loses its CPU at 102 ms.
-    fn behind_d(loses: &str) -> Findings {
-        let threads = [('d', "main"), ('a', "serve"), ('b', "serve"), ('c', "serve")];
-        let then = format!(
-            "101ms a>b S FUTEX,101ms b>c S FUTEX,101ms c>d S FUTEX,{loses},501ms d!a WAKES,501ms d!b WAKES,501ms d!c WAKES,\
-             502ms d>a S SLEEPS,503ms a>b S SLEEPS,504ms b>c S SLEEPS,505ms c>- S SLEEPS"
-        );
-        analyze(&script::with_habits(&threads, &then), &script::options())
+    /// What is found of those who wait for what d lets go of.
+    fn behind_d(does: &str) -> Findings {
+        analyze(&script::behind_d(does), &script::options())
     }
 
     #[test]
