@@ -222,4 +222,6 @@ const ADVICE: &[(u64, &str)] = &[
     (23, "MADV_POPULATE_WRITE"),
     (24, "MADV_DONTNEED_LOCKED"),
     (25, "MADV_COLLAPSE"),
+    (102, "MADV_GUARD_INSTALL"),
+    (103, "MADV_GUARD_REMOVE"),
 ];

@@ -65,6 +65,12 @@ fn of_function(name: &str) -> Option<Operation> {
         "task_numa_work" => Operation::NumaBalancing,
         "do_group_exit" | "do_exit" | "exit_mmap" => Operation::Syscall(Syscall::Exit),
         "ksys_mmap_pgoff" => Operation::Syscall(Syscall::Mmap),
+        // Their entry functions end in a jump to these (`mm/mempolicy.c`, `mm/migrate.c`, `ipc/shm.c`), and stand in no stack.
+        "kernel_mbind" => Operation::Syscall(Syscall::Mbind),
+        "kernel_migrate_pages" => Operation::Syscall(Syscall::MigratePages),
+        "kernel_move_pages" => Operation::Syscall(Syscall::MovePages),
+        "ksys_shmdt" => Operation::Syscall(Syscall::Shmdt),
+        "do_shmat" => Operation::Syscall(Syscall::Shmat),
         "do_execveat_common" | "bprm_execve" => Operation::Syscall(Syscall::Execve),
         "ksys_write" => Operation::Syscall(Syscall::Write),
         "ksys_read" => Operation::Syscall(Syscall::Read),
@@ -121,6 +127,9 @@ pub(crate) fn is_memory(operation: Operation) -> bool {
                 | S::Mbind
                 | S::MigratePages
                 | S::MovePages
+                | S::Shmat
+                | S::Shmdt
+                | S::IoUringRegister
                 | S::Fork
                 | S::Vfork
                 | S::Clone
@@ -140,5 +149,27 @@ pub(crate) fn is_memory(operation: Operation) -> bool {
         | Operation::RuntimePause
         | Operation::LateToPause
         | Operation::Signal => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use coldcase_ingest::capture::Capture;
+
+    use super::*;
+    use crate::script;
+
+    #[test]
+    fn calls_whose_entry_function_stands_in_no_stack_are_known_by_what_it_jumps_to() {
+        let of = |functions: &str| {
+            let capture = script::record(Capture::default(), &format!("0 .a,1ms b!a {functions}"));
+            let stack = capture.wakeups[0].stack.unwrap();
+            of_stack(&capture, stack).map(Operation::word)
+        };
+        let ends = "do_syscall_64<entry_SYSCALL_64_after_hwframe";
+        assert_eq!(of(&format!("up_write<do_mbind<kernel_mbind<{ends}")), Some("mbind"));
+        assert_eq!(of(&format!("up_write<ksys_shmdt<{ends}")), Some("shmdt"));
+        let pins = "up_read<__gup_longterm_locked<io_pin_pages<__do_sys_io_uring_register";
+        assert_eq!(of(&format!("{pins}<{ends}")), Some("io_uring_register"));
     }
 }

@@ -184,9 +184,14 @@ fn of_memory_call(window: &Window, operation: Operation, around: &Around<'_>) ->
             "pages fault in on first use",
         ),
         S::Madvise
-            if ["MADV_POPULATE_READ", "MADV_POPULATE_WRITE", "MADV_COLLAPSE"]
-                .into_iter()
-                .any(flag) =>
+            if [
+                "MADV_POPULATE_READ",
+                "MADV_POPULATE_WRITE",
+                "MADV_COLLAPSE",
+                "MADV_GUARD_INSTALL",
+            ]
+            .into_iter()
+            .any(flag) =>
         {
             remedy(
                 "Call madvise for about 10 MB at a time, so that others get the lock in between",

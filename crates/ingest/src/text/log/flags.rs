@@ -83,6 +83,8 @@ const FLAGS: &[(&str, u64)] = &[
     ("MADV_POPULATE_WRITE", 23),
     ("MADV_DONTNEED_LOCKED", 24),
     ("MADV_COLLAPSE", 25),
+    ("MADV_GUARD_INSTALL", 102),
+    ("MADV_GUARD_REMOVE", 103),
     ("CLONE_VM", 0x100),
     ("CLONE_FS", 0x200),
     ("CLONE_FILES", 0x400),
