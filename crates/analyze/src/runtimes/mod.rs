@@ -73,6 +73,14 @@ fn is_erlangs(model: &Model<'_>, thread: ThreadId) -> bool {
         && siblings.iter().any(|&sibling| threads.get(sibling).comm() == "1_scheduler")
 }
 
+/// Threads of Boehm's collector (bdwgc from 8.0 on, `pthread_support.c`, `GC_start_mark_threads_inner`) that mark beside the thread which
+/// collects. That one is any of the program's own.
+const BOEHMS: &str = "GC-marker-";
+
+fn is_boehms(model: &Model<'_>, thread: ThreadId) -> bool {
+    model.capture.threads.get(thread).comm().starts_with(BOEHMS)
+}
+
 fn is_java(model: &Model<'_>, thread: ThreadId) -> bool {
     let threads = &model.capture.threads;
     let siblings = &threads.process_of(thread).threads;
@@ -91,12 +99,13 @@ pub(crate) fn is_collector(model: &Model<'_>, thread: ThreadId) -> bool {
 
 /// Whether a thread does parts of a collection for whoever waits for them.
 pub(crate) fn is_worker(model: &Model<'_>, thread: ThreadId) -> bool {
-    has_name(model, thread, WORKERS)
+    has_name(model, thread, WORKERS) || is_boehms(model, thread)
 }
 
 /// Whether a thread serves its runtime and not the program: where it waits, it waits for work.
 pub(crate) fn is_helper(model: &Model<'_>, thread: ThreadId) -> bool {
     [COLLECTORS, WORKERS, HELPERS].iter().any(|names| has_name(model, thread, names))
+        || is_boehms(model, thread)
         || is_chromiums(model, thread)
         || is_erlangs(model, thread)
 }
@@ -163,6 +172,13 @@ mod tests {
     fn javas_threads_are_known_beside_its_vm_thread_only() {
         assert!(holds(is_worker, &["GC Thread#0", "VM Thread"]));
         assert!(!holds(is_worker, &["GC Thread#0", "main"]));
+    }
+
+    #[test]
+    fn who_marks_for_boehms_collector_is_a_worker_in_any_program() {
+        assert!(holds(is_worker, &["GC-marker-0", "guile"]));
+        assert!(holds(is_helper, &["GC-marker-12", "guile"]));
+        assert!(!holds(is_worker, &["GC-mark", "guile"]));
     }
 
     #[test]

@@ -22,7 +22,7 @@ use crate::states::{Doing, ThreadStates, WaitId};
 /// What such waits are called.
 pub(crate) const SITE: &str = "stop by signals of the runtime";
 /// The rules' name for waits for signals.
-const RESTS: &str = "signal wait";
+pub(crate) const RESTS: &str = "signal wait";
 
 /// The waits in sigsuspend in which threads stood for one of their process which had stopped them, and which several saw together.
 pub(crate) fn by_signals(capture: &Capture, states: &ThreadStates, sites: &Sites) -> Vec<WaitId> {

@@ -12,7 +12,7 @@ use crate::findings::{CannotTell, Cause};
 use crate::model::Model;
 use crate::options::Options;
 use crate::rules::WaitKind;
-use crate::runtimes;
+use crate::runtimes::{self, suspended};
 use crate::sites::Site;
 use crate::states::{Doing, Slice, WaitId};
 use crate::windows::habits::{FACTOR, HABIT, Habits, usual};
@@ -154,7 +154,8 @@ fn gaps(model: &Model<'_>, thread: ThreadId) -> Vec<Span> {
         Doing::Blocked(id) => {
             let (wait, site) = (model.states.wait(id), model.sites.of(id));
             let rests = site.kind == WaitKind::Idle;
-            let sleeps = rests && model.sites.name(site) == "sleep";
+            // A runtime that stops its threads by signals lets them stand in their handlers (`runtimes/suspended.rs`).
+            let sleeps = rests && matches!(model.sites.name(site), "sleep" | suspended::RESTS);
             let counts = sleeps || rests && !model.states.comings_recorded;
             let may_be_over = !wait.open_end || wants_answer(model, thread, site);
             counts && wait.wakeup.is_none() && !wait.open_start && may_be_over
@@ -205,6 +206,30 @@ mod tests {
     fn gaps_of_most_threads_at_once_are_told_where_nobody_saw_their_end() {
         let told = told(&["perf", "record", "-p", "1"], 500).unwrap();
         assert!(told.contains("3 threads of serve") && told.contains("away at once for 510 ms"));
+    }
+
+    #[test]
+    fn threads_that_stand_in_the_handlers_of_signals_at_once_may_be_stopped_by_their_runtime() {
+        // They come back 400 ms later, and nobody knows who let them on.
+        let told = |waits: &str| {
+            let leaves = ["a", "b", "c"].map(|thread| format!("141ms {thread}>- S {waits}"));
+            let comes = ["a", "b", "c"].map(|thread| format!("541ms ->{thread}"));
+            let script = format!("{},{},550ms .a", leaves.join(","), comes.join(","));
+            let mut capture = Capture::default();
+            capture = script::process(capture, &[('a', "mono"), ('b', "mono"), ('c', "mono")]);
+            let rests = (0..120).step_by(10).flat_map(|at| {
+                ["a", "b", "c"].map(|t| format!("{at}ms {t}>- S {SLEEPS},{}ms ->{t}", at + 5))
+            });
+            let rests: Vec<String> = rests.collect();
+            let capture = script::record(capture, &format!("{},{script}", rests.join(",")));
+            hint(&script::model(&capture), &script::options()).map(|hint| hint.missing.to_string())
+        };
+        let stopped = told("schedule<sigsuspend<__x64_sys_rt_sigsuspend").unwrap();
+        assert!(
+            stopped.starts_with("sched:sched_waking") && stopped.contains("3 threads of mono"),
+            "{stopped}"
+        );
+        assert_eq!(told("schedule<ep_poll<do_epoll_wait"), None);
     }
 
     #[test]
