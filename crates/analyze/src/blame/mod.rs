@@ -14,6 +14,7 @@
 //! is unknown, with its reason.
 
 pub(crate) mod answers;
+pub(crate) mod behind;
 pub(crate) mod chain;
 pub(crate) mod charged;
 pub(crate) mod counterfactual;

@@ -20,7 +20,7 @@ use coldcase_ingest::capture::{CpuId, ThreadId};
 
 use crate::blame::charged::Known;
 use crate::blame::{self, Leaf, Root};
-use crate::blame::{chain, charged, counterfactual, network, stopped};
+use crate::blame::{behind, chain, charged, counterfactual, network, stopped};
 use crate::cpu::had_cpus;
 use crate::findings::{Cause, Freeze, Grade, Window};
 use crate::model::Model;
@@ -164,7 +164,7 @@ fn tell(
     let holder = culprit.as_ref().filter(|_| cause == Cause::Futex);
     reasons.extend(holder.and_then(|suspect| kept::reason(model, &raw, suspect.thread)));
     if let Some(other) = &other_end {
-        reasons.extend(network::reasons(model, &raw, other.as_ref()));
+        reasons.extend(behind::reasons(model, &raw, other.as_ref()));
     }
     let mut evidence = grade::evidence(model, &raw, culprit.as_ref(), &leaves, total);
     let stopped = (cause == Cause::Stopped).then(|| longest_stop(model, &leaves)).flatten();
