@@ -9,7 +9,7 @@ use crate::options::Options;
 use crate::rules::WaitKind;
 use crate::runtimes;
 use crate::sites::Site;
-use crate::states::WaitId;
+use crate::states::{Doing, WaitId};
 use crate::tally::Tally;
 use crate::verdict::own_line;
 use crate::windows::RawWindow;
@@ -144,20 +144,26 @@ fn last_part(path: &str) -> &str {
 }
 
 /// A queue is filled by others than those who wait at it; a lock is let go by those who wait for it at other times. Who fills a
-/// queue may wait now and then all the same, for the mutex around it.
+/// queue may wait now and then all the same, for the mutex around it. Who takes from a queue and leaves something in it lets the next one
+/// on (`LinkedBlockingQueue.take`), and so does who takes the mutex around it: what counts is whom they themselves waited for.
 fn goes_from_hand_to_hand(model: &Model<'_>, waits: &[WaitId]) -> bool {
     /// Who lets others on so many times as often as it waits hands out work, unless a function says that it is a lock.
     const FEEDS: u64 = 8;
+    /// So many waits tell as much as all.
+    const ENOUGH: usize = 1 << 12;
+    let known = waits.first().is_some_and(|&id| model.sites.of(id).known_lock);
+    let each = if known { 1 } else { waits.len().div_ceil(ENOUGH).max(1) };
     let mut waited: FxHashMap<ThreadId, u64> = FxHashMap::default();
     let mut let_on: FxHashMap<ThreadId, u64> = FxHashMap::default();
     for &id in waits {
         *waited.entry(model.states.wait(id).thread).or_default() += 1;
-        let wakeup = model.wakeup(id).filter(|wakeup| wakeup.context == Context::Task);
-        if let Some(waker) = wakeup.and_then(|wakeup| wakeup.waker) {
-            *let_on.entry(waker).or_default() += 1;
+    }
+    for &id in waits.iter().step_by(each) {
+        let waker = if known { waker(model, id) } else { first_waker(model, id) };
+        if let Some(waker) = waker {
+            *let_on.entry(waker).or_default() += each as u64;
         }
     }
-    let known = waits.first().is_some_and(|&id| model.sites.of(id).known_lock);
     let is_own = |(waker, times): (&ThreadId, &u64)| {
         waited.get(waker).is_some_and(|waits| known || waits.saturating_mul(FEEDS) >= *times)
     };
@@ -165,12 +171,43 @@ fn goes_from_hand_to_hand(model: &Model<'_>, waits: &[WaitId]) -> bool {
     own * 2 > let_on.values().sum()
 }
 
+fn waker(model: &Model<'_>, id: WaitId) -> Option<ThreadId> {
+    let wakeup = model.wakeup(id).filter(|wakeup| wakeup.context == Context::Task);
+    wakeup.and_then(|wakeup| wakeup.waker)
+}
+
+/// Who ended a wait, or where that one itself stood there through most of it, until it was let on, who ended that wait.
+fn first_waker(model: &Model<'_>, id: WaitId) -> Option<ThreadId> {
+    /// Nothing is told by longer chains that shorter ones do not.
+    const LINKS: usize = 64;
+    let span = model.states.wait(id).span;
+    let stood_there = |thread: ThreadId| {
+        model.states.within(thread, span).find_map(|slice| match slice.doing {
+            Doing::Blocked(own)
+                if model.sites.of(own).number() == model.sites.of(id).number()
+                    && slice.span.overlap(span).share_of(span.duration()) > 0.5 =>
+            {
+                Some(own)
+            }
+            _ => None,
+        })
+    };
+    let mut first = waker(model, id)?;
+    for _ in 0..LINKS {
+        match stood_there(first).and_then(|own| waker(model, own)) {
+            Some(before) => first = before,
+            None => break,
+        }
+    }
+    Some(first)
+}
+
 #[cfg(test)]
 mod tests {
     use coldcase_ingest::capture::Capture;
 
     use super::*;
-    use crate::script::{self, FUTEX};
+    use crate::script::{self, FUTEX, SLEEPS};
 
     /// How many waits for a futex are told of threads that let each other on a hundred times, and wait as often until time is up.
     fn told(names: [&str; 4]) -> Option<u64> {
@@ -227,6 +264,36 @@ mod tests {
     fn who_hands_out_work_contends_for_nothing_though_it_waits_at_times() {
         assert_eq!(of_a_pool(""), None);
         assert_eq!(of_a_pool("<user:__lll_lock_wait"), Some(310));
+    }
+
+    #[test]
+    fn who_takes_from_a_queue_and_lets_the_next_one_on_contends_for_nothing() {
+        // d puts three things into a queue every 40 ms, and sleeps; or each of the three works for 13 ms with a lock.
+        let told = |lock: bool| {
+            let names: Vec<(char, &str)> = "abcd".chars().map(|letter| (letter, "java")).collect();
+            let mut events = vec!["0 .d".to_owned()];
+            for at in (0..4000).step_by(40) {
+                let mut from = at + 1;
+                for (who, next) in [('a', 'b'), ('b', 'c'), ('c', 'a')] {
+                    let until = from + if lock { 13 } else { 1 };
+                    if lock || who != 'c' {
+                        events
+                            .push(format!("{until}ms {who}!{next} futex_wake,{until}ms ->{next}"));
+                    }
+                    events.push(format!("{until}ms {who}>- S {FUTEX}"));
+                    from = until;
+                }
+                if !lock {
+                    events.push(format!("{}ms d>- S {SLEEPS}", at + 5));
+                    events.push(format!("{}ms ->d,{}ms d!a futex_wake", at + 39, at + 39));
+                    events.push(format!("{}ms ->a", at + 40));
+                }
+            }
+            let capture = script::process(Capture::default(), &names);
+            let capture = script::record(capture, &events.join(","));
+            find(&script::model(&capture), &Options::default(), &[]).is_some()
+        };
+        assert_eq!((told(true), told(false)), (true, false));
     }
 
     #[test]
