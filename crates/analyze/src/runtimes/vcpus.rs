@@ -16,7 +16,9 @@
 
 use std::collections::BTreeSet;
 
-use coldcase_ingest::capture::{Capture, Context, Nanos, ProcessId, StackId, ThreadId, Wakeup};
+use coldcase_ingest::capture::{
+    Capture, Context, Nanos, ProcessId, Span, StackId, ThreadId, Wakeup,
+};
 
 use crate::findings::Cause;
 use crate::holds::release;
@@ -204,6 +206,24 @@ pub(crate) fn is_at_lock(model: &Model<'_>, harm: &Harm) -> Option<bool> {
     at_futex.then(|| !harm.is_at_unnamed_futex(model))
 }
 
+/// Leaves out of some harms, while a machine is paused, those of its other threads: they save or load it meanwhile, or wait to, and
+/// it is its CPUs that stand still.
+pub(crate) fn without_helpers(model: &Model<'_>, harms: &mut Vec<Harm>) {
+    let is_pause = |harm: &&Harm| {
+        harm.makes_window
+            && harm.wait.is_some_and(|id| model.sites.name(model.sites.of(id)) == PAUSED)
+    };
+    let paused: Vec<Span> = harms.iter().filter(is_pause).map(|harm| harm.span).collect();
+    if paused.is_empty() {
+        return;
+    }
+    harms.retain(|harm| {
+        let meanwhile =
+            |pause: &Span| pause.overlap(harm.span).share_of(harm.span.duration()) > 0.5;
+        model.is_vcpu(harm.thread) || !paused.iter().any(meanwhile)
+    });
+}
+
 /// Whether a waker lets all on who wait at a condition (`nptl/pthread_cond_broadcast.c`).
 fn is_broadcast(capture: &Capture, stack: StackId) -> bool {
     let plain = |name: &str| {
@@ -273,6 +293,33 @@ mod tests {
     fn a_pause_is_one_of_all_cpus() {
         let alone = "102ms ->a,102ms a!m BROADCASTS,102ms a>m S FUTEX,200ms .b,301ms m!a BROADCASTS,301ms ->a,302ms m>- S POLL,303ms a>- S SLEEPS";
         assert_eq!(freezes(alone), []);
+    }
+
+    #[test]
+    fn who_saves_a_paused_machine_does_not_stand_still_with_its_cpus() {
+        // h, which sleeps like the CPUs else, waits for its disk, and m for h.
+        let disk = "schedule<io_schedule<folio_wait_bit_common<filemap_read";
+        let saves = format!(
+            "104ms m>h S FUTEX,105ms h>- D {disk},299ms ->h,300ms h!m WAKES,300ms h>m S FUTEX"
+        );
+        let mut events: Vec<String> = vec!["0 .m".to_owned()];
+        for at in (0..100).step_by(10) {
+            events.extend("abh".chars().map(|t| format!("{}ms {t}>- S SLEEPS", at + 1)));
+            events.extend("abh".chars().map(|t| format!("{}ms ->{t}", at + 6)));
+        }
+        let all = "WAKES<user:pthread_cond_broadcast@@GLIBC_2.3.2";
+        events.push(pause(TELLS, &saves).replace("BROADCASTS", all).replace("POLL", POLL));
+        let events = events.join(",").replace("FUTEX", script::FUTEX);
+        let events = events.replace("SLEEPS", script::SLEEPS).replace("WAKES", script::WAKES);
+        let names =
+            [('m', "qemu-system-x86"), ('a', "CPU 0/TCG"), ('b', "CPU 1/TCG"), ('h', "worker")];
+        let capture = script::process(Capture::default(), &names);
+        let mut capture = script::record(capture, &events);
+        script::woken_by_timers(&mut capture);
+        let windows = analyze(&capture, &script::options()).windows;
+        let told: Vec<_> =
+            windows.iter().map(|window| (window.cause, window.freeze.threads_blocked)).collect();
+        assert_eq!(told, [(Some(Cause::DiskIo), 2)]);
     }
 
     #[test]

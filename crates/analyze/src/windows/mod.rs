@@ -193,6 +193,7 @@ fn window(
     if inside.iter().any(|harm| harm.makes_window && vcpus::is_at_lock(model, harm) == Some(true)) {
         inside.retain(|harm| vcpus::is_at_lock(model, harm) != Some(false));
     }
+    vcpus::without_helpers(model, &mut inside);
     if inside.iter().any(|harm| harm.makes_window && at_known_lock(harm)) {
         // Who waits at some futex mostly before and behind does not wait for that lock.
         inside.retain(|harm| {
