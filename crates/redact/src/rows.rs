@@ -112,6 +112,8 @@ impl Redaction {
             freeze,
             lock: _,
             culprit,
+            deadlock,
+            starved_end,
             blame,
             chain,
             without_culprit: _,
@@ -143,6 +145,8 @@ impl Redaction {
             self.frames(Mode::Kernel, kernel_stack);
             self.frames(Mode::User, user_stack);
         }
+        let starved = starved_end.iter_mut().map(|(thread, _)| thread);
+        deadlock.iter_mut().chain(starved).for_each(|thread| self.thread(thread));
         blame.iter_mut().filter_map(|row| row.thread.as_mut()).for_each(|row| self.thread(row));
         for link in chain {
             self.thread(&mut link.waiter);

@@ -2,7 +2,8 @@
 
 mod sample;
 
-use coldcase_analyze::findings::{Cause, Grade, Operation, Outcome, Window};
+use coldcase_analyze::findings::{Cause, Grade, Operation, Outcome, ThreadName, Window};
+use coldcase_ingest::capture::Nanos;
 use coldcase_report::window_summary;
 
 fn window() -> Window {
@@ -226,4 +227,41 @@ fn no_sentence_is_surer_than_its_grade() {
             }
         }
     }
+}
+
+#[test]
+fn a_deadlock_is_of_all_who_are_in_it() {
+    let member = |tid: i32, comm: &str| ThreadName {
+        pid: Some(4711),
+        tid: Some(tid),
+        comm: comm.to_owned(),
+    };
+    let mut window = window();
+    window.cause = Some(Cause::Futex);
+    window.grade = Grade::Circumstantial;
+    window.culprit = None;
+    window.deadlock = vec![member(4720, "left"), member(4721, "right")];
+    let told = window_summary(&window);
+    let expected =
+        "Threads left (tid 4720) and right (tid 4721) waited for each other's locks: a deadlock.";
+    assert!(told.ends_with(expected), "{told}");
+    window.deadlock.push(member(4722, "middle"));
+    let told = window_summary(&window);
+    let expected = "Threads left (tid 4720), right (tid 4721) and middle (tid 4722) waited for each other's locks in a circle: \
+                    a deadlock.";
+    assert!(told.ends_with(expected), "{told}");
+}
+
+#[test]
+fn an_answer_that_came_late_for_want_of_a_cpu_says_so() {
+    let mut window = window();
+    window.cause = Some(Cause::Network);
+    window.grade = Grade::Circumstantial;
+    window.culprit = None;
+    window.lock = None;
+    let end = ThreadName { pid: Some(5000), tid: Some(5000), comm: "backend".to_owned() };
+    window.starved_end = Some((end, Nanos(321_000_000)));
+    let told = window_summary(&window);
+    let expected = "Circumstantial: the other end, backend (of another process, pid 5000), wanted a CPU and got none for 321 ms.";
+    assert!(told.ends_with(expected), "{told}");
 }

@@ -18,6 +18,7 @@ pub(crate) mod behind;
 pub(crate) mod chain;
 pub(crate) mod charged;
 pub(crate) mod counterfactual;
+pub(crate) mod deadlock;
 mod event_loops;
 pub(crate) mod frozen_files;
 mod futexes;

@@ -9,7 +9,7 @@ use coldcase_ingest::capture::{Capture, Nanos, Sentence, ThreadId};
 use crate::blame::answers::{is_by_other_end, is_late, who_answered};
 use crate::blame::stopped;
 use crate::blame::{self, Leaf, Root};
-use crate::findings::{Cause, Culprit};
+use crate::findings::{Cause, Culprit, ThreadName};
 use crate::model::Model;
 use crate::rules::WaitKind;
 use crate::sites::sums::Sums;
@@ -143,6 +143,11 @@ pub(crate) fn starved_end(model: &Model<'_>, raw: &RawWindow) -> Option<ThreadId
     let (leaves, total) = blame::of(model, &raw.harms);
     let end = other_end(model, raw, &leaves, total).filter(|end| end.is_starved)?;
     Some(end.thread)
+}
+
+/// The one at the other end, and how long it was known to wait for a CPU in a freeze.
+pub(crate) fn starved(model: &Model<'_>, raw: &RawWindow, other: &OtherEnd) -> (ThreadName, Nanos) {
+    (view::thread_name(model.capture, other.thread), ready(model, raw, other.thread))
 }
 
 /// How long a thread was known to wait for a CPU in a freeze.
@@ -470,6 +475,8 @@ mod tests {
         assert_eq!((window.cause, window.grade), (Some(Cause::Network), Grade::Circumstantial));
         assert!(window.culprit.is_none());
         assert!(window.reasons[0].contains("found no CPU: it was ready to run for 90 %"));
+        let (end, wanted) = window.starved_end.as_ref().unwrap();
+        assert_eq!((end.tid, wanted.0), (Some(script::tid('b')), 90_000_000));
     }
 
     #[test]

@@ -5,11 +5,13 @@ use coldcase_ingest::capture::{
     Timestamp,
 };
 
+use crate::blame::{Leaf, Root};
 use crate::findings::{Cause, Culprit, Operation};
 use crate::model::Model;
 use crate::names;
 use crate::sites::of_stacks::OfStacks;
 use crate::states::{Doing, ThreadStates, WaitId};
+use crate::tally::Tally;
 use crate::view;
 
 /// The sender of a stop signal, with the evidence.
@@ -137,6 +139,16 @@ fn stopping(name: &str) -> Option<(Operation, &'static str)> {
     }
 }
 
+/// The stop to which most of some waiting comes down.
+pub(crate) fn longest(model: &Model<'_>, leaves: &[Leaf]) -> Option<WaitId> {
+    let stops = leaves.iter().filter_map(|leaf| match leaf.root {
+        Root::Blocked(_, wait) | Root::Own(wait) => Some((wait, leaf.time)),
+        _ => None,
+    });
+    let stops: Tally<WaitId> = stops.filter(|&(wait, _)| is_stop(model, wait)).collect();
+    stops.largest().map(|(wait, _)| wait)
+}
+
 /// What a waker makes a thread stop by. A cgroup is frozen by a write to a file of its own, and all threads by one to
 /// `/sys/power/state`.
 fn stops_by(capture: &Capture, stack: StackId) -> Option<(Operation, &'static str)> {
@@ -151,9 +163,20 @@ fn stops_by(capture: &Capture, stack: StackId) -> Option<(Operation, &'static st
 /// `kernel/signal.c`), and so does one that ends them all.
 pub(crate) fn interrupts(capture: &Capture, stack: StackId) -> bool {
     let signals = names::kernel(capture, stack).any(|name| {
-        stopping(name).is_some() || matches!(name, "signal_wake_up_state" | "__ptrace_unlink")
+        let sends = ["signal_wake_up_state", "complete_signal", "zap_other_threads", "zap_process"];
+        stopping(name).is_some() || sends.contains(&name) || name == "__ptrace_unlink"
     });
     signals || is_thaw(capture, stack).is_some()
+}
+
+/// Whether a wait was ended by the end of its process, all whose threads whoever ends it wakes to end.
+pub(crate) fn is_end_of_process(model: &Model<'_>, id: WaitId) -> bool {
+    let thread = model.states.wait(id).thread;
+    let ended = model.capture.threads.get(thread).ended.is_some();
+    let stack = model.wakeup(id).filter(|_| ended).and_then(|wakeup| wakeup.stack);
+    stack.is_some_and(|stack| {
+        names::kernel(model.capture, stack).any(|name| name == "zap_other_threads")
+    })
 }
 
 /// `bash (pid 18633) froze and thawed the cgroup`, as far as threads were woken for that: who sleeps is frozen where it sleeps.

@@ -56,6 +56,12 @@ pub(crate) fn is_held_by_quota(model: &Model<'_>, thread: ThreadId, span: Span) 
     throttled.share_of(wanted) > 0.5
 }
 
+/// Whether those who found no CPU may have been allowed none: CPUs seem to have idled meanwhile, and where events were lost, one seems to
+/// idle under whoever ran, too.
+pub(crate) fn may_be_quota(model: &Model<'_>, span: Span) -> bool {
+    losses::any(model.capture, span) && model.load().is_more_idle(&model.states, span, IDLE_SHARE)
+}
+
 /// Whether threads that seem to wait for a device may have waited for a CPU instead: without wakings a wait seems to last until its
 /// thread comes back, and others of its process, or all but threads of real-time priority, were kept from coming meanwhile.
 pub(crate) fn may_hide_behind_waits(model: &Model<'_>, raw: &RawWindow) -> bool {
@@ -158,6 +164,13 @@ pub(crate) fn reasons(model: &Model<'_>, raw: &RawWindow) -> Vec<Sentence> {
         Cause::CpuThrottle => vec![
             "These threads were taken off their CPUs by the kernel's bandwidth control, as their stacks show".into(),
         ],
+        Cause::CpuStarvation if may_be_quota(model, raw.span) => vec![
+            format!(
+                "The {idled}, as far as the events tell that were not lost: no CPU was free, or a quota of their cgroup (cpu.max) allowed \
+                 them none, and this capture cannot tell which"
+            )
+            .into(),
+        ],
         Cause::CpuStarvation => vec![format!("The {idled}").into()],
         _ => Vec::new(),
     }
@@ -168,7 +181,8 @@ mod tests {
     use coldcase_ingest::capture::{Capture, Loss, LossKind, Timestamp};
 
     use super::*;
-    use crate::script;
+    use crate::findings::Grade;
+    use crate::script::{self, SLEEPS};
 
     /// Whether a is throttled that is taken off after a task work so many times, for 20 ms each, while b has the CPU.
     fn throttled(times: u64) -> bool {
@@ -254,5 +268,37 @@ mod tests {
         let (time, kind, note) = (Some(span.end), LossKind::Lost, String::new());
         capture.losses.push(Loss { time, kind, count: 1, note });
         assert!(!is_throttled(&script::model(&capture), thread, None, span));
+    }
+
+    #[test]
+    fn whether_no_cpu_was_free_or_none_allowed_is_not_told_where_cpus_seem_to_idle_and_events_were_lost()
+     {
+        // a and c want the only CPU through 380 ms, in which it idles, or b has it.
+        let told = |to: &str| {
+            let mut events = vec!["0 .-".to_owned()];
+            for at in (0..120).step_by(10) {
+                events
+                    .push(format!("{at}ms w:a,{at}ms w:c,{at}ms ->a,{}ms a>c S {SLEEPS}", at + 1));
+                events.push(format!("{}ms c>- S {SLEEPS}", at + 2));
+            }
+            events.push(format!(
+                "121ms w:c,122ms w:a,122ms ->a,123ms a>{to} R+ schedule,503ms {to}>a S {SLEEPS}"
+            ));
+            events.push(format!("504ms a>c S {SLEEPS},505ms c>- S {SLEEPS}"));
+            events.extend((510..1010).map(|at| format!("{at}ms ->a,{at}ms a>- S {SLEEPS}")));
+            let capture = script::process(Capture::default(), &[('a', "web"), ('c', "web")]);
+            let mut capture = script::record(capture, &events.join(","));
+            capture.origin.cpus = Some(1);
+            let (time, kind, note) = (Some(Timestamp(503_000_000)), LossKind::Lost, String::new());
+            capture.losses.push(Loss { time, kind, count: 1, note });
+            let findings = crate::analyze(&capture, &script::options());
+            let window = findings.worst().unwrap();
+            let cannot_tell = |reason: &Sentence| reason.contains("cannot tell which");
+            (window.cause, window.grade, window.reasons.iter().any(cannot_tell))
+        };
+        let starved = Some(Cause::CpuStarvation);
+        assert_eq!(told("-"), (starved, Grade::Undetermined, true));
+        assert_eq!((told("b").0, told("b").2), (starved, false));
+        assert!(told("b").1 < Grade::Undetermined);
     }
 }

@@ -21,6 +21,10 @@ pub struct Window {
     pub lock: Option<Lock>,
     /// Who did it.
     pub culprit: Option<Culprit>,
+    /// Threads of which each waited for a lock of the next, and the last for one of the first; empty if that is not what it was.
+    pub deadlock: Vec<ThreadName>,
+    /// Of a wait for an answer: who was ready to give it and found no CPU, and how long it wanted one.
+    pub starved_end: Option<(ThreadName, Nanos)>,
     /// Where every waited nanosecond went; the sum is `freeze.blocked`.
     pub blame: Vec<BlameRow>,
     /// From the longest wait back to the culprit: who waited, and who let go.

@@ -247,6 +247,8 @@ fn window(
             unknown: true,
         }],
         chain: Vec::new(),
+        deadlock: Vec::new(),
+        starved_end: None,
         without_culprit: None,
         remedies: Vec::new(),
     }

@@ -39,6 +39,17 @@ impl Suspect {
     }
 }
 
+/// Who is known to have kept those waiting who stood still.
+#[derive(Default)]
+pub(super) struct Blamed {
+    /// Who did it ...
+    pub culprit: Option<ThreadId>,
+    /// ... or had what they waited for, and waited itself ...
+    pub held_up: Option<Suspect>,
+    /// ... or they each other, none of them more than the next.
+    pub circle: Vec<ThreadId>,
+}
+
 /// The culprit among the roots of a freeze that waited for `total` in all; `None` if the waiting ends here and there.
 pub(crate) fn find(leaves: &[Leaf], total: Nanos) -> Option<Suspect> {
     let mut suspects: Vec<Suspect> = Vec::new();

@@ -3,7 +3,7 @@
 use coldcase_ingest::capture::{Context, Meaning, Nanos, Sentence, Span, ThreadId};
 
 use crate::blame::network;
-use crate::blame::{Leaf, Root, root_thread};
+use crate::blame::{Leaf, Root, root_thread, stopped};
 use crate::findings::{Cause, Grade, LockMode, Operation};
 use crate::holds::{Evidence, Hold};
 use crate::model::Model;
@@ -14,7 +14,7 @@ use crate::verdict::cause;
 use crate::verdict::culprit::Suspect;
 use crate::windows::RawWindow;
 use crate::windows::rhythm;
-use crate::{cpu, losses, runtimes, view};
+use crate::{cpu, losses, names, runtimes, view};
 
 /// How sure it is that `cause`, and the culprit if there is one, made a freeze whose waiting comes down to these leaves;
 /// `outside` is how sure it is of somebody who had no lock: who answered late, or kept the CPUs.
@@ -49,13 +49,23 @@ pub(crate) fn grade(
     let at_latch = |id| model.sites.name(model.sites.of(id)) == requests::SITE;
     let may_pass_on = raw.waits().any(at_latch)
         && culprit.is_some_and(|suspect| network::rested(model, suspect.thread, raw));
+    let may_be_a_circle = culprit.is_some_and(|suspect| gave_up(model, raw, suspect.thread));
     let has_less = culprit.is_some_and(|suspect| !suspect.has_most(total));
     // Nor is seen what the holder waited for itself.
     let is_lossy = losses::any(model.capture, raw.span) || model.capture.shows_locks_alone();
-    if unknown.share_of(total) > 0.5 || is_lossy || may_be_a_pause || may_pass_on || has_less {
+    if unknown.share_of(total) > 0.5
+        || is_lossy
+        || may_be_a_pause
+        || may_be_a_circle
+        || may_pass_on
+        || has_less
+    {
         grade = grade.max(Grade::Circumstantial);
     }
-    if sampled || cause == Cause::Unknown {
+    let may_be_quota = cause == Cause::CpuStarvation
+        && outside.is_none_or(|outside| outside > Grade::Strong)
+        && cpu::may_be_quota(model, raw.span);
+    if sampled || cause == Cause::Unknown || may_be_quota {
         grade = Grade::Undetermined;
     }
     grade
@@ -163,8 +173,8 @@ pub(crate) fn evidence(
         });
         if gave_up(model, raw, suspect.thread) {
             evidence.push(
-                "its own wait for a lock ran out by a timer, and nobody is seen to have released that one: two \
-                 threads that wait for each other look like this"
+                "its own wait for a lock, or at a futex that may be one, ran out by a timer, and nobody is seen to have released \
+                 that one: two threads that wait for each other (a deadlock) look like this"
                     .into(),
             );
         }
@@ -173,6 +183,13 @@ pub(crate) fn evidence(
                 "it held the lock as a reader: writers waited, and readers behind them".into(),
             );
         }
+    }
+    if culprit.is_none() && raw.cause.is_lock() && nobody_let_on(model, raw) {
+        evidence.push(
+            "nobody let them on, as long as the recording or their process lasted: threads that wait for each other (a deadlock) look \
+             like this, and so does a lock that its holder never released"
+                .into(),
+        );
     }
     let share = 100.0 * unknown(leaves).share_of(total);
     if share >= 0.1 {
@@ -184,12 +201,35 @@ pub(crate) fn evidence(
     evidence
 }
 
-/// Whether a holder spent most of a window in a futex wait of its own that nobody ended.
+/// Whether nearly all who waited in a freeze waited until the recording ended, or until a signal ended them.
+fn nobody_let_on(model: &Model<'_>, raw: &RawWindow) -> bool {
+    let never = |id: WaitId| {
+        let stack = model.wakeup(id).and_then(|wakeup| wakeup.stack);
+        let interrupted = |stack| stopped::interrupts(model.capture, stack);
+        model.states.wait(id).open_end || stack.is_some_and(interrupted)
+    };
+    let waits = || raw.harms.iter().filter_map(|harm| Some((harm.wait?, harm.span.duration())));
+    let never: Nanos = waits().filter(|&(id, _)| never(id)).map(|(_, time)| time).sum();
+    never.share_of(waits().map(|(_, time)| time).sum()) > 0.9
+}
+
+/// Whether a holder of a lock of the program spent most of a window in a futex wait of its own that nobody ended, which may have been
+/// for a lock: `pthread_mutex_timedlock` waits where a condition with a time does.
 fn gave_up(model: &Model<'_>, raw: &RawWindow, thread: ThreadId) -> bool {
+    /// What is no lock, as far as functions of the program say: `pthread_cond_timedwait`, `sem_timedwait`, Java's `JVM_Sleep`.
+    const NO_LOCKS: [&str; 4] = ["cond_", "sem_", "Sleep", "sleep"];
+    let is_other = |id: WaitId| {
+        let stack = model.states.wait(id).stack.into_iter();
+        let mut functions = stack.flat_map(|stack| names::user(model.capture, stack));
+        functions.any(|name| NO_LOCKS.iter().any(|part| name.contains(part)))
+    };
+    let may_be_a_lock = |id: WaitId| {
+        let site = model.sites.of(id);
+        site.known_lock || raw.known_lock && site.is_harm_by(Cause::Futex) && !is_other(id)
+    };
     let nobody_ended = |id: WaitId| {
         let wakeup = model.wakeup(id);
-        model.sites.of(id).known_lock
-            && wakeup.is_some_and(|wakeup| wakeup.context != Context::Task)
+        wakeup.is_some_and(|wakeup| wakeup.context != Context::Task) && may_be_a_lock(id)
     };
     let waited = model.states.time(thread, raw.span, |doing| match doing {
         Doing::Blocked(id) => nobody_ended(id),

@@ -115,6 +115,8 @@ mod tests {
             culprit: Some(culprit),
             blame: Vec::new(),
             chain: Vec::new(),
+            deadlock: Vec::new(),
+            starved_end: None,
             without_culprit: None,
             remedies: Vec::new(),
         }

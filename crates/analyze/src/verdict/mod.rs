@@ -18,16 +18,15 @@ pub(crate) mod work;
 
 use coldcase_ingest::capture::{CpuId, ThreadId};
 
+use crate::blame;
 use crate::blame::charged::Known;
-use crate::blame::{self, Leaf, Root};
-use crate::blame::{behind, chain, charged, counterfactual, network, stopped};
+use crate::blame::{behind, chain, charged, counterfactual, deadlock, network, stopped};
 use crate::cpu::had_cpus;
 use crate::findings::{Cause, Freeze, Grade, Window};
 use crate::model::Model;
 use crate::runtimes;
-use crate::states::WaitId;
-use crate::tally::Tally;
-use crate::verdict::culprit::Suspect;
+use crate::verdict::culprit::Blamed;
+use crate::view;
 use crate::windows::{RawWindow, kept, rhythm};
 
 /// What a stretch is in which threads waited.
@@ -55,7 +54,8 @@ pub(crate) fn judge(model: &Model<'_>, raw: &RawWindow) -> Judgement {
     let (leaves, total) = blame::of(model, &raw.harms);
     let queue = raw.cause == Cause::Futex && !raw.known_lock;
     if queue && let Some((keeper, raw)) = kept::find(model, raw) {
-        return Judgement::Freeze(Box::new(describe(model, &raw, raw.cause, Some(keeper), None)));
+        let blamed = Blamed { culprit: Some(keeper), ..Blamed::default() };
+        return Judgement::Freeze(Box::new(describe(model, &raw, raw.cause, blamed)));
     }
     if queue
         && at_rest::waits_for_work(model, raw, &leaves).share_of(cause::within_capture(&leaves))
@@ -102,29 +102,28 @@ pub(crate) fn judge(model: &Model<'_>, raw: &RawWindow) -> Judgement {
     if queue && cause == Cause::Futex && feeder {
         return Judgement::Rest;
     }
-    let freeze = describe(model, raw, cause, culprit.map(|suspect| suspect.thread), held_up);
-    Judgement::Freeze(Box::new(freeze))
+    let circle = deadlock::of(model, raw, cause, culprit.as_ref());
+    let culprit = culprit.filter(|_| circle.is_empty()).map(|suspect| suspect.thread);
+    Judgement::Freeze(Box::new(describe(model, raw, cause, Blamed { culprit, held_up, circle })))
 }
 
-/// The freeze of those who stood still for `cause`, with what is said of it, if `culprit` kept them waiting; `held_up` had what
-/// they waited for, and waited itself.
+/// The freeze of those who stood still for `cause`, with what is said of it and of those who kept them waiting.
 fn describe(
     model: &Model<'_>,
     all: &RawWindow,
     cause: Cause,
-    culprit: Option<ThreadId>,
-    held_up: Option<Suspect>,
+    blamed: Blamed,
 ) -> (RawWindow, Window) {
     // Who waits for an answer with the lock waits like the others, and a quota is of all threads of its cgroup; any other holder is
     // why they wait.
     let of_all = matches!(cause, Cause::Network | Cause::CpuThrottle);
     let raw = if all.cause.is_lock() && !of_all {
-        all.of_those_at_the_lock(culprit)
+        all.of_those_at_the_lock(blamed.culprit)
     } else {
         all.of_all_who_stood_still()
     };
     let raw = if cause == Cause::Network { network::without_other_end(model, raw) } else { raw };
-    tell(model, raw, cause, culprit, held_up, None)
+    tell(model, raw, cause, blamed, None)
 }
 
 /// The freeze of those who found no CPU, with what is said of it; of those, if any, that are known to be kept.
@@ -133,7 +132,7 @@ pub(crate) fn of_starved(
     raw: RawWindow,
     kept: Option<Vec<CpuId>>,
 ) -> (RawWindow, Window) {
-    tell(model, raw, Cause::CpuStarvation, None, None, kept)
+    tell(model, raw, Cause::CpuStarvation, Blamed::default(), kept)
 }
 
 /// What is said of a freeze.
@@ -141,8 +140,7 @@ fn tell(
     model: &Model<'_>,
     raw: RawWindow,
     cause: Cause,
-    culprit: Option<ThreadId>,
-    held_up: Option<Suspect>,
+    Blamed { culprit, held_up, circle }: Blamed,
     kept: Option<Vec<CpuId>>,
 ) -> (RawWindow, Window) {
     let at_lock = raw.cause.is_lock();
@@ -167,10 +165,13 @@ fn tell(
         reasons.extend(behind::reasons(model, &raw, other.as_ref()));
     }
     let mut evidence = grade::evidence(model, &raw, culprit.as_ref(), &leaves, total);
-    let stopped = (cause == Cause::Stopped).then(|| longest_stop(model, &leaves)).flatten();
+    evidence.extend(deadlock::evidence(model, &circle));
+    let stopped = (cause == Cause::Stopped).then(|| stopped::longest(model, &leaves)).flatten();
     let sender = stopped.and_then(|stop| stopped::sender(model, stop));
     evidence.extend(sender.as_ref().map(|sender| sender.evidence.clone()));
-    let answers = other_end.flatten().filter(|other| other.is_to_blame);
+    let other_end = other_end.flatten();
+    let starved = other_end.as_ref().filter(|other| other.is_starved);
+    let answers = other_end.as_ref().filter(|other| other.is_to_blame);
     let stopper = sender.as_ref().map(|sender| sender.culprit.thread.clone());
     let root = culprit.as_ref().map(|suspect| suspect.thread);
     let chain_to = root.or(sender.as_ref().map(|sender| sender.thread));
@@ -186,9 +187,11 @@ fn tell(
             ..frozen::freeze(model, &raw, (&leaves, total))
         },
         lock,
+        deadlock: circle.iter().map(|&thread| view::thread_name(model.capture, thread)).collect(),
+        starved_end: starved.map(|other| network::starved(model, &raw, other)),
         blame: {
             let had_cpus = had_cpus.as_ref().map(|had| had.row(model, keeper.as_ref()));
-            let (answers, stopper) = (answers.as_ref(), stopper.as_ref());
+            let stopper = stopper.as_ref();
             charged::of(model, cause, &leaves, Known { answers, stopper, had_cpus })
         },
         culprit: culprit
@@ -201,16 +204,6 @@ fn tell(
         remedies: Vec::new(),
     };
     (raw, window)
-}
-
-/// The stop to which most of the waiting comes down.
-fn longest_stop(model: &Model<'_>, leaves: &[Leaf]) -> Option<WaitId> {
-    let stops = leaves.iter().filter_map(|leaf| match leaf.root {
-        Root::Blocked(_, wait) | Root::Own(wait) => Some((wait, leaf.time)),
-        _ => None,
-    });
-    let stops: Tally<WaitId> = stops.filter(|&(wait, _)| stopped::is_stop(model, wait)).collect();
-    stops.largest().map(|(wait, _)| wait)
 }
 
 #[cfg(test)]
@@ -340,6 +333,7 @@ mod tests {
         };
         let signals = "try_to_wake_up<signal_wake_up_state<do_signal_stop<get_signal";
         assert_eq!(culprit(signals), None);
+        assert_eq!(culprit("try_to_wake_up<zap_other_threads<do_group_exit"), None);
         assert_eq!(culprit("WAKES<user:__lll_lock_wake"), Some(Some(script::tid('d'))));
     }
 

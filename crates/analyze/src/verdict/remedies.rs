@@ -256,6 +256,11 @@ fn of_cause(
             .is_some_and(|most| did.iter().any(|did| most.what.starts_with(did)))
     };
     Some(match (cause, operation) {
+        (_, _) if !window.deadlock.is_empty() => remedy(
+            "Take these locks in the same order everywhere, or both at once (std::scoped_lock, which tries again), so that no two threads \
+             wait for each other",
+            "a look at every place that takes one of them while it has the other",
+        ),
         (Cause::Futex, Some(Operation::RuntimePause)) => remedy(
             "Look up the pause in the runtime's own log (-Xlog:gc,safepoint), and give the collector less to do at \
              once: a heap that fits, a concurrent collector, no System.gc()",

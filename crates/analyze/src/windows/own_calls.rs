@@ -154,6 +154,8 @@ fn describe(model: &Model<'_>, call: &Bracket) -> (RawWindow, Window) {
             unknown: false,
         }],
         chain: Vec::new(),
+        deadlock: Vec::new(),
+        starved_end: None,
         without_culprit: None,
         remedies: Vec::new(),
     };

@@ -2,6 +2,7 @@
 
 use coldcase_ingest::capture::{Nanos, Span, ThreadId, Timestamp};
 
+use crate::blame::stopped;
 use crate::findings::Cause;
 use crate::losses;
 use crate::model::Model;
@@ -16,12 +17,13 @@ const PERIOD: Nanos = Nanos(100_000_000);
 const JOIN_THROTTLED: Nanos = Nanos(2 * PERIOD.0);
 
 /// Whether a harm may be rest: a wait for a futex, of which no function says that it is a lock, that had not ended when the
-/// recording did.
+/// recording did, or when its process did.
 pub(super) fn may_be_rest(model: &Model<'_>, harm: &Harm) -> bool {
     harm.cause == Cause::Futex
-        && harm
-            .wait
-            .is_some_and(|id| model.states.wait(id).open_end && !model.sites.of(id).known_lock)
+        && harm.wait.is_some_and(|id| {
+            !model.sites.of(id).known_lock
+                && (model.states.wait(id).open_end || stopped::is_end_of_process(model, id))
+        })
 }
 
 /// The waits of some threads that would make a freeze if they were known to be no rest.

@@ -19,8 +19,15 @@ pub(super) fn who_did_it(window: &Window) -> String {
                 likely: "the freeze of that file system is the likeliest cause".to_owned(),
             },
         ),
+        (None, Some(_)) if !window.deadlock.is_empty() => deadlocked(window),
         (None, Some(cause)) if cause.is_lock() => {
             "This capture does not show who held it.".to_owned()
+        }
+        (None, Some(Cause::Network)) if let Some((end, time)) = &window.starved_end => {
+            let end = thread(end, window.freeze.pid);
+            let time = units::duration(*time);
+            let clause = format!("the other end, {end}, wanted a CPU and got none for {time}");
+            graded(window.grade, &Deed::certain(clause))
         }
         (None, Some(cause)) if cause != Cause::Unknown => {
             let by = stopper(window).unwrap_or_else(|| nobody_but(cause));
@@ -38,6 +45,18 @@ pub(super) fn who_did_it(window: &Window) -> String {
         }
         (_, _) => "This capture does not show the cause.".to_owned(),
     }
+}
+
+/// Who waited for each other, of which none is more to blame than the next.
+fn deadlocked(window: &Window) -> String {
+    let who: Vec<String> =
+        window.deadlock.iter().map(|member| thread(member, window.freeze.pid)).collect();
+    let (last, first) = who.split_last().map_or(("", &[][..]), |(last, first)| (last, first));
+    let circle = if who.len() > 2 { " in a circle" } else { "" };
+    format!(
+        "Threads {} and {last} waited for each other's locks{circle}: a deadlock.",
+        first.join(", ")
+    )
 }
 
 /// A clause as it is stated when it is known, and as it is when it is only likely.

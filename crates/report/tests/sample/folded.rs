@@ -75,6 +75,8 @@ fn window() -> Window {
         }),
         blame: Vec::new(),
         chain: Vec::new(),
+        deadlock: Vec::new(),
+        starved_end: None,
         without_culprit: None,
         remedies: Vec::new(),
     }

@@ -122,6 +122,8 @@ fn window() -> Window {
         culprit: Some(culprit()),
         blame: blame(),
         chain: chain(),
+        deadlock: Vec::new(),
+        starved_end: None,
         without_culprit: Some(Counterfactual {
             longest: ms(2),
             recovered: Nanos::from_millis(6_900),
@@ -160,6 +162,8 @@ fn small_window() -> Window {
             unknown: true,
         }],
         chain: Vec::new(),
+        deadlock: Vec::new(),
+        starved_end: None,
         without_culprit: None,
         remedies: vec![Remedy {
             action: "Give memory back in steps of about 10 MB.".into(),

@@ -76,6 +76,8 @@ fn window() -> Window {
             unknown: true,
         }],
         chain: Vec::new(),
+        deadlock: Vec::new(),
+        starved_end: None,
         without_culprit: None,
         remedies: Vec::new(),
     }
