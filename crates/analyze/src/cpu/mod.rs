@@ -78,7 +78,7 @@ pub(crate) fn may_hide_behind_waits(model: &Model<'_>, raw: &RawWindow) -> bool 
 }
 
 /// Whether whoever seems to run may have been kept from it by a quota: where comings are not recorded, a thread that was taken off
-/// its CPU is taken to run on, and threads of the process were taken off meanwhile as by a quota.
+/// its CPU is taken to run on, and threads of the process were taken off as by a quota.
 pub(crate) fn quota_may_hide(model: &Model<'_>, raw: &RawWindow) -> bool {
     /// A thread may have other work on its way to user space.
     const TIMES: usize = 3;
@@ -90,6 +90,17 @@ pub(crate) fn quota_may_hide(model: &Model<'_>, raw: &RawWindow) -> bool {
         let own = switch.state.is_runnable() && switch.out.is_some_and(|it| raw.crew.contains(&it));
         own.then(|| left_at(model, switch.stack)).flatten()
     };
+    // Until Linux 6.18 a quota takes a whole run queue off its CPU (`throttle_cfs_rq`), at any switch, and those of its threads that
+    // were not running are not seen to leave: no other CPU idles under who could go on.
+    let threads = &model.capture.threads;
+    let to_nobody = |switch: &&Switch| {
+        switch.state.is_runnable()
+            && switch.out.is_some_and(|it| threads.get(it).process == raw.process)
+            && switch.into.is_some_and(|it| threads.get(it).is_idle_task())
+    };
+    if switches.iter().filter(to_nobody).nth(TIMES - 1).is_some() {
+        return true;
+    }
     let from = switches.partition_point(|switch| switch.time < raw.span.start);
     let meanwhile = switches[from..].iter().take_while(|switch| switch.time < raw.span.end);
     let at_work = |name: &Option<&str>| *name == Some("task_work_run");

@@ -60,8 +60,8 @@ mod tests {
     fn who_is_taken_off_its_cpu_in_a_call_is_seen_there_though_its_coming_back_is_not_recorded() {
         let threads = [('m', "main"), ('a', "serve"), ('b', "serve"), ('c', "serve")];
         let capture = script::process(Capture::default(), &threads);
-        let script = "0 .m,1ms a>- D LOCK,1ms b>- D LOCK,1ms c>- D LOCK,100ms m>- R+ UNMAPS,200ms m>- R+ UNMAPS,\
-                      400ms .a,400ms .b,400ms .c,450ms m>- R+ schedule<exit_to_user_mode_loop,500ms .m";
+        let script = "0 .m,1ms a>- D LOCK,1ms b>- D LOCK,1ms c>- D LOCK,100ms m>x R+ UNMAPS,200ms m>x R+ UNMAPS,\
+                      400ms .a,400ms .b,400ms .c,450ms m>x R+ schedule<exit_to_user_mode_loop,500ms .m";
         let script = script
             .replace("LOCK", "schedule<rwsem_down_write_slowpath<down_write_killable<vm_mmap_pgoff")
             .replace("UNMAPS", "schedule<zap_pte_range<unmap_vmas<__vm_munmap<__x64_sys_munmap");

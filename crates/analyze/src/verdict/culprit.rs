@@ -257,14 +257,14 @@ mod tests {
     #[test]
     fn who_is_taken_off_by_a_quota_may_not_have_run_on_where_its_coming_back_is_not_recorded() {
         // `perf record -p`: d has a lock of the program, and leaves its CPU once.
-        let culprit = |d_left_at: &str| {
+        let culprit_beside = |d_left_at: &str, later: &str| {
             let threads = ['m', 'a', 'b', 'c', 'd'].map(|letter| (letter, "server"));
             let waits =
                 ['a', 'b', 'c'].map(|t| format!("101ms {t}>- S FUTEX<user:__lll_lock_wait"));
             let ends = ['a', 'b', 'c'].map(|t| format!("501ms d!{t} WAKES<user:__lll_lock_wake"));
             let sleeps = ['a', 'b', 'c', 'd'].map(|t| format!("502ms {t}>- S SLEEPS"));
             let events = format!(
-                "{},102ms d>- R+ {d_left_at},{},{},503ms .m",
+                "{},102ms d>- R+ {d_left_at},{},{},503ms .m{later}",
                 waits.join(","),
                 ends.join(","),
                 sleeps.join(",")
@@ -276,7 +276,16 @@ mod tests {
             let findings = analyze(&capture, &script::options());
             findings.worst().unwrap().culprit.as_ref().map(|culprit| culprit.thread.tid)
         };
+        let culprit = |d_left_at: &str| culprit_beside(d_left_at, "");
         assert_eq!(culprit("schedule<irqentry_exit_to_user_mode"), Some(Some(script::tid('d'))));
+        // A CPU that idles under who could go on was taken from all by a quota, and from more than were seen to leave.
+        let leaves = |to: char| -> String {
+            let leaves =
+                |at: u64| format!(",{at}ms m>{to} R+ preempt_schedule_irq,{}ms ->m", at + 90);
+            [600, 700, 800].map(leaves).concat()
+        };
+        let in_turn = |to| culprit_beside("schedule<preempt_schedule_irq", &leaves(to));
+        assert_eq!([in_turn('a'), in_turn('-')], [Some(Some(script::tid('d'))), None]);
         assert_eq!(culprit("schedule<throttle_cfs_rq_work<task_work_run"), None);
     }
 
