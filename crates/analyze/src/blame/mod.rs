@@ -286,9 +286,13 @@ impl<'m, 'a> Blamer<'m, 'a> {
             return self.thread(hold.thread, piece, Some(&hold), depth + 1);
         }
         let wait = self.model.states.wait(id);
-        // Who held the outer lock is known, whoever has the inner one.
+        // Who held the outer lock is known, whoever has the inner one. Where events were lost and nothing tells the two locks apart, it may
+        // have waited for the same one, like the others.
+        let may_be_the_same =
+            matches!(key, LockKey::Kind(..)) && losses::any(self.model.capture, piece);
         if via.is_some_and(|hold| hold.operation.is_some())
             && !matches!(key, LockKey::Mmap(_) | LockKey::Futex(..))
+            && !may_be_the_same
         {
             return self.leaf(Root::Blocked(wait.thread, id), via, piece);
         }
