@@ -80,8 +80,11 @@ pub(crate) fn judge(model: &Model<'_>, raw: &RawWindow) -> Judgement {
     if queue && cause == Cause::Futex && !pauses && raw.comes_and_goes(model) {
         return Judgement::Rest;
     }
-    if let Some(holder) = holder.as_ref().filter(|_| queue && !cause.is_lock())
-        && rhythm::feeds(model, raw, holder.thread)
+    // Whether or not it is known well enough to be named.
+    if let Some(holder) = holder.as_ref().filter(|_| queue)
+        && (cause == Cause::Futex || !cause.is_lock())
+        && (rhythm::feeds(model, raw, holder.thread)
+            || rhythm::feeds_with_others(model, raw, holder.thread))
     {
         return Judgement::Rest;
     }
@@ -96,10 +99,6 @@ pub(crate) fn judge(model: &Model<'_>, raw: &RawWindow) -> Judgement {
     let nobody_worked =
         culprit.as_ref().is_none_or(|suspect| rhythm::slept(model, raw, suspect.thread));
     if queue && cause == Cause::Futex && nobody_worked && rhythm::rest_there(model, raw) {
-        return Judgement::Rest;
-    }
-    let feeder = culprit.as_ref().is_some_and(|suspect| rhythm::feeds(model, raw, suspect.thread));
-    if queue && cause == Cause::Futex && feeder {
         return Judgement::Rest;
     }
     let circle = deadlock::of(model, raw, cause, culprit.as_ref());

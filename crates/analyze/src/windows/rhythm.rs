@@ -73,6 +73,23 @@ pub(crate) fn feeds(model: &Model<'_>, raw: &RawWindow, thread: ThreadId) -> boo
         && usual_share(model, raw, thread).is_some_and(|share| share > 0.5)
 }
 
+/// Whether a thread is one of several who bring the others their work: most of their waits at other times were ended by such as rest
+/// elsewhere, of which it is one, while those who waited rest there. Who compete for a lock rest alike.
+pub(crate) fn feeds_with_others(model: &Model<'_>, raw: &RawWindow, thread: ThreadId) -> bool {
+    const ELSEWHERE: u64 = 10;
+    if !rest_there(model, raw) {
+        return false;
+    }
+    let [there, elsewhere] = model.rests();
+    let brings = |waker: &ThreadId| {
+        let (there, elsewhere) = (there[waker.index()], elsewhere[waker.index()]);
+        elsewhere > 0 && there * ELSEWHERE <= elsewhere
+    };
+    let wakers = usual_wakers(model, raw);
+    let bringing: Vec<ThreadId> = wakers.iter().flatten().copied().filter(brings).collect();
+    wakers.len() >= HABIT && bringing.len() * 2 > wakers.len() && bringing.contains(&thread)
+}
+
 /// How many of the waits of those who waited in a window this thread ended at other times; `None` if too few were ended by
 /// any to say.
 pub(crate) fn usual_share(model: &Model<'_>, raw: &RawWindow, thread: ThreadId) -> Option<f64> {
