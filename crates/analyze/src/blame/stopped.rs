@@ -139,14 +139,18 @@ fn stopping(name: &str) -> Option<(Operation, &'static str)> {
     }
 }
 
-/// The stop to which most of some waiting comes down.
-pub(crate) fn longest(model: &Model<'_>, leaves: &[Leaf]) -> Option<WaitId> {
-    let stops = leaves.iter().filter_map(|leaf| match leaf.root {
+/// The stop to which most of some waiting comes down; `None` if nearly all of it ends at nobody who is known.
+pub(crate) fn longest(model: &Model<'_>, (leaves, total): (&[Leaf], Nanos)) -> Option<WaitId> {
+    /// What is left of a freeze in the end may be a stop of those who waited for something else.
+    const SHARE: f64 = 0.3;
+    let waited = leaves.iter().filter_map(|leaf| match leaf.root {
         Root::Blocked(_, wait) | Root::Own(wait) => Some((wait, leaf.time)),
         _ => None,
     });
-    let stops: Tally<WaitId> = stops.filter(|&(wait, _)| is_stop(model, wait)).collect();
-    stops.largest().map(|(wait, _)| wait)
+    let stops: Vec<_> = waited.filter(|&(wait, _)| is_stop(model, wait)).collect();
+    let all: Nanos = stops.iter().map(|&(_, time)| time).sum();
+    let longest = || stops.iter().copied().collect::<Tally<WaitId>>().largest();
+    (all.share_of(total) >= SHARE).then(longest).flatten().map(|(wait, _)| wait)
 }
 
 /// What a waker makes a thread stop by. A cgroup is frozen by a write to a file of its own, and all threads by one to

@@ -165,7 +165,8 @@ fn tell(
     }
     let mut evidence = grade::evidence(model, &raw, culprit.as_ref(), &leaves, total);
     evidence.extend(deadlock::evidence(model, &circle));
-    let stopped = (cause == Cause::Stopped).then(|| stopped::longest(model, &leaves)).flatten();
+    let stopped =
+        (cause == Cause::Stopped).then(|| stopped::longest(model, (&leaves, total))).flatten();
     let sender = stopped.and_then(|stop| stopped::sender(model, stop));
     evidence.extend(sender.as_ref().map(|sender| sender.evidence.clone()));
     let other_end = other_end.flatten();
