@@ -34,6 +34,6 @@ mod verdict;
 mod view;
 mod windows;
 
-pub use assemble::{analyze, analyze_with_records};
+pub use assemble::{Chapters, analyze, analyze_with_records};
 pub use numbers::thousands;
 pub use options::{Options, ProcessFilter};

@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use coldcase_ingest::capture::{Capture, Nanos, ProcessId, Span, ThreadId, Wakeup};
+use coldcase_ingest::capture::{Capture, Nanos, ProcessId, Span, ThreadId, Timestamp, Wakeup};
 
 use crate::at_once;
 use crate::blame::network;
@@ -29,11 +29,26 @@ use crate::states::load::Load;
 use crate::states::{Doing, ThreadStates, WaitId};
 use crate::verdict::resident::ResidentSizes;
 use crate::windows::habits::Times;
+use crate::windows::past::Past;
+
+/// Which part of a recording a capture is.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Part<'a> {
+    /// When the recording began, if not with this part.
+    pub begins: Option<Timestamp>,
+    /// What was before has been counted with the part before this one.
+    pub counted: Option<Timestamp>,
+    /// Whether another part follows.
+    pub goes_on: bool,
+    /// What threads did in the parts before this one.
+    pub past: Option<&'a Past>,
+}
 
 /// What is derived from a capture.
 pub(crate) struct Model<'a> {
     pub capture: &'a Capture,
     pub span: Span,
+    pub part: Part<'a>,
     pub states: ThreadStates,
     pub brackets: Brackets,
     pub sites: Sites,
@@ -46,6 +61,7 @@ pub(crate) struct Model<'a> {
     vcpus: Vec<ThreadId>,
     /// By thread number; of few threads it is asked for.
     times: Vec<OnceLock<Times>>,
+    counted: OnceLock<Sums>,
     /// Asked for by few captures.
     rests: OnceLock<[Vec<u64>; 2]>,
     sightings: OnceLock<Sightings>,
@@ -56,7 +72,7 @@ pub(crate) struct Model<'a> {
 }
 
 impl<'a> Model<'a> {
-    pub fn new(capture: &'a Capture, rules: &Rules) -> Self {
+    pub fn new(capture: &'a Capture, rules: &Rules, part: Part<'a>) -> Self {
         let states = ThreadStates::new(capture);
         let brackets = Brackets::new(capture);
         let contentions = Contentions::new(capture);
@@ -97,6 +113,7 @@ impl<'a> Model<'a> {
         Self {
             capture,
             span,
+            part,
             states,
             brackets,
             sites,
@@ -107,6 +124,7 @@ impl<'a> Model<'a> {
             resident,
             vcpus,
             times: capture.threads.iter().map(|_| OnceLock::new()).collect(),
+            counted: OnceLock::new(),
             rests: OnceLock::new(),
             sightings: OnceLock::new(),
             load: OnceLock::new(),
@@ -119,6 +137,27 @@ impl<'a> Model<'a> {
     /// How long a thread was away, as a rule.
     pub fn times(&self, thread: ThreadId) -> &Times {
         self.times[thread.index()].get_or_init(|| Times::of(self, thread))
+    }
+
+    /// When the recording began.
+    pub fn begins(&self) -> Timestamp {
+        self.part.begins.unwrap_or(self.span.start)
+    }
+
+    /// The span that counts with this part of a recording.
+    pub fn counted_span(&self) -> Span {
+        Span::new(self.part.counted.unwrap_or(self.span.start).max(self.span.start), self.span.end)
+    }
+
+    /// Waits summed up, without those that count with another part of the recording.
+    pub fn counted(&self) -> &Sums {
+        let Part { counted: None, goes_on: false, .. } = self.part else {
+            let span = self.counted_span();
+            return self
+                .counted
+                .get_or_init(|| Sums::within(&self.states, &self.sites, span, self.part.goes_on));
+        };
+        &self.sums
     }
 
     /// How often each thread waited for a futex, and how often it rested elsewhere; by thread number.

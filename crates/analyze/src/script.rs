@@ -5,7 +5,7 @@ use coldcase_ingest::capture::{
     SyscallEvent, SyscallPhase, TaskState, ThreadId, Timestamp, Wakeup, WakeupKind,
 };
 
-use crate::model::Model;
+use crate::model::{Model, Part};
 use crate::options::Options;
 use crate::rules::Rules;
 
@@ -124,7 +124,7 @@ pub(crate) fn options() -> Options {
 
 /// What the built-in rules make of a capture.
 pub(crate) fn model(capture: &Capture) -> Model<'_> {
-    Model::new(capture, &Rules::built_in())
+    Model::new(capture, &Rules::built_in(), Part::default())
 }
 
 /// The thread of a letter.

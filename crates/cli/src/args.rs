@@ -75,12 +75,20 @@ pub struct ReportArguments {
     /// Write the report as Markdown; - for standard output
     #[arg(long, value_name = "FILE")]
     pub markdown: Option<PathBuf>,
+    /// Analyse a perf.data with far more events than these in chapters of so many, which takes less memory; 0 for all at once
+    #[arg(long, value_name = "EVENTS", default_value_t = Self::CHAPTER)]
+    pub chapter: usize,
     #[command(flatten)]
     pub reading: ReadingArguments,
     #[command(flatten)]
     pub analysis: AnalysisArguments,
     #[command(flatten)]
     pub redaction: RedactionArguments,
+}
+
+impl ReportArguments {
+    /// Events of a chapter, if nothing is said: some 400 MB of memory.
+    pub const CHAPTER: usize = 3_000_000;
 }
 
 /// Arguments of `export`.

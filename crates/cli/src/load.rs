@@ -6,8 +6,8 @@ use anyhow::{Context as _, Result};
 use coldcase_analyze::findings::Findings;
 use coldcase_analyze::records::Records;
 use coldcase_analyze::rules::Rules;
-use coldcase_analyze::{Options, ProcessFilter, analyze, analyze_with_records};
-use coldcase_ingest::capture::{Capture, Nanos, Span, Timestamp};
+use coldcase_analyze::{Chapters, Options, ProcessFilter, analyze, analyze_with_records};
+use coldcase_ingest::capture::{Capture, Nanos, Sentence, Span, Timestamp};
 use coldcase_ingest::symbols::{self, ReadAhead, SymbolReport, SymbolSources};
 use coldcase_ingest::{ReadOptions, beside};
 
@@ -138,10 +138,65 @@ pub fn findings_with_records(
     Ok(analyze_with_records(capture, &fitting_options(capture, arguments)?))
 }
 
+/// Reads and analyses a capture, one with more rows of events than these in chapters. With logs beside it, or for 0 rows, it
+/// is kept as a whole.
+pub fn analysed(
+    incident: &IncidentArguments,
+    reading: &ReadingArguments,
+    analysis: &AnalysisArguments,
+    rows: usize,
+) -> Result<(Capture, Findings)> {
+    let ([path], None, 1..) = (&incident.captures[..], &incident.log_offset, rows) else {
+        let (capture, _) = captures(incident, reading)?;
+        let findings = findings(&capture, analysis)?;
+        return Ok((capture, findings));
+    };
+    let options = options(analysis)?;
+    let sources = sources(reading)?;
+    let mut ahead = Some(ReadAhead::start(&sources));
+    let mut take_ahead = || ahead.take().unwrap_or_else(|| ReadAhead::start(&sources));
+    let mut chapters = Chapters::new(&options);
+    let mut warnings: Vec<Sentence> = Vec::new();
+    let mut take = |capture: &mut Capture| {
+        let report = symbols::resolve_with(capture, &sources, take_ahead());
+        warnings.extend(report.warnings);
+        chapters.take(capture)
+    };
+    let in_chapters = coldcase_ingest::Chapters::new(rows, &mut take);
+    let progress = Progress::new("reading");
+    let capture = coldcase_ingest::read_in_chapters(
+        path,
+        options_of(reading, &sources),
+        in_chapters,
+        &mut |done, total| progress.set(done, total),
+    )?;
+    drop(progress);
+    let (mut capture, _) = named(capture, &sources, take_ahead());
+    for warning in warnings {
+        if !capture.warnings.contains(&warning) {
+            capture.warnings.push(warning);
+        }
+    }
+    let findings = chapters.finish(&capture);
+    fits(&options, analysis, &capture, findings.capture.span)?;
+    Ok((capture, findings))
+}
+
 /// How to analyse, if the capture holds what is asked for.
 fn fitting_options(capture: &Capture, arguments: &AnalysisArguments) -> Result<Options> {
     let options = options(arguments)?;
-    if let (Some(window), Some(span)) = (options.window, capture.span)
+    fits(&options, arguments, capture, capture.span)?;
+    Ok(options)
+}
+
+/// Refuses what a capture of this span does not hold.
+fn fits(
+    options: &Options,
+    arguments: &AnalysisArguments,
+    capture: &Capture,
+    span: Option<Span>,
+) -> Result<()> {
+    if let (Some(window), Some(span)) = (options.window, span)
         && window.intersect(span).is_none()
     {
         let (from, to) = (span.start, span.end);
@@ -156,7 +211,7 @@ fn fitting_options(capture: &Capture, arguments: &AnalysisArguments) -> Result<O
         let name = arguments.process.as_deref().unwrap_or_default();
         return Err(Usage(format!("the capture holds no process {name}")).into());
     }
-    Ok(options)
+    Ok(())
 }
 
 fn is_there(capture: &Capture, process: &ProcessFilter) -> bool {

@@ -20,6 +20,7 @@ use std::path::Path;
 use capture::{Capture, Format, Nanos};
 pub use error::{IngestError, Problem};
 use input::Content;
+pub use perf::Chapters;
 use perf::Source;
 use symbols::SymbolSources;
 
@@ -56,12 +57,38 @@ pub fn read(
     options: ReadOptions<'_>,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Capture, IngestError> {
+    read_path(path, options, None, progress)
+}
+
+/// Reads as [`read`] does, and hands on what has many events in chapters, of which it keeps one at a time. A recording with fewer
+/// events, and any format but perf.data, is one chapter, which is given back as any last one is.
+///
+/// # Errors
+///
+/// If nothing could be read at all.
+pub fn read_in_chapters(
+    path: &Path,
+    options: ReadOptions<'_>,
+    chapters: Chapters<'_>,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Capture, IngestError> {
+    read_path(path, options, Some(chapters), progress)
+}
+
+fn read_path(
+    path: &Path,
+    options: ReadOptions<'_>,
+    chapters: Option<Chapters<'_>>,
+    progress: &mut dyn FnMut(u64, u64),
+) -> Result<Capture, IngestError> {
     if path.is_dir() && !input::is_recording(path) {
         return slices::read(path, options, progress);
     }
     let input = input::load(path)?;
     let parts: Vec<Source<'_>> = input.parts.iter().map(Content::source).collect();
-    let capture = read_input(input.main.source(), &parts, options, progress);
+    let chapters =
+        chapters.map(|chapters| chapters.with(input.incident.clone(), input.kallsyms.clone()));
+    let capture = read_input(input.main.source(), &parts, options, chapters, progress);
     let failed = |problem| IngestError { path: path.to_owned(), problem };
     let mut capture = capture.map_err(failed)?;
     for content in std::iter::once(&input.main).chain(&input.parts) {
@@ -84,13 +111,14 @@ pub fn read_bytes(
     options: ReadOptions<'_>,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Capture, Problem> {
-    read_input(Source::Memory(bytes), &[], options, progress)
+    read_input(Source::Memory(bytes), &[], options, None, progress)
 }
 
 fn read_input(
     source: Source<'_>,
     parts: &[Source<'_>],
     options: ReadOptions<'_>,
+    mut chapters: Option<Chapters<'_>>,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Capture, Problem> {
     let is_perf_data = perf::is_perf_data(&source.front(perf::MAGIC_LENGTH)?);
@@ -99,7 +127,7 @@ fn read_input(
             Err(Problem::at(0, "the file does not begin as a perf.data does"))
         }
         None | Some(Format::PerfData | Format::PerfPipe) if is_perf_data => {
-            perf::read(source, parts, options, progress)
+            perf::read(source, parts, options, chapters.as_mut(), progress)
         }
         format => {
             let bytes = source.get(0..source.len())?.unwrap_or_default();

@@ -3,7 +3,7 @@
 use std::cell::LazyCell;
 use std::cmp::Reverse;
 
-use coldcase_ingest::capture::{Capture, Nanos, Sentence, ThreadId};
+use coldcase_ingest::capture::{Capture, Nanos, Sentence, ThreadId, Timestamp};
 
 use crate::at_once;
 use crate::blame::{answers, network};
@@ -45,11 +45,29 @@ pub(super) fn find(model: &Model<'_>, options: &Options) -> Freezes {
     Freezes { raws, windows, doubtful }
 }
 
+impl Freezes {
+    /// Leaves out those that reach beyond a moment.
+    pub fn keep_those_before(&mut self, moment: Timestamp) {
+        let ends: Vec<bool> = self.raws.iter().map(|raw| raw.span.end <= moment).collect();
+        let (mut of_raws, mut of_windows) = (ends.iter(), ends.iter());
+        self.raws.retain(|_| of_raws.next() == Some(&true));
+        self.windows.retain(|_| of_windows.next() == Some(&true));
+    }
+}
+
+/// How bad a freeze is: those that an alarm was for come before others, whatever these waited.
+pub(super) type Rank = (bool, Nanos);
+
 /// The index of the freeze that the verdict is about.
-pub(super) fn worst(capture: &Capture, raws: &[RawWindow], windows: &[Window]) -> Option<usize> {
-    (0..windows.len()).max_by_key(|&index| {
-        (is_the_alarms(capture, &raws[index]), windows[index].freeze.blocked, Reverse(index))
-    })
+pub(super) fn worst(
+    capture: &Capture,
+    raws: &[RawWindow],
+    windows: &[Window],
+) -> Option<(usize, Rank)> {
+    let ranks = raws.iter().zip(windows).enumerate().map(|(index, (raw, window))| {
+        (index, (is_the_alarms(capture, raw), window.freeze.blocked))
+    });
+    ranks.max_by_key(|&(index, rank)| (rank, Reverse(index)))
 }
 
 /// What becomes of what looks like a freeze.
@@ -189,7 +207,7 @@ fn is_the_alarms(capture: &Capture, raw: &RawWindow) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use coldcase_ingest::capture::{Incident, Timestamp};
+    use coldcase_ingest::capture::Incident;
 
     use super::*;
     use crate::{analyze, script};

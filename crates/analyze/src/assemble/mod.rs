@@ -1,21 +1,25 @@
 //! Puts the answer together.
 
+mod chapters;
 mod freezes;
 mod profile;
 mod summary;
 
-use coldcase_ingest::capture::{Capture, Meaning, Span, Switch, TaskState, ThreadId};
+use coldcase_ingest::capture::{Capture, Meaning, Span, Switch, TaskState, ThreadId, Timestamp};
 
-use crate::assemble::freezes::Freezes;
+pub use self::chapters::Chapters;
+use self::chapters::Sums;
+use self::freezes::{Freezes, Rank};
 use crate::at_once;
+use crate::details::timeline::StackTimes;
 use crate::details::{Before, Details, Heat};
 use crate::details::{heat, proofs, timeline, waits};
 use crate::findings::{
-    CannotTell, Cause, Container, Findings, Grade, MemoryEvent, Operation, Outcome, Possible,
-    SiteTotal, Timeline, Verdict, Window,
+    CannotTell, Cause, Container, Findings, FoldedStack, Grade, MemoryEvent, Operation, Outcome,
+    Possible, SiteTotal, Timeline, Verdict, Window,
 };
 use crate::fingerprint;
-use crate::model::Model;
+use crate::model::{Model, Part};
 use crate::options::Options;
 use crate::records::{self, Records};
 use crate::rules::WaitKind;
@@ -37,10 +41,7 @@ use crate::windows::{behind_one, chronic, family, kept, lone, timed, unended, un
 /// and is named.
 #[must_use]
 pub fn analyze(capture: &Capture, options: &Options) -> Findings {
-    if is_profile(capture) {
-        return profile::findings(capture, options);
-    }
-    of_events(&Model::new(capture, &options.rules), options).0
+    Chapters::new(options).finish(capture)
 }
 
 /// Analyses a capture as [`analyze`] does, and gives all that was reconstructed beside the answer.
@@ -49,8 +50,8 @@ pub fn analyze_with_records(capture: &Capture, options: &Options) -> (Findings, 
     if is_profile(capture) {
         return (profile::findings(capture, options), records::of_profile(capture, options));
     }
-    let model = Model::new(capture, &options.rules);
-    let (findings, windows) = of_events(&model, options);
+    let model = Model::new(capture, &options.rules, Part::default());
+    let (findings, windows) = Chapters::new(options).finish_with(&model);
     let records = records::of_events(&model, options, &windows);
     (findings, records)
 }
@@ -59,44 +60,64 @@ fn is_profile(capture: &Capture) -> bool {
     capture.switches.is_empty() && capture.recorded(Meaning::OffCpuProfile)
 }
 
-/// The findings, with the freezes that they tell of.
-fn of_events(model: &Model<'_>, options: &Options) -> (Findings, Vec<RawWindow>) {
+/// What is told of one part of a recording.
+struct Told {
+    verdict: Verdict,
+    /// In order of time.
+    windows: Vec<Window>,
+    worst: Option<Worst>,
+    /// Of all parts, where this is the last one.
+    off_cpu_all: Vec<FoldedStack>,
+    /// From when on the next part has to have its events, where there is one.
+    next: Timestamp,
+}
+
+/// The worst freeze of a part, and what lies behind its verdict.
+struct Worst {
+    rank: Rank,
+    wait_sites: Vec<SiteTotal>,
+    timeline: Timeline,
+    off_cpu: Vec<FoldedStack>,
+    details: Details,
+}
+
+/// What is told of a part of a recording, with its freezes; what is summed up over all parts is added to `sums`.
+fn of_events(model: &Model<'_>, options: &Options, sums: &mut Sums) -> (Told, Vec<RawWindow>) {
     let capture = model.capture;
     let freezes =
         || if can_judge(capture) { freezes::find(model, options) } else { Freezes::default() };
-    let of_all = || (timeline::off_cpu_of_all(model), totals::by_process(model));
-    let (Freezes { raws, mut windows, doubtful }, (off_cpu_all, processes)) =
-        at_once::both(freezes, of_all);
+    let (mut freezes, ()) = at_once::both(freezes, || sums.add_waits(model));
+    let mut next = model.span.end;
+    if model.part.goes_on {
+        next = chapters::overlap(model, &freezes.raws);
+        freezes.keep_those_before(next);
+    }
+    let Freezes { raws, mut windows, doubtful } = freezes;
     let worst = freezes::worst(capture, &raws, &windows);
-    let raw = worst.map(|index| &raws[index]);
-    let wait_sites = totals::by_site(model, raw);
-    let told = worst.map(|index| (index, &raws[index], &windows[index]));
+    let wait_sites =
+        worst.map(|(index, _)| totals::in_window(model, &raws[index])).unwrap_or_default();
+    let told = worst.map(|(index, _)| (index, &raws[index], &windows[index]));
     let verdict = verdict(model, options, told, doubtful, &wait_sites);
     for (index, (raw, window)) in raws.iter().zip(&mut windows).enumerate() {
-        let container = verdict.container.as_ref().filter(|_| worst == Some(index));
+        let container = verdict.container.as_ref().filter(|_| verdict.window == Some(index));
         window.remedies = remedies::of(window, &around(model, raw, window, container));
     }
-    let contention = chronic::find(model, options, &raws);
-    let off_cpu = match raw {
-        Some(raw) => timeline::off_cpu_in(model, raw, raw.span),
-        None => timeline::held_up(model, contention.as_ref()),
+    sums.add_rest(
+        model,
+        chronic::find(model, options, &raws),
+        memory_events(model, &raws, &windows),
+    );
+    let times = if model.part.goes_on { StackTimes::default() } else { sums.take_off_cpu() };
+    let drawn = || {
+        worst.map(|(index, rank)| {
+            let (raw, window) = (&raws[index], &windows[index]);
+            let (timeline, details) = drawn(model, options, &raws, (raw, window));
+            let off_cpu = timeline::off_cpu_in(model, raw, raw.span);
+            Worst { rank, wait_sites, timeline, off_cpu, details }
+        })
     };
-    let (timeline, details) =
-        worst.map(|index| drawn(model, options, &raws, (&raws[index], &windows[index]))).unzip();
-    let findings = Findings {
-        capture: summary::of(capture),
-        verdict,
-        timeline,
-        details: Details { off_cpu_all, ..details.unwrap_or_default() },
-        wait_sites,
-        processes,
-        contention,
-        memory_events: memory_events(model, &raws, &windows),
-        memory_totals: memory::totals(capture, &model.brackets),
-        off_cpu,
-        windows,
-    };
-    (findings, raws)
+    let (worst, off_cpu_all) = at_once::both(drawn, || timeline::by_stack(capture, times));
+    (Told { verdict, windows, worst, off_cpu_all, next }, raws)
 }
 
 /// What is said of the worst freeze, which is given with its place among all, or of there being none.
@@ -167,7 +188,7 @@ fn may_have_frozen(
         .or_else(|| unseen::hint(model, options))
         .or_else(|| kept::hint(model, options))
         .or_else(|| yields::hint(model, options))
-        .or_else(|| unended::hint(model, options))
+        .or_else(|| unended::hint(model, options).filter(|_| !model.part.goes_on))
         .or_else(|| timed::hint(model, options))
         .or_else(|| golang::hint(model, options))
         .or_else(|| behind_one::hint(model, options))
@@ -179,7 +200,7 @@ fn memory_events(model: &Model<'_>, raws: &[RawWindow], windows: &[Window]) -> V
     let freezes = raws.iter().zip(windows);
     let freezes: Vec<Frozen> =
         freezes.map(|(raw, window)| Frozen::new(model.capture, raw, window)).collect();
-    memory::events(model.capture, &model.brackets, &model.resident, &freezes)
+    memory::events(model.capture, &model.brackets, model.part, &model.resident, &freezes)
 }
 
 /// What the remedies for a freeze depend on.
@@ -289,7 +310,6 @@ mod tests {
     use coldcase_ingest::capture::Nanos;
 
     use super::*;
-    use crate::findings::FoldedStack;
     use crate::script;
 
     #[test]

@@ -5,6 +5,7 @@ use coldcase_ingest::capture::Capture;
 use super::summary;
 use crate::details::Details;
 use crate::findings::{Cause, Findings, Verdict, Window};
+use crate::model::Part;
 use crate::options::Options;
 use crate::sites::brackets::Brackets;
 use crate::sites::memory;
@@ -29,6 +30,8 @@ pub(super) fn findings(capture: &Capture, options: &Options) -> Findings {
     let known = windows.first().and_then(|window| window.cause);
     let outcome = super::outcome(windows.first(), profile.can_deny);
     let brackets = Brackets::new(capture);
+    let mut totals = memory::Totals::default();
+    totals.add(capture, &brackets, Part::default());
     Findings {
         capture: summary::of(capture),
         verdict: Verdict {
@@ -47,8 +50,14 @@ pub(super) fn findings(capture: &Capture, options: &Options) -> Findings {
         wait_sites: profile.sites,
         processes: profile.processes,
         contention: None,
-        memory_events: memory::events(capture, &brackets, &ResidentSizes::new(capture), &[]),
-        memory_totals: memory::totals(capture, &brackets),
+        memory_events: memory::most_important(memory::events(
+            capture,
+            &brackets,
+            Part::default(),
+            &ResidentSizes::new(capture),
+            &[],
+        )),
+        memory_totals: totals.rows(),
         timeline: None,
         off_cpu: profile.off_cpu,
         details: Details::default(),

@@ -1,7 +1,7 @@
 //! The events that a freeze's figures come from, so that a reviewer can look them up with `perf script`.
 
 use coldcase_ingest::capture::{
-    Meaning, MmapLock, MmapLockPhase, Sentence, Syscall, ThreadId, Timestamp,
+    Meaning, MmapLock, MmapLockPhase, Sentence, Syscall, ThreadId, Timestamp, WakeupKind,
 };
 
 use crate::blame::chain;
@@ -53,10 +53,11 @@ fn end(model: &Model<'_>, figure: Figure, id: WaitId) -> Option<Proof> {
     if wait.open_end {
         return None;
     }
-    let (meaning, tells) = match wait.wakeup {
-        Some(_) => (&[Meaning::Waking, Meaning::Wakeup][..], chain::end(model, id)),
-        None => (&[Meaning::Switches, Meaning::SwitchRecords][..], chain::end(model, id)),
+    let event = match wait.wakeup {
+        Some(_) => waking(model),
+        None => event_of(model, &[Meaning::Switches, Meaning::SwitchRecords]),
     };
+    let tells = chain::end(model, id);
     let waker = tells.waker.map(|waker| named(&thread_name(model.capture, waker)));
     let tells = match (waker, wait.wakeup) {
         (Some(waker), _) => {
@@ -66,7 +67,7 @@ fn end(model: &Model<'_>, figure: Figure, id: WaitId) -> Option<Proof> {
         (None, None) => "it is on a CPU again".into(),
     };
     let thread = thread_name(model.capture, wait.thread);
-    Some(Proof { figure, event: event_of(model, meaning)?, time: wait.span.end, thread, tells })
+    Some(Proof { figure, event: event?, time: wait.span.end, thread, tells })
 }
 
 /// Entry and exit of the culprit's call.
@@ -154,7 +155,7 @@ fn release(model: &Model<'_>, link: &ChainLink) -> Option<Proof> {
     let waker = link.waker.as_ref()?;
     Some(Proof {
         figure: Figure::Release,
-        event: event_of(model, &[Meaning::Waking, Meaning::Wakeup])?,
+        event: waking(model)?,
         time: link.span.end,
         thread: waker.clone(),
         tells: Sentence::from("it wakes ")
@@ -173,11 +174,18 @@ fn thread_of(model: &Model<'_>, name: &ThreadName) -> Option<ThreadId> {
     threads.find(|(_, thread)| Some(thread.tid) == name.tid).map(|(id, _)| id)
 }
 
+/// The name of the event by which wakings are known.
+fn waking(model: &Model<'_>) -> Option<String> {
+    let mut rows = model.capture.wakeups.iter();
+    let any = rows.any(|row| row.kind == WakeupKind::Waking);
+    event_of(model, &[if any { Meaning::Waking } else { Meaning::Wakeup }])
+}
+
 /// The name of the recorded event with the first of these meanings.
 fn event_of(model: &Model<'_>, meanings: &[Meaning]) -> Option<String> {
     let events = &model.capture.events;
     meanings.iter().find_map(|&meaning| {
-        let with = events.iter().find(|event| event.meaning == Some(meaning) && event.count > 0);
+        let with = events.iter().find(|event| event.meaning == Some(meaning));
         with.map(|event| event.name.clone())
     })
 }

@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 
-use coldcase_ingest::capture::{Context, FrameId, Nanos, ProcessId, Span, StackId, ThreadId};
+use coldcase_ingest::capture::{
+    Capture, Context, FrameId, Nanos, ProcessId, Span, StackId, ThreadId,
+};
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::details::lanes;
@@ -158,17 +160,26 @@ pub(crate) fn off_cpu_in(model: &Model<'_>, window: &RawWindow, span: Span) -> V
             Some((thread, stack, slice.span.duration()))
         })
     });
-    by_stack(model, rows)
+    let mut times = StackTimes::default();
+    add_times(&mut times, rows);
+    by_stack(model.capture, times)
 }
 
-/// Off-CPU time by stack of all processes in all of the capture, rest left out.
-pub(crate) fn off_cpu_of_all(model: &Model<'_>) -> Vec<FoldedStack> {
-    off_cpu_at(model, |_, site| site.kind != WaitKind::Idle)
+/// Off-CPU time by thread and stack.
+pub(crate) type StackTimes = FxHashMap<(ThreadId, StackId), Nanos>;
+
+/// Adds off-CPU time of all processes, rest left out.
+pub(crate) fn add_off_cpu(times: &mut StackTimes, model: &Model<'_>) {
+    add_where(times, model, |_, site| site.kind != WaitKind::Idle);
 }
 
-/// Off-CPU time by stack at all that holds threads up for certain. A futex may be where idle workers wait, unless it is known
+/// Adds off-CPU time at all that holds threads up for certain. A futex may be where idle workers wait, unless it is known
 /// to be a lock, or is where the process has chronic contention.
-pub(crate) fn held_up(model: &Model<'_>, contention: Option<&Contention>) -> Vec<FoldedStack> {
+pub(crate) fn add_held_up(
+    times: &mut StackTimes,
+    model: &Model<'_>,
+    contention: Option<&Contention>,
+) {
     let threads = &model.capture.threads;
     let is_contended = |thread, site: &Site| {
         contention.is_some_and(|contention| {
@@ -176,45 +187,47 @@ pub(crate) fn held_up(model: &Model<'_>, contention: Option<&Contention>) -> Vec
                 && model.sites.name(site) == contention.site
         })
     };
-    off_cpu_at(model, |thread, site| match site.kind {
+    add_where(times, model, |thread, site| match site.kind {
         WaitKind::Harm(Cause::Futex, _) => site.known_lock || is_contended(thread, site),
         WaitKind::Harm(..) => true,
         WaitKind::Idle | WaitKind::Other => false,
-    })
+    });
 }
 
-/// Off-CPU time by stack of all user processes, where it counts.
-fn off_cpu_at(model: &Model<'_>, counts: impl Fn(ThreadId, &Site) -> bool) -> Vec<FoldedStack> {
+/// Adds off-CPU time of all user processes, where it counts.
+fn add_where(times: &mut StackTimes, model: &Model<'_>, counts: impl Fn(ThreadId, &Site) -> bool) {
     let of_user = |thread| !model.capture.threads.process_of(thread).kernel;
-    let groups = model.sums.iter();
+    let groups = model.counted().iter();
     let groups = groups.filter(|group| of_user(group.thread) && counts(group.thread, &group.site));
-    by_stack(model, groups.map(|group| (group.thread, group.stack, group.blocked)))
+    add_times(times, groups.map(|group| (group.thread, group.stack, group.blocked)));
 }
 
-/// Sums up times by the names of threads and by stack.
-fn by_stack(
-    model: &Model<'_>,
+fn add_times(
+    times: &mut StackTimes,
     rows: impl Iterator<Item = (ThreadId, Option<StackId>, Nanos)>,
-) -> Vec<FoldedStack> {
-    let threads = &model.capture.threads;
-    let mut times: FxHashMap<(ThreadId, StackId), Nanos> = FxHashMap::default();
+) {
     for (thread, stack, time) in rows {
         if let Some(stack) = stack.filter(|_| time > Nanos::ZERO) {
             *times.entry((thread, stack)).or_default() += time;
         }
     }
+}
+
+/// Sums up times by the names of threads, and gives stacks theirs.
+pub(crate) fn by_stack(capture: &Capture, times: StackTimes) -> Vec<FoldedStack> {
+    let threads = &capture.threads;
     let mut by_name: BTreeMap<(Option<&str>, &str, StackId), Nanos> = BTreeMap::new();
     for ((thread, stack), time) in times {
         let row = threads.get(thread);
         let process = Some(threads.process_comm(row.process));
         *by_name.entry((process, row.comm(), stack)).or_default() += time;
     }
-    fold(model.capture, by_name)
+    fold(capture, by_name)
 }
 
 /// Stacks with their time as frames with names.
 pub(crate) fn fold(
-    capture: &coldcase_ingest::capture::Capture,
+    capture: &Capture,
     times: BTreeMap<(Option<&str>, &str, StackId), Nanos>,
 ) -> Vec<FoldedStack> {
     let mut labels: FxHashMap<FrameId, Vec<String>> = FxHashMap::default();

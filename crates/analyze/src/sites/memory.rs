@@ -9,6 +9,7 @@ use coldcase_ingest::capture::{
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use crate::findings::{MemoryEvent, MemoryTotal, Nearness, Operation, Window};
+use crate::model::Part;
 use crate::sites::brackets::{Bracket, Brackets};
 use crate::sites::operation::is_memory;
 use crate::verdict::resident::ResidentSizes;
@@ -18,17 +19,17 @@ use crate::windows::RawWindow;
 /// So many are kept, those that have most to do with a freeze: the rest is the daily bread of an allocator.
 const KEPT: usize = 200;
 
-/// The memory calls of a capture that matter for its `freezes`, the largest first.
+/// The memory calls of a capture that count, with what they have to do with its `freezes`.
 pub(crate) fn events(
     capture: &Capture,
     brackets: &Brackets,
+    part: Part<'_>,
     resident: &ResidentSizes,
     freezes: &[Frozen],
 ) -> Vec<MemoryEvent> {
     let whole = capture.whole();
     let sizes = BrkSizes::new(capture, brackets);
-    let memory = brackets.iter().filter(|bracket| is_listed(bracket.syscall));
-    let mut events: Vec<MemoryEvent> = memory
+    listed(brackets, part)
         .map(|bracket| {
             let span = bracket.span(whole);
             let overlaps = freezes.iter().map(|freeze| freeze.span.overlap(span));
@@ -46,7 +47,11 @@ pub(crate) fn events(
                 nearness: nearness.unwrap_or(Nearness::Other),
             }
         })
-        .collect();
+        .collect()
+}
+
+/// The calls that matter, the largest first.
+pub(crate) fn most_important(mut events: Vec<MemoryEvent>) -> Vec<MemoryEvent> {
     let size = |event: &MemoryEvent| (event.bytes.unwrap_or(0), event.overlap);
     events.sort_by_key(|event| {
         let waited = if event.nearness == Nearness::InFreeze { event.overlap } else { Nanos::ZERO };
@@ -88,24 +93,43 @@ impl Frozen {
 }
 
 /// What the threads of each name asked for, by name and call.
-pub(crate) fn totals(capture: &Capture, brackets: &Brackets) -> Vec<MemoryTotal> {
-    let sizes = BrkSizes::new(capture, brackets);
-    let mut totals: BTreeMap<(&str, Operation), MemoryTotal> = BTreeMap::new();
-    for bracket in brackets.iter().filter(|bracket| is_listed(bracket.syscall)) {
-        let comm = capture.threads.get(bracket.thread).comm();
-        let operation = Operation::Syscall(bracket.syscall);
-        let total = totals.entry((comm, operation)).or_insert_with(|| MemoryTotal {
-            comm: comm.to_owned(),
-            operation,
-            calls: 0,
-            largest: None,
-            longest: None,
-        });
-        total.calls += 1;
-        total.largest = total.largest.max(bytes(bracket, &sizes));
-        total.longest = total.longest.max(bracket.duration());
+#[derive(Default)]
+pub(crate) struct Totals(BTreeMap<(String, Operation), MemoryTotal>);
+
+impl Totals {
+    /// Adds the calls that count with one part of a recording.
+    pub fn add(&mut self, capture: &Capture, brackets: &Brackets, part: Part<'_>) {
+        let sizes = BrkSizes::new(capture, brackets);
+        for bracket in listed(brackets, part) {
+            let comm = capture.threads.get(bracket.thread).comm();
+            let operation = Operation::Syscall(bracket.syscall);
+            let total = self.0.entry((comm.to_owned(), operation)).or_insert_with(|| MemoryTotal {
+                comm: comm.to_owned(),
+                operation,
+                calls: 0,
+                largest: None,
+                longest: None,
+            });
+            total.calls += 1;
+            total.largest = total.largest.max(bytes(bracket, &sizes));
+            total.longest = total.longest.max(bracket.duration());
+        }
     }
-    totals.into_values().collect()
+
+    /// By name and call.
+    pub fn rows(self) -> Vec<MemoryTotal> {
+        self.0.into_values().collect()
+    }
+}
+
+/// Calls that are listed, and count with a part of a recording: where they end.
+fn listed<'b>(brackets: &'b Brackets, part: Part<'_>) -> impl Iterator<Item = &'b Bracket> {
+    let Part { counted, goes_on, .. } = part;
+    let counts = move |bracket: &&Bracket| match bracket.exit {
+        Some(exit) => counted.is_none_or(|counted| exit >= counted),
+        None => !goes_on,
+    };
+    brackets.iter().filter(|bracket| is_listed(bracket.syscall)).filter(counts)
 }
 
 /// Whether a call is one of those that are listed.

@@ -1,11 +1,11 @@
 //! Waits summed up: millions of them are of some thousand threads, stacks and sites, so most questions need not go over
 //! all of them again.
 
-use coldcase_ingest::capture::{Capture, Nanos, StackId, ThreadId};
+use coldcase_ingest::capture::{Capture, Nanos, Span, StackId, ThreadId};
 use rustc_hash::FxHashMap;
 
 use crate::sites::{Site, Sites};
-use crate::states::{ThreadStates, WaitId};
+use crate::states::{ThreadStates, Wait, WaitId};
 
 /// Waits by thread, stack and site.
 pub(crate) struct Sums(Vec<Group>);
@@ -23,10 +23,24 @@ pub(crate) struct Group {
 
 impl Sums {
     pub fn new(states: &ThreadStates, sites: &Sites) -> Self {
+        Self::of(sites, states.waits().map(|(id, wait)| (id, wait, wait.span.duration(), 1)))
+    }
+
+    /// The time of all waits in a span, the end of a part of a recording. A wait that goes on in the next part is counted there.
+    pub fn within(states: &ThreadStates, sites: &Sites, span: Span, goes_on: bool) -> Self {
+        let waits = states.waits().filter(|(_, wait)| wait.span.end >= span.start);
+        let parts = waits.map(|(id, wait)| {
+            let ends = !(wait.open_end && goes_on);
+            (id, wait, wait.span.overlap(span), u64::from(ends))
+        });
+        Self::of(sites, parts)
+    }
+
+    /// Of waits with the time and the number that they count for.
+    fn of<'w>(sites: &Sites, waits: impl Iterator<Item = (WaitId, &'w Wait, Nanos, u64)>) -> Self {
         let mut places: FxHashMap<(u64, u64), usize> = FxHashMap::default();
         let mut groups: Vec<Group> = Vec::new();
-        for (id, wait) in states.waits() {
-            let length = wait.span.duration();
+        for (id, wait, length, count) in waits {
             // As two numbers, since each part that is hashed for itself takes as long as one of them.
             let stack = wait.stack.map_or(0, |stack| stack.index() as u64 + 1);
             let key = (
@@ -47,8 +61,8 @@ impl Sums {
             });
             let group = &mut groups[place];
             group.blocked += length;
-            group.waits += 1;
-            group.longest = group.longest.max(length);
+            group.waits += count;
+            group.longest = group.longest.max(wait.span.duration());
             group.last = id;
         }
         groups.sort_unstable_by_key(|group| group.last);

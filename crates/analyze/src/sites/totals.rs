@@ -25,24 +25,18 @@ struct Total {
 /// Where threads were that were ready to run, and got no CPU or were not allowed to use one.
 pub(crate) const READY: &str = "ready, no CPU";
 
-/// Where the window's process waited in the window, or all user processes in all of the capture, by blocked
-/// time; where they rested comes last. Of a freeze for want of a CPU, that want is the first of them.
-pub(crate) fn by_site(model: &Model<'_>, window: Option<&RawWindow>) -> Vec<SiteTotal> {
-    let mut totals = vec![Total::default(); model.sites.names().len()];
-    let Some(window) = window else {
-        let is_users = |thread: ThreadId| !model.capture.threads.process_of(thread).kernel;
-        let groups = model.sums.iter().filter(|group| is_users(group.thread));
-        for group in groups.filter(|group| group.blocked > Nanos::ZERO) {
-            add_group(&mut totals, group);
-        }
-        return finished(totals, model);
-    };
+/// Where the window's process waited in the window, by blocked time; where it rested comes last. Of a freeze for want of a CPU, that
+/// want is the first of them.
+pub(crate) fn in_window(model: &Model<'_>, window: &RawWindow) -> Vec<SiteTotal> {
+    let mut totals = no_totals(model);
     for (id, blocked) in model.waits_in(&window.crew, window.span) {
         let site = model.sites.of(id);
         let thread = model.states.wait(id).thread;
         add(&mut totals[site.number() as usize], site.kind, thread, (blocked, 1, blocked));
     }
-    ready(window).into_iter().chain(finished(totals, model)).collect()
+    let mut sites = BySite::default();
+    sites.add(totals, model);
+    ready(window).into_iter().chain(sites.rows()).collect()
 }
 
 fn ready(window: &RawWindow) -> Option<SiteTotal> {
@@ -60,32 +54,65 @@ fn ready(window: &RawWindow) -> Option<SiteTotal> {
     })
 }
 
-/// Where the threads of each user process waited, in all of the capture, by the process's name.
-pub(crate) fn by_process(model: &Model<'_>) -> Vec<ProcessTotal> {
-    let threads = &model.capture.threads;
-    let mut processes: BTreeMap<&str, (u64, Vec<Total>)> = BTreeMap::new();
-    for (id, thread) in threads.iter() {
-        // Of whom a recording of some processes has but the comings, it has nothing that could be looked at.
-        let seen = model.states.leaves(id) || model.states.comings_recorded;
-        let seen = seen && !model.states.of(id).is_empty() && !thread.is_idle_task();
-        if seen && !threads.process(thread.process).kernel {
-            let none = || (0, vec![Total::default(); model.sites.names().len()]);
-            let comm = threads.process_comm(thread.process);
-            processes.entry(comm).or_insert_with(none).0 += 1;
+/// Where the threads of each user process waited, by the process's name, and those of all, in what was read of a recording.
+#[derive(Default)]
+pub(crate) struct Totals {
+    processes: BTreeMap<String, (FxHashSet<ThreadId>, BySite)>,
+    all: BySite,
+}
+
+impl Totals {
+    /// Adds the waits that count with one part of the recording.
+    pub fn add(&mut self, model: &Model<'_>) {
+        let threads = &model.capture.threads;
+        let mut processes: BTreeMap<&str, (FxHashSet<ThreadId>, Vec<Total>)> = BTreeMap::new();
+        for (id, thread) in threads.iter() {
+            // Of whom a recording of some processes has but the comings, it has nothing that could be looked at.
+            let seen = model.states.leaves(id) || model.states.comings_recorded;
+            let seen = seen && !model.states.of(id).is_empty() && !thread.is_idle_task();
+            if seen && !threads.process(thread.process).kernel {
+                let none = || (FxHashSet::default(), no_totals(model));
+                let comm = threads.process_comm(thread.process);
+                processes.entry(comm).or_insert_with(none).0.insert(id);
+            }
         }
-    }
-    for group in model.sums.iter() {
-        let comm = threads.process_comm(threads.get(group.thread).process);
-        if let Some((_, totals)) = processes.get_mut(comm) {
-            add_group(totals, group);
+        let mut all = no_totals(model);
+        for group in model.counted().iter() {
+            let process = threads.get(group.thread).process;
+            if let Some((_, totals)) = processes.get_mut(threads.process_comm(process)) {
+                add_group(totals, group);
+            }
+            if group.blocked > Nanos::ZERO && !threads.process(process).kernel {
+                add_group(&mut all, group);
+            }
         }
+        for (comm, (threads, totals)) in processes {
+            let (known, sites) = self.processes.entry(comm.to_owned()).or_default();
+            known.extend(threads);
+            sites.add(totals, model);
+        }
+        self.all.add(all, model);
     }
-    let rows = processes.into_iter().map(|(comm, (threads, totals))| ProcessTotal {
-        comm: comm.to_owned(),
-        threads,
-        sites: finished(totals, model),
-    });
-    rows.collect()
+
+    /// By the process's name.
+    pub fn by_process(&self) -> Vec<ProcessTotal> {
+        let rows = self.processes.iter().map(|(comm, (threads, sites))| ProcessTotal {
+            comm: comm.clone(),
+            threads: threads.len() as u64,
+            sites: sites.rows(),
+        });
+        rows.collect()
+    }
+
+    /// Of all together, by blocked time; where they rested comes last.
+    pub fn by_site(&self) -> Vec<SiteTotal> {
+        self.all.rows()
+    }
+}
+
+/// One for each site's name, by its number.
+fn no_totals(model: &Model<'_>) -> Vec<Total> {
+    vec![Total::default(); model.sites.names().len()]
 }
 
 fn add_group(totals: &mut [Total], group: &Group) {
@@ -110,28 +137,45 @@ fn add(
     total.longest = total.longest.max(longest);
 }
 
-/// One entry for each site's name.
-fn finished(totals: Vec<Total>, model: &Model<'_>) -> Vec<SiteTotal> {
-    let mut sites: Vec<SiteTotal> = model
-        .sites
-        .names()
-        .iter()
-        .zip(totals)
-        .filter(|(_, total)| total.waits > 0)
-        .map(|(site, total)| SiteTotal {
-            site: site.to_owned(),
+/// Totals by the site's name.
+#[derive(Default)]
+struct BySite(BTreeMap<String, Total>);
+
+impl BySite {
+    /// Adds totals by the number of the site's name.
+    fn add(&mut self, totals: Vec<Total>, model: &Model<'_>) {
+        let rows = model.sites.names().iter().zip(totals);
+        for (site, total) in rows.filter(|(_, total)| total.waits > 0) {
+            let Some(known) = self.0.get_mut(site) else {
+                self.0.insert(site.clone(), total);
+                continue;
+            };
+            known.cause = total.cause.or(known.cause);
+            known.idle = total.idle;
+            known.blocked += total.blocked;
+            known.waits += total.waits;
+            known.threads.extend(total.threads);
+            known.longest = known.longest.max(total.longest);
+        }
+    }
+
+    /// By blocked time; rest comes last.
+    fn rows(&self) -> Vec<SiteTotal> {
+        let rows = self.0.iter().map(|(site, total)| SiteTotal {
+            site: site.clone(),
             cause: total.cause,
             blocked: total.blocked,
             waits: Some(total.waits),
             threads: total.threads.len() as u64,
             longest: Some(total.longest),
             idle: total.idle,
-        })
-        .collect();
-    sites.sort_by(|a, b| {
-        a.idle.cmp(&b.idle).then(b.blocked.cmp(&a.blocked)).then_with(|| a.site.cmp(&b.site))
-    });
-    sites
+        });
+        let mut sites: Vec<SiteTotal> = rows.collect();
+        sites.sort_by(|a, b| {
+            a.idle.cmp(&b.idle).then(b.blocked.cmp(&a.blocked)).then_with(|| a.site.cmp(&b.site))
+        });
+        sites
+    }
 }
 
 #[cfg(test)]
@@ -149,7 +193,9 @@ mod tests {
             let mut capture = script::record(capture, "0 .a,1ms a>b,2ms .a,3ms a>b,4ms .a");
             capture.origin.command = options.iter().map(|&word| word.to_owned()).collect();
             let model = script::model(&capture);
-            by_process(&model).into_iter().map(|row| row.comm).collect::<Vec<_>>()
+            let mut totals = Totals::default();
+            totals.add(&model);
+            totals.by_process().into_iter().map(|row| row.comm).collect::<Vec<_>>()
         };
         assert_eq!(looked_at(&["perf", "record", "-p", "97"]), ["server"]);
         assert_eq!(looked_at(&["perf", "record", "-a"]), ["server", "stranger"]);

@@ -35,7 +35,9 @@ pub(crate) fn find(
     let helpers: FxHashSet<ThreadId> =
         threads.filter(|&thread| runtimes::is_helper(model, thread)).collect();
     let mut by_lock: FxHashMap<(ProcessId, u32), Vec<WaitId>> = FxHashMap::default();
-    for (id, wait) in model.states.waits() {
+    let counted = model.counted_span();
+    let waits = model.states.waits().filter(|(_, wait)| wait.span.start >= counted.start);
+    for (id, wait) in waits {
         let site = model.sites.of(id);
         let process = model.capture.threads.get(wait.thread).process;
         let key = (process, site.number());
@@ -66,14 +68,14 @@ pub(crate) fn find(
 /// Processes and names of locks for which waits are many and long enough together, if all of them count.
 fn candidates(model: &Model<'_>) -> FxHashSet<(ProcessId, u32)> {
     let mut by_lock: FxHashMap<(ProcessId, u32), (u64, Nanos)> = FxHashMap::default();
-    for group in model.sums.iter().filter(|group| is_lock(&group.site)) {
+    for group in model.counted().iter().filter(|group| is_lock(&group.site)) {
         let process = model.capture.threads.get(group.thread).process;
         let (waits, blocked) = by_lock.entry((process, group.site.number())).or_default();
         *waits += group.waits;
         *blocked += group.blocked;
     }
     let enough = |waits, blocked: Nanos| {
-        waits >= WAITS as u64 && blocked.share_of(model.span.duration()) >= PART
+        waits >= WAITS as u64 && blocked.share_of(model.counted_span().duration()) >= PART
     };
     by_lock.retain(|_, &mut (waits, blocked)| enough(waits, blocked));
     by_lock.into_keys().collect()
@@ -106,7 +108,7 @@ fn contention(
     let WaitKind::Harm(cause, _) = model.sites.of(*waits.first()?).kind else { return None };
     let enough = waits.len() >= WAITS
         && threads.len() >= THREADS
-        && blocked.share_of(model.span.duration()) >= PART;
+        && blocked.share_of(model.counted_span().duration()) >= PART;
     let at_locks =
         || goes_from_hand_to_hand(model, waits) && !model.unnamed_go().contains(&process);
     if !enough || cause == Cause::Futex && !at_locks() {

@@ -95,7 +95,7 @@ fn lives_off_its_disk(model: &Model<'_>, window: &RawWindow) -> bool {
 /// Whether a window is of a program of one thread that never rests, and nearly as old as the recording: it may have started just
 /// before, and read itself in.
 fn may_have_just_started(model: &Model<'_>, window: &RawWindow) -> bool {
-    let begins = model.span.start;
+    let begins = model.begins();
     window.cause == Cause::PageFaultIo
         && begins < window.span.start
         && window.span.start < begins.plus(NEW)

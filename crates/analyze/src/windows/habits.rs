@@ -9,6 +9,7 @@ use crate::model::Model;
 use crate::rules::WaitKind;
 use crate::sites::operation::is_memory;
 use crate::states::{Doing, Slice, Wait, WaitId};
+use crate::windows::past::{PastOfThread, Spread};
 use crate::windows::timed;
 use crate::{cpu, losses, runtimes};
 
@@ -52,28 +53,43 @@ pub(crate) fn usual(lengths: &[u64]) -> u64 {
     lengths.get(one_tenth_below(lengths.len())).copied().unwrap_or(0)
 }
 
-fn one_tenth_below(count: usize) -> usize {
+pub(crate) fn one_tenth_below(count: usize) -> usize {
     count.saturating_sub(1) * 9 / 10
 }
 
 impl Usual {
-    fn of(mut lengths: Vec<u64>) -> Self {
+    fn of(mut lengths: Vec<u64>, past: Option<&Spread>) -> Self {
+        if let Some(past) = past.filter(|past| !past.is_empty()) {
+            let mut all = past.clone();
+            all.add(Spread::of(&lengths));
+            let (count, length) = all.usual();
+            return Self { count, length };
+        }
         let (count, at) = (lengths.len(), one_tenth_below(lengths.len()));
         let length = if count == 0 { 0 } else { *lengths.select_nth_unstable(at).1 };
         Self { count, length }
     }
 }
 
-impl Times {
-    /// Goes over a thread's life.
-    pub fn of(model: &Model<'_>, thread: ThreadId) -> Self {
+/// For how long a thread was away each time.
+pub(crate) struct Lengths {
+    /// Its waits by what they are for; `None` has all of them, rest included.
+    pub waits: Vec<(Option<Cause>, Vec<u64>)>,
+    /// From one leaving to the next.
+    pub rounds: Vec<u64>,
+}
+
+impl Lengths {
+    /// Goes over a thread's life from a moment on.
+    pub fn of(model: &Model<'_>, thread: ThreadId, from: Timestamp) -> Self {
         let mut lengths: Vec<(Option<Cause>, Vec<u64>)> = Vec::new();
         let mut rounds = Vec::new();
         let mut add = |key, length| match lengths.iter_mut().find(|(known, _)| *known == key) {
             Some((_, list)) => list.push(length),
             None => lengths.push((key, vec![length])),
         };
-        for slice in model.states.of(thread).iter() {
+        let slices = model.states.of(thread).iter().filter(|slice| slice.span.start >= from);
+        for slice in slices {
             let length = slice.span.duration().0;
             match slice.doing {
                 Doing::Running => rounds.push(length),
@@ -94,8 +110,24 @@ impl Times {
         if model.states.comings_recorded {
             rounds.clear();
         }
-        let waits = lengths.into_iter().map(|(key, list)| (key, Usual::of(list))).collect();
-        Self { waits, rounds: Usual::of(rounds) }
+        Self { waits: lengths, rounds }
+    }
+}
+
+impl Times {
+    /// Goes over a thread's life, and over what is known of it from before.
+    pub fn of(model: &Model<'_>, thread: ThreadId) -> Self {
+        let past = model.part.past.and_then(|past| past.of(thread));
+        let from = if past.is_some() { model.counted_span().start } else { model.span.start };
+        let Lengths { mut waits, rounds } = Lengths::of(model, thread, from);
+        let known = |key| waits.iter().any(|(known, _)| *known == key);
+        let gone = past.into_iter().flat_map(PastOfThread::kinds).filter(|&key| !known(key));
+        let gone: Vec<_> = gone.map(|key| (key, Vec::new())).collect();
+        waits.extend(gone);
+        let waits = waits
+            .into_iter()
+            .map(|(key, list)| (key, Usual::of(list, past.and_then(|past| past.waits(key)))));
+        Self { waits: waits.collect(), rounds: Usual::of(rounds, past.map(|past| &past.rounds)) }
     }
 
     fn waits(&self, key: Option<Cause>) -> Usual {
@@ -258,7 +290,8 @@ impl<'m, 'a> Habits<'m, 'a> {
 
 /// When a thread was born, if that was in the recording.
 pub(crate) fn born_here(model: &Model<'_>, thread: ThreadId) -> Option<Timestamp> {
-    model.capture.threads.get(thread).born.filter(|&born| model.span.contains(born))
+    let recorded = Span::new(model.begins(), model.span.end);
+    model.capture.threads.get(thread).born.filter(|&born| recorded.contains(born))
 }
 
 /// Whether a thread of the same process stood in a memory call of its own for most of a wait.

@@ -15,6 +15,7 @@ pub(crate) mod harms;
 pub(crate) mod kept;
 pub(crate) mod lone;
 pub(crate) mod own_calls;
+pub(crate) mod past;
 mod raw;
 pub(crate) mod rhythm;
 mod sliced;

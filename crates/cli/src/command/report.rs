@@ -23,8 +23,12 @@ pub fn run(arguments: &ReportArguments) -> Result<Exit> {
     let page = if nothing_asked { Some(Path::new("report.html")) } else { results.html };
     let page = page.map(|path| (path, Inputs::start(arguments)));
     let mut redact = Redact::open(&arguments.redaction)?;
-    let (capture, _) = load::captures(&arguments.incident, &arguments.reading)?;
-    let mut findings = load::findings(&capture, &arguments.analysis)?;
+    let (capture, mut findings) = load::analysed(
+        &arguments.incident,
+        &arguments.reading,
+        &arguments.analysis,
+        arguments.chapter,
+    )?;
     redact.findings(&capture, &mut findings);
     let shown = shown(arguments, &mut redact);
     redact.keep_key()?;

@@ -50,6 +50,27 @@ fn the_ending_of_a_files_name_says_what_is_written_into_it() {
 }
 
 #[test]
+fn what_is_analysed_in_chapters_gives_the_same_verdict() {
+    let folder = folder();
+    let found = |chapter: &str| {
+        let mut command = coldcase(folder.path());
+        let capture = fixture("postgresql-table-lock/capture.data.zst");
+        let command = command.arg("report").arg(capture).args(names());
+        findings(&command.args(["--chapter", chapter, "--json", "-"]).output().unwrap())
+    };
+    let (whole, chapters) = (found("0"), found("200"));
+    for key in ["capture", "verdict", "windows", "wait_sites"] {
+        assert_eq!(chapters[key], whole[key], "{key}");
+    }
+    let mut command = coldcase(folder.path());
+    let capture = fixture("postgresql-table-lock/capture.data.zst");
+    let command = command.arg("report").arg(capture).args(["--chapter", "200", "-o", "r.md"]);
+    let outside = command.args(["--window", "1..2"]).output().unwrap();
+    assert_eq!(code(&outside), 2, "{}", stderr(&outside));
+    assert!(stderr(&outside).contains("outside the capture"), "{}", stderr(&outside));
+}
+
+#[test]
 fn json_to_standard_output_is_all_that_stands_there() {
     let folder = folder();
     let mut command = coldcase(folder.path());

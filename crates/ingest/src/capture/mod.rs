@@ -7,6 +7,7 @@
 //! [`StackId`], ...), never by the operating system's reused numbers.
 
 mod activity;
+mod cut;
 mod events;
 mod frames;
 mod ids;

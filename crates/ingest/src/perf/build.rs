@@ -63,6 +63,13 @@ impl Builder {
         }
     }
 
+    /// Puts tables in order of time that could not be kept so.
+    pub fn sort_late(&mut self) {
+        if self.rows.gave_up {
+            self.capture.sort();
+        }
+    }
+
     /// Takes the next event.
     pub fn add(&mut self, event: &Event, sides: &mut Sides) {
         let time = Timestamp(event.time);

@@ -17,6 +17,7 @@ mod broken_off;
 mod build;
 mod bytes;
 mod chains;
+mod chapters;
 mod clock;
 mod cpu_map;
 mod decode;
@@ -59,6 +60,7 @@ use crate::error::Problem;
 use crate::symbols::Programs;
 use attrs::EventPlans;
 use build::{Builder, Seen};
+pub use chapters::Chapters;
 use decode::Decode;
 use header::{Features, Header};
 pub(crate) use header::{KIND_LENGTH, MAGIC_LENGTH, is_perf_data, is_pipe};
@@ -74,11 +76,13 @@ use tracing_data::TracingData;
 use unwind::Unwinder;
 
 /// Reads a whole perf.data. `parts` are the further files of a recording by several threads, records
-/// from their first byte on. `progress` is told how many bytes of how many have been read.
+/// from their first byte on. `progress` is told how many bytes of how many have been read. Without `chapters`, all rows of
+/// events are kept.
 pub(crate) fn read(
     file: Source<'_>,
     parts: &[Source<'_>],
     options: ReadOptions<'_>,
+    chapters: Option<&mut Chapters<'_>>,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Capture, Problem> {
     let mut header = Header::parse(file)?;
@@ -109,17 +113,18 @@ pub(crate) fn read(
     };
     let bytes: usize = stretches.iter().map(|(_, range)| range.len()).sum();
     builder.reserve(bytes);
+    builder.capture.events = plans.plans.iter().map(|plan| plan.count.clone()).collect();
     let decoders = Lane::all().map(|lane| {
         let plans = EventPlans::new(&header.attributes, &tracing, header.big_endian);
         Decode::new(lane, plans, header.big_endian, options.spins)
     });
-    let read = stages::read(&stretches, decoders, &mut builder, progress)?;
+    let read = stages::read(&stretches, decoders, &mut builder, chapters, progress)?;
     Ok(finished(builder, read, &header, notes))
 }
 
 /// The capture, with what a person must know of it.
 fn finished(
-    builder: Builder,
+    mut builder: Builder,
     read: Read,
     header: &Header<'_>,
     mut notes: Vec<Sentence>,
@@ -133,10 +138,8 @@ fn finished(
         ).into());
     }
 
+    builder.sort_late();
     let mut capture = builder.capture;
-    if builder.rows.gave_up {
-        capture.sort();
-    }
     let is_cut = damage.last().is_some_and(|last| last.reason == records::BREAKS_OFF);
     // A flight recorder's buffers are emptied once, at its end.
     let is_backward = header.attributes.iter().any(|event| event.attr.is_backward());

@@ -7,7 +7,7 @@ use super::chains::{ChainId, Chains};
 use super::dump::StackDump;
 use super::event::{NameId, SideRecord};
 use super::spins::SpunTimes;
-use crate::capture::BuildId;
+use crate::capture::{BuildId, Capture};
 
 /// So many threads decode.
 pub(super) const LANES: usize = 2;
@@ -61,6 +61,13 @@ impl Sides {
         tables.args.extend(news.args);
         tables.records.extend(news.records);
         self.build_ids.extend(news.build_ids);
+    }
+
+    /// Gives modules the build ids that came as records.
+    pub fn identify(&self, capture: &mut Capture) {
+        for (path, id) in &self.build_ids {
+            capture.modules.identify(path, id);
+        }
     }
 
     fn row(&self, tagged: u32) -> (&SideTables, usize) {

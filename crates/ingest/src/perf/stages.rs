@@ -12,6 +12,7 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread;
 
 use super::build::Builder;
+use super::chapters::Chapters;
 use super::cpu_map::Cpus;
 use super::decode::{CPU_MAP, Decode, FINISHED_ROUND};
 use super::emptied::Emptied;
@@ -71,12 +72,13 @@ pub(super) fn read(
     stretches: &[(Source<'_>, Range<usize>)],
     decoders: [Decode; LANES],
     builder: &mut Builder,
+    chapters: Option<&mut Chapters<'_>>,
     progress: &mut dyn FnMut(u64, u64),
 ) -> Result<Read, Problem> {
     let total = stretches.iter().map(|(_, range)| range.len() as u64).sum();
     let has_rounds = stretches.len() == 1;
     let turns = Turns::new(stretches, decoders[0].big_endian());
-    let mut tables = Tables::new(builder);
+    let mut tables = Tables::new(builder, chapters);
     let [own, other] = decoders.map(|decode| Decoding { decode, has_rounds, buffer: Vec::new() });
     let [own, other] = thread::scope(|scope| {
         let (send, messages) = channel();
@@ -101,17 +103,18 @@ pub(super) fn read(
 }
 
 /// The stage behind the lanes.
-struct Tables<'b> {
+struct Tables<'b, 'c> {
     builder: &'b mut Builder,
+    chapters: Option<&'b mut Chapters<'c>>,
     sorter: Sorter,
     emptied: Emptied,
     sides: Sides,
 }
 
-impl<'b> Tables<'b> {
-    fn new(builder: &'b mut Builder) -> Self {
+impl<'b, 'c> Tables<'b, 'c> {
+    fn new(builder: &'b mut Builder, chapters: Option<&'b mut Chapters<'c>>) -> Self {
         let (sorter, emptied, sides) = Default::default();
-        Self { builder, sorter, emptied, sides }
+        Self { builder, chapters, sorter, emptied, sides }
     }
 
     /// Takes all batches in the order of the file, and gives their memory back to the other lane. Decodes for itself as long
@@ -134,6 +137,7 @@ impl<'b> Tables<'b> {
                 progress(batch.done);
                 let lane = batch.lane;
                 let events = self.take(batch);
+                self.end_chapter(turns);
                 if lane == own.decode.lane() {
                     empty.push(events);
                 } else {
@@ -163,7 +167,7 @@ impl<'b> Tables<'b> {
     }
 
     fn take(&mut self, batch: Batch) -> Vec<Event> {
-        let Self { builder, sorter, emptied, sides } = self;
+        let Self { builder, sorter, emptied, sides, .. } = self;
         for (span, count) in batch.news.spins.iter() {
             builder.add_spins(span, count);
         }
@@ -184,12 +188,24 @@ impl<'b> Tables<'b> {
 
     /// Hands on what is left, and says how many events came late.
     fn finish(self) -> u64 {
-        let Self { builder, mut sorter, mut sides, .. } = self;
+        let Self { builder, chapters, mut sorter, mut sides, .. } = self;
         sorter.finish(|event| builder.add(event, &mut sides));
-        for (path, id) in &sides.build_ids {
-            builder.capture.modules.identify(path, id);
+        if let Some(chapters) = chapters {
+            chapters.begin(&mut builder.capture);
         }
+        sides.identify(&mut builder.capture);
         sorter.late
+    }
+
+    /// Hands a chapter on if one has grown long.
+    fn end_chapter(&mut self, turns: &Turns<'_>) {
+        let Some(chapters) = &mut self.chapters else { return };
+        let Self { builder, sides, .. } = self;
+        if chapters.is_long(&builder.capture) {
+            sides.identify(&mut builder.capture);
+            builder.sort_late();
+            chapters.end(&mut builder.capture, turns.is_damaged());
+        }
     }
 }
 

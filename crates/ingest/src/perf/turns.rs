@@ -98,6 +98,11 @@ impl<'a> Turns<'a> {
         part
     }
 
+    /// Whether anything could not be read so far.
+    pub fn is_damaged(&self) -> bool {
+        !self.lock().damage.is_empty()
+    }
+
     /// What could not be read, in the order of the file.
     pub fn damage(self) -> Vec<Damage> {
         self.next.into_inner().unwrap_or_else(PoisonError::into_inner).damage

@@ -3,6 +3,7 @@
 // clippy.toml allows it in test functions, but not in what they share.
 #![allow(clippy::unwrap_used)]
 
+mod chapters;
 mod cut;
 mod dwarf;
 mod hostile;
