@@ -8,7 +8,7 @@ use coldcase_analyze::records::Records;
 use coldcase_analyze::rules::Rules;
 use coldcase_analyze::{Chapters, Options, ProcessFilter, analyze, analyze_with_records};
 use coldcase_ingest::capture::{Capture, Nanos, Sentence, Span, Timestamp};
-use coldcase_ingest::symbols::{self, ReadAhead, SymbolReport, SymbolSources};
+use coldcase_ingest::symbols::{Namer, SymbolReport, SymbolSources};
 use coldcase_ingest::{ReadOptions, beside};
 
 use crate::args::{AnalysisArguments, IncidentArguments, ReadingArguments};
@@ -31,11 +31,11 @@ fn one(
     overview: bool,
 ) -> Result<(Capture, SymbolReport)> {
     let sources = sources(arguments)?;
-    let ahead = ReadAhead::start(&sources);
+    let mut namer = Namer::start(&sources);
     let mut options = options_of(arguments, &sources);
     options.overview = overview;
     let capture = read(path, options)?;
-    Ok(named(capture, &sources, ahead))
+    Ok(named(capture, &mut namer))
 }
 
 /// Reads a capture and the logs of system calls beside it, in any order. A format that was insisted on is the first one's.
@@ -45,7 +45,7 @@ pub fn captures(
 ) -> Result<(Capture, SymbolReport)> {
     let offset = incident.log_offset.as_deref().map(offset).transpose()?;
     let sources = sources(arguments)?;
-    let ahead = ReadAhead::start(&sources);
+    let mut namer = Namer::start(&sources);
     let mut options = options_of(arguments, &sources);
     let mut captures = Vec::new();
     for path in &incident.captures {
@@ -70,7 +70,7 @@ pub fn captures(
         beside::add_log(&mut capture, &log, offset)
             .with_context(|| format!("cannot use {}", path.display()))?;
     }
-    Ok(named(capture, &sources, ahead))
+    Ok(named(capture, &mut namer))
 }
 
 fn sources(arguments: &ReadingArguments) -> Result<SymbolSources> {
@@ -103,12 +103,8 @@ fn read(path: &Path, options: ReadOptions<'_>) -> Result<Capture> {
     Ok(coldcase_ingest::read(path, options, &mut |done, total| progress.set(done, total))?)
 }
 
-fn named(
-    mut capture: Capture,
-    sources: &SymbolSources,
-    ahead: ReadAhead,
-) -> (Capture, SymbolReport) {
-    let report = symbols::resolve_with(&mut capture, sources, ahead);
+fn named(mut capture: Capture, namer: &mut Namer<'_>) -> (Capture, SymbolReport) {
+    let report = namer.name(&mut capture);
     capture.warnings.extend(report.warnings.iter().cloned());
     (capture, report)
 }
@@ -153,13 +149,11 @@ pub fn analysed(
     };
     let options = options(analysis)?;
     let sources = sources(reading)?;
-    let mut ahead = Some(ReadAhead::start(&sources));
-    let mut take_ahead = || ahead.take().unwrap_or_else(|| ReadAhead::start(&sources));
+    let mut namer = Namer::start(&sources);
     let mut chapters = Chapters::new(&options);
     let mut warnings: Vec<Sentence> = Vec::new();
     let mut take = |capture: &mut Capture| {
-        let report = symbols::resolve_with(capture, &sources, take_ahead());
-        warnings.extend(report.warnings);
+        warnings.extend(namer.name(capture).warnings);
         chapters.take(capture)
     };
     let in_chapters = coldcase_ingest::Chapters::new(rows, &mut take);
@@ -171,7 +165,7 @@ pub fn analysed(
         &mut |done, total| progress.set(done, total),
     )?;
     drop(progress);
-    let (mut capture, _) = named(capture, &sources, take_ahead());
+    let (mut capture, _) = named(capture, &mut namer);
     for warning in warnings {
         if !capture.warnings.contains(&warning) {
             capture.warnings.push(warning);

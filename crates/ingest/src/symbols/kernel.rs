@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::calls::calls;
-use super::kernel_list::{Names, ReadAhead, choose};
+use super::kernel_list::{KernelList, Names};
 use super::report::KernelReport;
 use super::{SymbolSources, binary, count, dwarf, kernel_modules};
 use crate::capture::{Call, Capture, FrameId, Location, Mode, Sentence, Symbol, WhyNoSymbol};
@@ -12,7 +12,7 @@ use crate::capture::{Call, Capture, FrameId, Location, Mode, Sentence, Symbol, W
 pub(super) fn resolve(
     capture: &mut Capture,
     sources: &SymbolSources,
-    ahead: ReadAhead,
+    list: &mut KernelList,
     warnings: &mut Vec<Sentence>,
 ) -> KernelReport {
     name_made_code(capture);
@@ -20,9 +20,9 @@ pub(super) fn resolve(
     let mut report = KernelReport::default();
     if frames.is_empty() {
         report.source = "no kernel address needs a name".into();
-    } else if let Some(names) = choose(capture, sources, ahead, warnings) {
-        report.modules = set_symbols(capture, &names, &frames);
-        report.source = names.source;
+    } else if let Some(names) = list.of(capture, sources, warnings) {
+        report.modules = set_symbols(capture, names, &frames);
+        report.source = names.source.clone();
     } else {
         report.source =
             "no symbols of the captured kernel; give a copy of its /proc/kallsyms".into();

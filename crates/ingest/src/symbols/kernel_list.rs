@@ -34,37 +34,53 @@ enum Check {
     Found,
 }
 
-/// The first list that fits: the one given, then the bundle's, then those in the folders, then perf's copy, then the running
-/// kernel's own.
-pub(super) fn choose(
-    capture: &Capture,
-    sources: &SymbolSources,
-    ahead: ReadAhead,
-    warnings: &mut Vec<Sentence>,
-) -> Option<Names> {
-    let given = sources.kallsyms.as_deref().zip(ahead.0);
-    given
-        .and_then(|(path, list)| {
-            // A thread that panicked has read nothing.
-            let list = list.join().unwrap_or_else(|_| Err("cannot be read".to_owned()));
-            let shown = Sentence::default().path(path.display());
-            from_list(capture, list, shown, Check::Named, warnings)
-        })
-        .or_else(|| from_bundle(capture, warnings))
-        .or_else(|| from_folders(capture, sources, warnings))
-        .or_else(|| from_cache(capture, sources, warnings))
-        .or_else(|| sources.running_kernel.then(|| from_running_kernel(capture, warnings))?)
+/// The kernel's symbols, chosen when they are first asked for.
+pub(super) struct KernelList {
+    /// The list that a person named, read by a thread of its own while the capture is.
+    given: Option<JoinHandle<Result<List, String>>>,
+    chosen: Option<Names>,
 }
 
-/// The list that a person named, read by a thread of its own while the capture is.
-pub struct ReadAhead(Option<JoinHandle<Result<List, String>>>);
-
-impl ReadAhead {
-    /// Begins to read.
-    #[must_use]
+impl KernelList {
+    /// Begins to read what was named.
     pub fn start(sources: &SymbolSources) -> Self {
         let path = sources.kallsyms.clone();
-        Self(path.map(|path| thread::spawn(move || List::read(&path))))
+        Self { given: path.map(|path| thread::spawn(move || List::read(&path))), chosen: None }
+    }
+
+    /// The list that fits the capture, or fitted what was read of it when one was first asked for.
+    pub fn of(
+        &mut self,
+        capture: &Capture,
+        sources: &SymbolSources,
+        warnings: &mut Vec<Sentence>,
+    ) -> Option<&Names> {
+        if self.chosen.is_none() {
+            self.chosen = self.choose(capture, sources, warnings);
+        }
+        self.chosen.as_ref()
+    }
+
+    /// The first list that fits: the one given, then the bundle's, then those in the folders, then perf's copy, then the
+    /// running kernel's own.
+    fn choose(
+        &mut self,
+        capture: &Capture,
+        sources: &SymbolSources,
+        warnings: &mut Vec<Sentence>,
+    ) -> Option<Names> {
+        let given = sources.kallsyms.as_deref().zip(self.given.take());
+        given
+            .and_then(|(path, list)| {
+                // A thread that panicked has read nothing.
+                let list = list.join().unwrap_or_else(|_| Err("cannot be read".to_owned()));
+                let shown = Sentence::default().path(path.display());
+                from_list(capture, list, shown, Check::Named, warnings)
+            })
+            .or_else(|| from_bundle(capture, warnings))
+            .or_else(|| from_folders(capture, sources, warnings))
+            .or_else(|| from_cache(capture, sources, warnings))
+            .or_else(|| sources.running_kernel.then(|| from_running_kernel(capture, warnings))?)
     }
 }
 

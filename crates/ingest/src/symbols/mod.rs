@@ -47,9 +47,9 @@ mod user;
 
 use std::path::PathBuf;
 
+use self::kernel_list::KernelList;
 use crate::capture::{Capture, Mode, Symbol};
 
-pub use kernel_list::ReadAhead;
 pub(crate) use programs::{Program, Programs, Section};
 pub use report::{Count, KernelReport, ModuleReport, SymbolReport};
 
@@ -74,20 +74,31 @@ pub struct SymbolSources {
 ///
 /// Changes nothing but the frames' symbols; the report's warnings are the caller's to pass on.
 pub fn resolve(capture: &mut Capture, sources: &SymbolSources) -> SymbolReport {
-    resolve_with(capture, sources, ReadAhead::start(sources))
+    Namer::start(sources).name(capture)
 }
 
-/// The same, with what was read ahead of these sources.
-pub fn resolve_with(
-    capture: &mut Capture,
-    sources: &SymbolSources,
-    ahead: ReadAhead,
-) -> SymbolReport {
-    let mut report = SymbolReport::default();
-    report.kernel = kernel::resolve(capture, sources, ahead, &mut report.warnings);
-    report.modules = user::resolve(capture, sources, &mut report.warnings);
-    report.user = count(capture, Mode::User);
-    report
+/// Gives names while a capture is read: the kernel's symbols are read meanwhile, and once for all of its chapters.
+pub struct Namer<'s> {
+    sources: &'s SymbolSources,
+    kernel: KernelList,
+}
+
+impl<'s> Namer<'s> {
+    /// Begins to read the list of the kernel's symbols that a person named.
+    #[must_use]
+    pub fn start(sources: &'s SymbolSources) -> Self {
+        Self { sources, kernel: KernelList::start(sources) }
+    }
+
+    /// Names what has no name yet, as [`resolve`] does.
+    pub fn name(&mut self, capture: &mut Capture) -> SymbolReport {
+        let mut report = SymbolReport::default();
+        report.kernel =
+            kernel::resolve(capture, self.sources, &mut self.kernel, &mut report.warnings);
+        report.modules = user::resolve(capture, self.sources, &mut report.warnings);
+        report.user = count(capture, Mode::User);
+        report
+    }
 }
 
 /// How many frames of a mode have a name.
