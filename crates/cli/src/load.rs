@@ -166,6 +166,7 @@ pub fn analysed(
     )?;
     drop(progress);
     let (mut capture, _) = named(capture, &mut namer);
+    drop(namer);
     for warning in warnings {
         if !capture.warnings.contains(&warning) {
             capture.warnings.push(warning);

@@ -194,9 +194,9 @@ impl Redaction {
             *process = process.as_deref().map(|process| self.task(process));
             let mut frames = frames.iter_mut();
             if let Some(comm) = frames.next() {
-                *comm = self.task(comm);
+                *comm = self.task(comm).into();
             }
-            frames.for_each(|frame| *frame = self.label(frame));
+            frames.for_each(|frame| *frame = self.label(frame).into());
         }
     }
 

@@ -183,17 +183,23 @@ fn may_have_frozen(
     options: &Options,
     doubtful: Option<CannotTell>,
 ) -> (Option<Possible>, Option<CannotTell>) {
-    let (possible, family) = family::hint(model).unzip();
-    let unseen = family
-        .or_else(|| unseen::hint(model, options))
-        .or_else(|| kept::hint(model, options))
-        .or_else(|| yields::hint(model, options))
-        .or_else(|| unended::hint(model, options).filter(|_| !model.part.goes_on))
-        .or_else(|| timed::hint(model, options))
-        .or_else(|| golang::hint(model, options))
-        .or_else(|| behind_one::hint(model, options))
-        .or(doubtful);
-    (possible, unseen)
+    let first = || {
+        let (possible, family) = family::hint(model).unzip();
+        let unseen = family
+            .or_else(|| unseen::hint(model, options))
+            .or_else(|| kept::hint(model, options))
+            .or_else(|| yields::hint(model, options));
+        (possible, unseen)
+    };
+    let then = || {
+        unended::hint(model, options)
+            .filter(|_| !model.part.goes_on)
+            .or_else(|| timed::hint(model, options))
+            .or_else(|| golang::hint(model, options))
+            .or_else(|| behind_one::hint(model, options))
+    };
+    let ((possible, unseen), later) = at_once::both(first, then);
+    (possible, unseen.or(later).or(doubtful))
 }
 
 fn memory_events(model: &Model<'_>, raws: &[RawWindow], windows: &[Window]) -> Vec<MemoryEvent> {

@@ -1,6 +1,7 @@
 //! What pictures and evidence need beyond the answer itself: single waits with their stacks, blocked threads over
 //! time, and the events that figures come from.
 
+pub(crate) mod folded;
 pub(crate) mod heat;
 mod lanes;
 pub(crate) mod proofs;

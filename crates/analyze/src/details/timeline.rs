@@ -1,12 +1,9 @@
 //! The threads concerned, against time; and off-CPU time by stack.
 
-use std::collections::BTreeMap;
-
-use coldcase_ingest::capture::{
-    Capture, Context, FrameId, Nanos, ProcessId, Span, StackId, ThreadId,
-};
+use coldcase_ingest::capture::{Capture, Context, Nanos, ProcessId, Span, StackId, ThreadId};
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use crate::details::folded::{self, NamedTimes};
 use crate::details::lanes;
 use crate::findings::{Cause, Contention, FoldedStack, Lane, Operation, Role, Timeline, Window};
 use crate::model::Model;
@@ -14,7 +11,7 @@ use crate::rules::WaitKind;
 use crate::runtimes;
 use crate::sites::Site;
 use crate::states::Doing;
-use crate::view::{frame_label, thread_name};
+use crate::view::thread_name;
 use crate::windows::RawWindow;
 
 /// More lanes than this nobody reads.
@@ -216,36 +213,11 @@ fn add_times(
 /// Sums up times by the names of threads, and gives stacks theirs.
 pub(crate) fn by_stack(capture: &Capture, times: StackTimes) -> Vec<FoldedStack> {
     let threads = &capture.threads;
-    let mut by_name: BTreeMap<(Option<&str>, &str, StackId), Nanos> = BTreeMap::new();
+    let mut by_name = NamedTimes::new();
     for ((thread, stack), time) in times {
         let row = threads.get(thread);
         let process = Some(threads.process_comm(row.process));
         *by_name.entry((process, row.comm(), stack)).or_default() += time;
     }
-    fold(capture, by_name)
-}
-
-/// Stacks with their time as frames with names.
-pub(crate) fn fold(
-    capture: &Capture,
-    times: BTreeMap<(Option<&str>, &str, StackId), Nanos>,
-) -> Vec<FoldedStack> {
-    let mut labels: FxHashMap<FrameId, Vec<String>> = FxHashMap::default();
-    let mut folded: BTreeMap<(Vec<String>, Option<&str>), Nanos> = BTreeMap::new();
-    for ((process, comm, stack), time) in times {
-        let ids = capture.stacks.frames(stack);
-        let mut frames = Vec::with_capacity(ids.len() + 1);
-        frames.push(comm.to_owned());
-        for &id in ids.iter().rev() {
-            let label = || frame_label(capture, capture.frames.get(id));
-            frames.extend_from_slice(labels.entry(id).or_insert_with(label));
-        }
-        *folded.entry((frames, process)).or_default() += time;
-    }
-    let stack = |((frames, process), time): ((Vec<String>, Option<&str>), Nanos)| FoldedStack {
-        process: process.map(str::to_owned),
-        frames,
-        time,
-    };
-    folded.into_iter().map(stack).collect()
+    folded::fold(capture, by_name)
 }

@@ -1,5 +1,7 @@
 //! Waits and memory calls, summed or row by row.
 
+use std::sync::Arc;
+
 use coldcase_ingest::capture::{Nanos, Timestamp};
 
 use super::{Cause, FrameView, Operation, ThreadName};
@@ -40,7 +42,7 @@ pub struct FoldedStack {
     /// The name of the process; `None` where a format knows threads' names only.
     pub process: Option<String>,
     /// Command, then frames, outermost first; kernel frames end in `_[k]`, as in FlameGraph.
-    pub frames: Vec<String>,
+    pub frames: Vec<Arc<str>>,
     /// Blocked time.
     pub time: Nanos,
 }

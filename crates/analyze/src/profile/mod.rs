@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use coldcase_ingest::capture::{Capture, Mode, Nanos, ProfileWaker, Sentence, StackId, TaskState};
 
-use crate::details::timeline;
+use crate::details::folded::{self, NamedTimes};
 use crate::findings::{
     BlameRow, Cause, FoldedStack, Freeze, Grade, Lock, ProcessTotal, SiteTotal, Window,
 };
@@ -75,7 +75,7 @@ pub(crate) fn judge(capture: &Capture, options: &Options) -> Profile {
         timeless || time >= options.min_freeze
     });
     let cause = run.as_ref().map(|run| run.cause).or(most.map(|(cause, _)| cause));
-    let mut times: BTreeMap<(Option<&str>, &str, StackId), Nanos> = BTreeMap::new();
+    let mut times = NamedTimes::new();
     for row in &capture.profile {
         *times.entry((None, capture.threads.get(row.thread).comm(), row.stack)).or_default() +=
             row.off_cpu;
@@ -85,7 +85,7 @@ pub(crate) fn judge(capture: &Capture, options: &Options) -> Profile {
         processes: by_process(&rows),
         sites: by_site(rows.iter()),
         window: cause.map(|cause| window(capture, &rows, cause, timeless, run)),
-        off_cpu: timeline::fold(capture, times),
+        off_cpu: folded::fold(capture, times),
     }
 }
 

@@ -12,13 +12,11 @@
 use std::cmp::Reverse;
 
 use coldcase_analyze::findings::FoldedStack;
-use coldcase_ingest::capture::{Nanos, SeededMap};
+use coldcase_ingest::capture::Nanos;
 
-use crate::names;
+pub(crate) use super::folded_tree::Side;
+use super::folded_tree::{Node, Tree};
 
-/// Frames that are shown of a deep stack, from its outer and its inner end.
-const OUTER: usize = 64;
-const INNER: usize = 40;
 /// Most boxes, the widest first.
 pub(crate) const BOXES: usize = 2_000;
 /// Boxes narrower than this part of the whole are left out.
@@ -63,15 +61,6 @@ pub(crate) struct Against<'a> {
     pub stacks: &'a [FoldedStack],
 }
 
-/// To which side of the system call a frame belongs.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(crate) enum Side {
-    /// The whole, or a command.
-    Root,
-    User,
-    Kernel,
-}
-
 /// The picture with at most so many boxes, none if nothing was waited; compared with another if there is one.
 pub(crate) fn flame(
     stacks: &[FoldedStack],
@@ -79,14 +68,14 @@ pub(crate) fn flame(
     against: Option<&Against<'_>>,
 ) -> Option<Flame> {
     let tree = Tree::of(stacks);
-    let total = tree.nodes[0].time;
+    let whole = tree.whole();
+    let total = tree.time(&whole);
     if total == Nanos::ZERO {
         return None;
     }
-    let shown = tree.shown(total, boxes);
-    let compared = against.is_some();
-    let mut flame = Flame { boxes: Vec::new(), depth: 0, total, compared };
-    tree.lay_out(0, (0, 0.0), &shown, &mut flame);
+    let mut flame = Flame { boxes: Vec::new(), depth: 0, total, compared: against.is_some() };
+    lay_out(&tree, ("all", Side::Root), &whole, 0.0, &mut flame);
+    keep_widest(&mut flame.boxes, boxes);
     if let Some(against) = against {
         compare(&mut flame, &Tree::of(against.stacks), against);
     }
@@ -94,201 +83,68 @@ pub(crate) fn flame(
     Some(flame)
 }
 
+/// A box for a frame, and for what it called: the widest first, equal ones by name.
+fn lay_out(tree: &Tree, (name, side): (&str, Side), node: &Node, left: f64, flame: &mut Flame) {
+    let time = tree.time(node);
+    let width = time.share_of(flame.total);
+    if width < NARROWEST {
+        return;
+    }
+    let (name, depth) = (name.to_owned(), node.depth);
+    flame.boxes.push(FlameBox { name, side, depth, left, width, time, change: None });
+    let mut children = tree.children(node);
+    children.sort_by_cached_key(|(label, child)| (Reverse(tree.time(child)), *label));
+    let mut left = left;
+    for ((name, side), child) in &children {
+        lay_out(tree, (name, *side), child, left, flame);
+        left += tree.time(child).share_of(flame.total);
+    }
+}
+
+/// A caller has at least its callee's time and stands before it, so that nobody is kept without all of its callers.
+fn keep_widest(boxes: &mut Vec<FlameBox>, most: usize) {
+    if boxes.len() <= most {
+        return;
+    }
+    let mut widest: Vec<usize> = (0..boxes.len()).collect();
+    widest.sort_by_key(|&index| (Reverse(boxes[index].time), index));
+    let mut kept = vec![false; boxes.len()];
+    widest.into_iter().take(most).for_each(|index| kept[index] = true);
+    let mut kept = kept.into_iter();
+    boxes.retain(|_| kept.next() == Some(true));
+}
+
 /// Finds each box's frame in what was before, along the same callers.
 fn compare(flame: &mut Flame, before: &Tree, against: &Against<'_>) {
     // The frame before at each depth of the current path.
-    let mut path: Vec<Option<usize>> = Vec::new();
+    let mut path: Vec<Option<Node>> = Vec::new();
     let whole = flame.total.share_of(against.now);
     for frame in &mut flame.boxes {
         path.truncate(frame.depth);
         let found = match path.last() {
-            None => Some(0),
-            Some(parent) => parent.and_then(|parent| {
-                let label = before.labels.numbers.get(&(frame.name.clone(), frame.side))?;
-                before.known.get(&(parent, *label)).copied()
-            }),
+            None => Some(before.whole()),
+            Some(caller) => caller
+                .as_ref()
+                .and_then(|caller| before.child(caller, &(frame.name.clone(), frame.side))),
         };
+        let time = found.as_ref().map_or(Nanos::ZERO, |node| before.time(node));
         path.push(found);
-        let time = found.map_or(Nanos::ZERO, |index| before.nodes[index].time);
         let (before, now) = (time.share_of(against.length), frame.time.share_of(against.now));
         frame.change = Some(Change { before, now, weight: (now - before) / whole });
     }
 }
 
-struct Tree {
-    nodes: Vec<Node>,
-    labels: Labels,
-    /// Nodes by their parents and labels.
-    known: SeededMap<(usize, usize), usize>,
-}
-
-/// Frames as they are shown, by their numbers: nearly all frames of a stack are those of others, too.
-#[derive(Default)]
-struct Labels {
-    rows: Vec<(String, Side)>,
-    numbers: SeededMap<(String, Side), usize>,
-}
-
-/// Labels of frames that were seen: by the frame, how often it follows itself, and whether it is the command.
-type Seen<'a> = SeededMap<(&'a str, usize, bool), usize>;
-
-impl Labels {
-    fn number(&mut self, label: (String, Side)) -> usize {
-        let next = self.rows.len();
-        let number = *self.numbers.entry(label.clone()).or_insert(next);
-        if number == next {
-            self.rows.push(label);
-        }
-        number
-    }
-
-    /// A stack's frames as they are shown, outermost first; the first is the command.
-    fn of<'a>(&mut self, frames: &'a [String], seen: &mut Seen<'a>) -> Vec<usize> {
-        let runs = frames.chunk_by(|left, right| left == right).enumerate();
-        let mut labels: Vec<usize> = runs
-            .map(|(index, run)| {
-                let (frame, length, first) = (run[0].as_str(), run.len(), index == 0);
-                let new = || self.number(shown_frame(frame, length, first));
-                *seen.entry((frame, length, first)).or_insert_with(new)
-            })
-            .collect();
-        let hidden = labels.len().saturating_sub(OUTER + INNER);
-        if hidden > 0 {
-            let side = self.rows[labels[OUTER]].1;
-            let left_out = self.number((format!("… {hidden} frames …"), side));
-            labels.splice(OUTER..OUTER + hidden, [left_out]);
-        }
-        labels
-    }
-}
-
-struct Node {
-    name: String,
-    side: Side,
-    time: Nanos,
-    children: Vec<usize>,
-}
-
-impl Tree {
-    fn of(stacks: &[FoldedStack]) -> Self {
-        let whole = Node {
-            name: "all".to_owned(),
-            side: Side::Root,
-            time: Nanos::ZERO,
-            children: Vec::new(),
-        };
-        let (labels, known) = (Labels::default(), SeededMap::default());
-        let mut tree = Self { nodes: vec![whole], labels, known };
-        let mut seen = Seen::default();
-        for stack in stacks {
-            let labels = tree.labels.of(&stack.frames, &mut seen);
-            tree.add(&labels, stack.time);
-        }
-        tree.sort();
-        tree
-    }
-
-    fn add(&mut self, labels: &[usize], time: Nanos) {
-        let mut at = 0;
-        self.nodes[0].time += time;
-        for &label in labels {
-            at = self.child(at, label);
-            self.nodes[at].time += time;
-        }
-    }
-
-    fn child(&mut self, parent: usize, label: usize) -> usize {
-        let next = self.nodes.len();
-        let index = *self.known.entry((parent, label)).or_insert(next);
-        if index == next {
-            let (name, side) = self.labels.rows[label].clone();
-            self.nodes.push(Node { name, side, time: Nanos::ZERO, children: Vec::new() });
-            self.nodes[parent].children.push(index);
-        }
-        index
-    }
-
-    /// The widest child first; equal ones by name.
-    fn sort(&mut self) {
-        let order: Vec<(Nanos, String)> =
-            self.nodes.iter().map(|node| (node.time, node.name.clone())).collect();
-        for node in &mut self.nodes {
-            node.children.sort_by(|&left, &right| {
-                let (left, right) = (&order[left], &order[right]);
-                right.0.cmp(&left.0).then_with(|| left.1.cmp(&right.1))
-            });
-        }
-    }
-
-    /// Which nodes get a box. A caller has at least its callee's time and a lower number, so that nobody
-    /// is shown without all of its callers.
-    fn shown(&self, total: Nanos, boxes: usize) -> Vec<bool> {
-        let wide = |index: &usize| self.nodes[*index].time.share_of(total) >= NARROWEST;
-        let mut widest: Vec<usize> = (0..self.nodes.len()).filter(wide).collect();
-        widest.sort_by_key(|&index| (Reverse(self.nodes[index].time), index));
-        let mut shown = vec![false; self.nodes.len()];
-        for index in widest.into_iter().take(boxes) {
-            shown[index] = true;
-        }
-        shown
-    }
-
-    fn lay_out(
-        &self,
-        index: usize,
-        (depth, left): (usize, f64),
-        shown: &[bool],
-        flame: &mut Flame,
-    ) {
-        let node = &self.nodes[index];
-        flame.boxes.push(FlameBox {
-            name: node.name.clone(),
-            side: node.side,
-            depth,
-            left,
-            width: node.time.share_of(flame.total),
-            time: node.time,
-            change: None,
-        });
-        let mut left = left;
-        for &child in &node.children {
-            if shown[child] {
-                self.lay_out(child, (depth + 1, left), shown, flame);
-            }
-            left += self.nodes[child].time.share_of(flame.total);
-        }
-    }
-}
-
-/// A frame that follows itself so often: `walk`, `walk`, `walk` is `walk ×3`.
-fn shown_frame(frame: &str, length: usize, first: bool) -> (String, Side) {
-    let (name, side) = match frame.strip_suffix("_[k]") {
-        Some(name) => (name, Side::Kernel),
-        None if first => (pool(frame), Side::Root),
-        None => (frame, Side::User),
-    };
-    let name = names::function(name);
-    (if length > 1 { format!("{name} ×{length}") } else { name }, side)
-}
-
-/// A command without the number that tells it from others of its pool: `serve-17` and `serve-4` do the same.
-fn pool(command: &str) -> &str {
-    let plain = command.trim_end_matches(|last: char| last.is_ascii_digit());
-    if plain.ends_with(['-', '_', '/', ':', '#', ' ', '.']) && plain.len() > 1 {
-        plain
-    } else {
-        command
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+    use crate::chart::folded_tree::{INNER, OUTER};
 
     fn stack(frames: &str, time: u64) -> FoldedStack {
         FoldedStack {
             process: None,
-            frames: frames.split(';').map(str::to_owned).collect(),
+            frames: frames.split(';').map(Arc::from).collect(),
             time: Nanos(time),
         }
     }
@@ -331,7 +187,6 @@ mod tests {
             drawn(&stacks)[..3],
             [" all 0+35", " serve- 0+30", "  run 0+30"].map(|it| it.replacen(" all", "all", 1))
         );
-        assert_eq!(pool("7"), "7");
     }
 
     #[test]
@@ -343,7 +198,7 @@ mod tests {
 
     #[test]
     fn deep_and_recursive_stacks_stay_small() {
-        let deep: Vec<String> = (0..5_000).map(|depth| format!("f{depth}")).collect();
+        let deep: Vec<Arc<str>> = (0..5_000).map(|depth| format!("f{depth}").into()).collect();
         let picture =
             flame(&[FoldedStack { process: None, frames: deep, time: Nanos(1) }], BOXES, None)
                 .unwrap();

@@ -5,6 +5,7 @@ pub(crate) mod blocked;
 pub(crate) mod canvas;
 pub(crate) mod flame;
 pub(crate) mod flame_picture;
+mod folded_tree;
 pub(crate) mod font;
 pub(crate) mod heat;
 pub(crate) mod lanes;

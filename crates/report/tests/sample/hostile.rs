@@ -54,7 +54,7 @@ pub fn findings() -> Findings {
     details.stacks[0].user[0].file = Some(huge.clone());
     findings.off_cpu.push(FoldedStack {
         process: None,
-        frames: vec![SCRIPT.to_owned(), huge, LINK.to_owned(), ESCAPE.to_owned()],
+        frames: vec![SCRIPT.into(), huge.into(), LINK.into(), ESCAPE.into()],
         time: Nanos(2_000_000_000),
     });
     findings

@@ -417,7 +417,7 @@ fn busy(shown: Span, seed: u64) -> Vec<Segment> {
 pub fn off_cpu() -> Vec<FoldedStack> {
     let stack = |text: &str, tenths: u64| FoldedStack {
         process: None,
-        frames: text.split(';').map(str::to_owned).collect(),
+        frames: text.split(';').map(Into::into).collect(),
         time: Nanos(tenths * 100_000),
     };
     let syscall = "entry_SYSCALL_64_after_hwframe_[k];do_syscall_64_[k]";

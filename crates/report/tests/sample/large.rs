@@ -70,7 +70,7 @@ fn stack(at: u64) -> FoldedStack {
         |depth: u32| format!("core::module::function_{depth}_{}", at >> (40 - depth).min(13));
     FoldedStack {
         process: Some("vaultdb".to_owned()),
-        frames: (0..40).map(frame).collect(),
+        frames: (0..40).map(|depth| frame(depth).into()).collect(),
         time: Nanos(1_000_000 + at),
     }
 }
