@@ -117,6 +117,8 @@ fn built() -> Vec<Seed> {
             [[0, n % 5, 8 + n, 200, 18, 2, 0, 0], [12, 7, n % 5, 3, 10, 0, 0, 0]].concat()
         })
         .collect();
+    let rounds = events.chunks(64).flat_map(|some| [some, &[22, 0, 0, 0, 0, 0, 0, 0]].concat());
+    let rounds: Vec<u8> = [9].into_iter().chain(rounds).collect();
     let kinds: Vec<u8> = (0..48).flat_map(|n| [n, n % 7, n * 5, 9, 20, n, n, 0]).collect();
     vec![
         ("perf_data", file.bytes()),
@@ -132,6 +134,7 @@ fn built() -> Vec<Seed> {
         ("tracepoint_shape", [&[68][..], &records].concat()),
         ("pipeline_events", events),
         ("pipeline_events", kinds),
+        ("chapters", rounds),
     ]
 }
 

@@ -9,12 +9,12 @@ use std::sync::OnceLock;
 
 use coldcase_analyze::findings::Findings;
 use coldcase_analyze::rules::Rules;
-use coldcase_analyze::{Options, analyze};
+use coldcase_analyze::{Chapters, Options, analyze};
 use coldcase_ingest::capture::{
     BuildId, Capture, Format, LoadedModule, Location, Mode, Module, ModuleKind, Nanos,
 };
 use coldcase_ingest::symbols::{SymbolSources, resolve};
-use coldcase_ingest::{ReadOptions, beside, read, read_bytes};
+use coldcase_ingest::{ReadOptions, beside, read, read_bytes, read_in_chapters};
 use coldcase_report::{HtmlContext, Input};
 
 use crate::events;
@@ -53,6 +53,7 @@ pub const TARGETS: &[Target] = &[
     ("rules", rules),
     ("pipeline", pipeline),
     ("pipeline_events", pipeline_events),
+    ("chapters", chapters),
     ("export", outputs::export),
     ("redact", outputs::redact),
     ("diff", outputs::diff),
@@ -307,6 +308,25 @@ pub fn named(data: &[u8]) -> Option<Capture> {
 /// A perf.data that is built of events which the bytes choose, to all that is made of it.
 pub fn pipeline_events(data: &[u8]) {
     pipeline(&events::file(data));
+}
+
+/// The same in chapters of so many rows as the first byte says.
+pub fn chapters(data: &[u8]) {
+    let Some((&rows, choices)) = data.split_first() else { return };
+    let scratch = Scratch::new("chapters");
+    let path = scratch.file("capture", &events::file(choices));
+    let options = Options::default();
+    let mut chapters = Chapters::new(&options);
+    let mut take = |capture: &mut Capture| {
+        resolve(capture, kernel_names());
+        chapters.take(capture)
+    };
+    let in_chapters = coldcase_ingest::Chapters::new(usize::from(rows).max(1), &mut take);
+    let reading = ReadOptions::default();
+    if let Ok(mut capture) = read_in_chapters(&path, reading, in_chapters, &mut |_, _| {}) {
+        resolve(&mut capture, kernel_names());
+        reports(&chapters.finish(&capture));
+    }
 }
 
 /// Everything that can be said of a capture.
