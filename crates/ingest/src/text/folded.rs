@@ -29,6 +29,8 @@ pub(super) fn read(
         rows: HashTable::new(),
         seed: Seed::default(),
         missed: profile::Missed::default(),
+        inside: 0,
+        leaving: 0,
     };
     let mut complaints = Complaints::default();
     for line in Lines::new(text) {
@@ -61,6 +63,9 @@ struct Reader<'a> {
     rows: HashTable<(u64, &'a [u8], Row)>,
     seed: Seed,
     missed: profile::Missed,
+    /// Stacks that go into the kernel, and those of them that show how somebody left a CPU.
+    inside: usize,
+    leaving: usize,
 }
 
 impl<'a> Reader<'a> {
@@ -85,28 +90,11 @@ impl<'a> Reader<'a> {
     fn ran(&self) -> bool {
         const ENOUGH: usize = 10;
         const HARDLY_ANY: usize = 10;
-        let (mut inside, mut leaving) = (0_usize, 0_usize);
-        for &(_, stack, row) in self.rows.iter().filter(|_| !self.wakers_first) {
-            let names: Vec<&[u8]> = stack.split(|&byte| byte == b';').skip(1).collect();
-            let kernel = &names[kernel_boundary(&names)..];
-            let leaves = |name: &&[u8]| {
-                let name = without_annotation(name);
-                profile::is_scheduler(name)
-                    || profile::is_wake_function(name)
-                    || [&b"preempt_schedule"[..], b"io_schedule"]
-                        .iter()
-                        .any(|known| name.starts_with(known))
-            };
-            let counts = !row.missed && kernel.iter().any(|name| !is_delimiter(name));
-            inside += usize::from(counts);
-            // Whoever was waited for stands beside who waited.
-            leaving += usize::from(counts && names.iter().any(leaves));
-        }
-        inside >= ENOUGH && leaving * HARDLY_ANY < inside
+        self.inside >= ENOUGH && self.leaving * HARDLY_ANY < self.inside
     }
 
     fn row(&mut self, stack: &'a [u8]) -> Option<Row> {
-        let mut names = stack.split(|&byte| byte == b';');
+        let mut names = names(stack);
         let comm = names.next().filter(|comm| !comm.is_empty())?;
         let names: Vec<&[u8]> = names.filter(|name| !name.is_empty()).collect();
         if self.wakers_first {
@@ -116,7 +104,14 @@ impl<'a> Reader<'a> {
         let waker = waker_at(&names);
         let (own, waker) = names.split_at(waker.unwrap_or(names.len()));
         let missed = own.iter().any(|name| profile::is_missed(name));
-        let ids = frames(&mut self.out, own);
+        let kernel_from = kernel_boundary(own);
+        let is_inside = own[kernel_from..].iter().any(|name| !is_delimiter(name));
+        if is_inside && !missed {
+            self.inside += 1;
+            // Whoever was waited for stands beside who waited. Who leaves does so in an innermost frame.
+            self.leaving += usize::from(names.iter().rev().any(|name| leaves(name)));
+        }
+        let ids = frames(&mut self.out, own, kernel_from);
         let mut row = Row::new(&mut self.out, comm, &ids);
         row.missed = missed;
         if let [_, frames @ .., name] = waker {
@@ -124,6 +119,21 @@ impl<'a> Reader<'a> {
         }
         Some(row)
     }
+}
+
+/// The names between the semicolons.
+fn names(stack: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let ends = memchr::memchr_iter(b';', stack).chain([stack.len()]);
+    ends.scan(0, |start, end| Some(&stack[std::mem::replace(start, end + 1)..end]))
+}
+
+/// Whether a function is one in which a thread leaves its CPU, or wakes another one.
+fn leaves(name: &[u8]) -> bool {
+    let name = without_annotation(name);
+    let before = [&b"preempt_schedule"[..], b"io_schedule"];
+    profile::is_scheduler(name)
+        || profile::is_wake_function(name)
+        || before.iter().any(|known| name.starts_with(known))
 }
 
 /// Where the waker begins: behind `--`, or in older versions behind a `-` that follows the function in which the thread leaves its CPU.
@@ -164,8 +174,7 @@ fn fraction(value: &[u8]) -> Option<u64> {
 }
 
 /// Frames of a thread that waits, innermost first.
-fn frames<'a>(out: &mut Builder<'a>, names: &[&'a [u8]]) -> Vec<FrameId> {
-    let kernel_from = kernel_boundary(names);
+fn frames<'a>(out: &mut Builder<'a>, names: &[&'a [u8]], kernel_from: usize) -> Vec<FrameId> {
     let frames = names.iter().enumerate().rev();
     let frames = frames.filter(|(_, name)| !is_delimiter(name) && !profile::is_missed(name));
     frames
