@@ -5,7 +5,7 @@
 //! functions call each other by names of their own, `__GI___lll_lock_wait` (`include/libc-symbols.h`), and where the file's
 //! symbols are known, those are of the same address.
 
-use coldcase_ingest::capture::{Capture, Mode, StackId};
+use coldcase_ingest::capture::{Capture, FrameId, Mode, StackId};
 
 /// A name without what the compiler or the library added.
 #[must_use]
@@ -21,16 +21,28 @@ pub fn normalise(name: &str) -> &str {
 
 /// Kernel functions of a stack, innermost first, normalised; unresolved frames are left out.
 pub(crate) fn kernel(capture: &Capture, stack: StackId) -> impl Iterator<Item = &str> {
-    of_mode(capture, stack, Mode::Kernel).map(normalise)
+    kernel_of(capture, capture.stacks.frames(stack))
+}
+
+/// The same of frames.
+pub(crate) fn kernel_of<'a>(
+    capture: &'a Capture,
+    frames: &'a [FrameId],
+) -> impl Iterator<Item = &'a str> {
+    of_mode(capture, frames, Mode::Kernel).map(normalise)
 }
 
 /// User functions of a stack, innermost first; unresolved frames are left out.
 pub(crate) fn user(capture: &Capture, stack: StackId) -> impl Iterator<Item = &str> {
-    of_mode(capture, stack, Mode::User)
+    of_mode(capture, capture.stacks.frames(stack), Mode::User)
 }
 
-fn of_mode(capture: &Capture, stack: StackId, mode: Mode) -> impl Iterator<Item = &str> {
-    let frames = capture.stacks.frames(stack).iter().map(|&id| capture.frames.get(id));
+fn of_mode<'a>(
+    capture: &'a Capture,
+    frames: &'a [FrameId],
+    mode: Mode,
+) -> impl Iterator<Item = &'a str> {
+    let frames = frames.iter().map(|&id| capture.frames.get(id));
     frames.filter(move |frame| frame.mode == mode).filter_map(|frame| frame.function())
 }
 

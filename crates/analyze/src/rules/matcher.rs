@@ -1,9 +1,9 @@
 //! Which rule fits a stack.
 //!
-//! Functions are matched once per name, not once per stack, so that a capture with many stacks costs no more than one
-//! with few.
+//! Functions are matched once per name, and rules once per kernel stack, so that a capture with many stacks costs hardly more than
+//! one with few.
 
-use coldcase_ingest::capture::{Capture, SeededMap, StackId, TaskState};
+use coldcase_ingest::capture::{Capture, FrameId, Mode, SeededMap, StackId, TaskState};
 use rustc_hash::FxHashMap;
 
 use super::{Condition, Pattern, Rule, Rules};
@@ -16,9 +16,15 @@ pub(crate) struct Matcher<'a> {
     groups_of_name: SeededMap<&'a str, Vec<bool>>,
     /// Groups that name functions of programs.
     user_groups: Vec<usize>,
-    groups_of_user_name: SeededMap<&'a str, Vec<usize>>,
+    /// Which of these a user frame is in, by the frame's number, once it was asked for.
+    of_frame: Vec<Option<Box<[usize]>>>,
+    /// By all that rules ask for.
+    of_asked: SeededMap<Asked<'a>, Option<usize>>,
     of_stack: FxHashMap<(StackId, TaskState), Option<usize>>,
 }
+
+/// The kernel's frames of a stack, the groups of its user functions, in order, and how its thread waited.
+type Asked<'a> = (&'a [FrameId], Vec<usize>, TaskState);
 
 impl<'a> Matcher<'a> {
     pub fn new(capture: &'a Capture, rules: &'a Rules) -> Self {
@@ -32,7 +38,8 @@ impl<'a> Matcher<'a> {
             rules,
             groups_of_name: SeededMap::default(),
             user_groups: user_groups.collect(),
-            groups_of_user_name: SeededMap::default(),
+            of_frame: vec![None; capture.frames.len()],
+            of_asked: SeededMap::default(),
             of_stack: FxHashMap::default(),
         }
     }
@@ -45,20 +52,47 @@ impl<'a> Matcher<'a> {
 
     /// The number of the first rule that fits, if any.
     pub fn number(&mut self, stack: Option<StackId>, state: TaskState) -> Option<usize> {
-        let Some(known) = stack else { return self.first_match(None, state) };
-        if let Some(&number) = self.of_stack.get(&(known, state)) {
+        let Some(stack) = stack else { return self.first_match(&(&[], Vec::new(), state)) };
+        if let Some(&number) = self.of_stack.get(&(stack, state)) {
             return number;
         }
-        let number = self.first_match(stack, state);
-        self.of_stack.insert((known, state), number);
+        let asked = self.asked(stack, state);
+        let number = match self.of_asked.get(&asked) {
+            Some(&number) => number,
+            None => {
+                let number = self.first_match(&asked);
+                self.of_asked.insert(asked, number);
+                number
+            }
+        };
+        self.of_stack.insert((stack, state), number);
         number
     }
 
-    fn first_match(&mut self, stack: Option<StackId>, state: TaskState) -> Option<usize> {
-        let functions: Vec<&'a str> = match stack {
-            Some(stack) => names::kernel(self.capture, stack).collect(),
-            None => Vec::new(),
-        };
+    fn asked(&mut self, stack: StackId, state: TaskState) -> Asked<'a> {
+        let capture = self.capture;
+        let frames = capture.stacks.frames(stack);
+        let is_kernel = |&id: &FrameId| capture.frames.get(id).mode == Mode::Kernel;
+        let kernel = frames.iter().rposition(is_kernel).map_or(0, |last| last + 1);
+        let mut groups = Vec::new();
+        for &id in frames {
+            let (rules, user_groups) = (self.rules, &self.user_groups);
+            let of_frame = self.of_frame[id.index()].get_or_insert_with(|| {
+                let frame = capture.frames.get(id);
+                let name = frame.function().filter(|_| frame.mode == Mode::User);
+                let Some(name) = name.map(names::normalise) else { return Box::default() };
+                let groups = user_groups.iter().copied();
+                groups.filter(|&group| rules.groups[group].iter().any(|it| it.fits(name))).collect()
+            });
+            groups.extend_from_slice(of_frame);
+        }
+        groups.sort_unstable();
+        groups.dedup();
+        (&frames[..kernel], groups, state)
+    }
+
+    fn first_match(&mut self, (frames, user, state): &Asked<'a>) -> Option<usize> {
+        let functions: Vec<&'a str> = names::kernel_of(self.capture, frames).collect();
         for name in &functions {
             if !self.groups_of_name.contains_key(name) {
                 let groups = self.rules.groups.iter();
@@ -67,28 +101,12 @@ impl<'a> Matcher<'a> {
                 self.groups_of_name.insert(name, fits);
             }
         }
-        let user = stack.map(|stack| self.user_groups(stack)).unwrap_or_default();
-        let fits: Vec<&[bool]> =
+        let kernel: Vec<&[bool]> =
             functions.iter().map(|name| self.groups_of_name[name].as_slice()).collect();
         let first =
             functions.iter().position(|name| !is_scheduler(name)).unwrap_or(functions.len());
-        let fits = Fits { kernel: fits, first, user };
-        self.rules.rules.iter().position(|rule| rule.fits(&fits, state))
-    }
-
-    /// The groups of which a stack's user functions are.
-    fn user_groups(&mut self, stack: StackId) -> Vec<usize> {
-        let mut all = Vec::new();
-        for name in names::user(self.capture, stack) {
-            let (rules, user_groups) = (self.rules, &self.user_groups);
-            let groups = self.groups_of_user_name.entry(name).or_insert_with(|| {
-                let name = names::normalise(name);
-                let groups = user_groups.iter().copied();
-                groups.filter(|&group| rules.groups[group].iter().any(|it| it.fits(name))).collect()
-            });
-            all.extend_from_slice(groups);
-        }
-        all
+        let fits = Fits { kernel, first, user };
+        self.rules.rules.iter().position(|rule| rule.fits(&fits, *state))
     }
 }
 
@@ -99,7 +117,7 @@ struct Fits<'f> {
     /// The innermost kernel function that is not the scheduler's.
     first: usize,
     /// Groups of its user functions.
-    user: Vec<usize>,
+    user: &'f [usize],
 }
 
 impl Rule {
