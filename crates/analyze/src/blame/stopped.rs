@@ -12,6 +12,7 @@ use crate::names;
 use crate::sites::of_stacks::OfStacks;
 use crate::states::{Doing, ThreadStates, WaitId};
 use crate::tally::Tally;
+use crate::verdict::culprit;
 use crate::view;
 
 /// The sender of a stop signal, with the evidence.
@@ -139,10 +140,9 @@ fn stopping(name: &str) -> Option<(Operation, &'static str)> {
     }
 }
 
-/// The stop to which most of some waiting comes down; `None` if nearly all of it ends at nobody who is known.
+/// The stop to which most of some waiting comes down; `None` if too little of it ends at stops for anybody to be named: what is left
+/// of a freeze in the end may be a stop of those who waited for something else.
 pub(crate) fn longest(model: &Model<'_>, (leaves, total): (&[Leaf], Nanos)) -> Option<WaitId> {
-    /// What is left of a freeze in the end may be a stop of those who waited for something else.
-    const SHARE: f64 = 0.3;
     let waited = leaves.iter().filter_map(|leaf| match leaf.root {
         Root::Blocked(_, wait) | Root::Own(wait) => Some((wait, leaf.time)),
         _ => None,
@@ -150,7 +150,7 @@ pub(crate) fn longest(model: &Model<'_>, (leaves, total): (&[Leaf], Nanos)) -> O
     let stops: Vec<_> = waited.filter(|&(wait, _)| is_stop(model, wait)).collect();
     let all: Nanos = stops.iter().map(|&(_, time)| time).sum();
     let longest = || stops.iter().copied().collect::<Tally<WaitId>>().largest();
-    (all.share_of(total) >= SHARE).then(longest).flatten().map(|(wait, _)| wait)
+    culprit::is_enough(all, (leaves, total)).then(longest).flatten().map(|(wait, _)| wait)
 }
 
 /// What a waker makes a thread stop by. A cgroup is frozen by a write to a file of its own, and all threads by one to

@@ -63,17 +63,22 @@ pub(crate) fn find(leaves: &[Leaf], total: Nanos) -> Option<Suspect> {
     suspects.sort_by_key(|suspect| (std::cmp::Reverse(suspect.time), suspect.thread));
     let second = suspects.get(1).map_or(0.0, |second| second.time.share_of(total));
     let mut first = suspects.into_iter().next()?;
-    let unknown = leaves.iter().filter(|leaf| matches!(leaf.root, Root::Unknown(_)));
-    let unknown = unknown.map(|leaf| leaf.time).sum::<Nanos>().share_of(total);
-    let share = first.time.share_of(total);
-    let is_largest = share >= LARGEST_SHARE && share >= second * CLEARLY_MORE && share >= unknown;
-    if !first.has_most(total) && !is_largest {
+    let clearly_more = || first.time.share_of(total) >= second * CLEARLY_MORE;
+    if !is_enough(first.time, (leaves, total)) || !first.has_most(total) && !clearly_more() {
         return None;
     }
     if let Some(hold) = largest_hold(leaves, first.thread) {
         first.hold = hold;
     }
     Some(first)
+}
+
+/// Whether somebody at whom so much of the waiting ends may be named: most of it, or a good part and as much as may end at somebody unknown.
+pub(crate) fn is_enough(time: Nanos, (leaves, total): (&[Leaf], Nanos)) -> bool {
+    let unknown = leaves.iter().filter(|leaf| matches!(leaf.root, Root::Unknown(_)));
+    let unknown: Nanos = unknown.map(|leaf| leaf.time).sum();
+    let share = time.share_of(total);
+    share >= CULPRIT_SHARE || share >= LARGEST_SHARE && time >= unknown
 }
 
 /// The hold of a thread behind which most was waited.
