@@ -73,6 +73,7 @@ mod tests {
             count: 1,
             meaning: Some(meaning),
             sampled: false,
+            every: None,
         };
         capture.events = meanings.iter().map(event).collect();
         for &(time, tid, lock, flags) in rows {

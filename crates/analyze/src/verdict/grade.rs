@@ -12,6 +12,7 @@ use crate::sites::requests;
 use crate::states::{Doing, WaitId};
 use crate::verdict::cause;
 use crate::verdict::culprit::Suspect;
+use crate::verdict::kept_off;
 use crate::windows::RawWindow;
 use crate::windows::rhythm;
 use crate::{cpu, losses, names, runtimes, view};
@@ -50,6 +51,7 @@ pub(crate) fn grade(
     let may_pass_on = raw.waits().any(at_latch)
         && culprit.is_some_and(|suspect| network::rested(model, suspect.thread, raw));
     let may_be_a_circle = culprit.is_some_and(|suspect| gave_up(model, raw, suspect.thread));
+    let may_be_kept_off = culprit.is_some_and(|suspect| kept_off::may_be(model, raw, suspect));
     let has_less = culprit.is_some_and(|suspect| !suspect.has_most(total));
     // Nor is seen what the holder waited for itself.
     let is_lossy = losses::any(model.capture, raw.span) || model.capture.shows_locks_alone();
@@ -58,6 +60,7 @@ pub(crate) fn grade(
         || may_be_a_pause
         || may_be_a_circle
         || may_pass_on
+        || may_be_kept_off
         || has_less
     {
         grade = grade.max(Grade::Circumstantial);

@@ -8,6 +8,7 @@ pub(crate) mod culprit;
 mod disks;
 mod frozen;
 pub(crate) mod grade;
+mod kept_off;
 pub(crate) mod logged;
 pub(crate) mod own_line;
 pub(crate) mod reasons;

@@ -13,7 +13,7 @@ use crate::sites::memory;
 use crate::states::{Doing, WaitId};
 use crate::tally::Tally;
 use crate::verdict::culprit::Suspect;
-use crate::verdict::{awaited, disks};
+use crate::verdict::{awaited, disks, kept_off};
 use crate::windows::RawWindow;
 use crate::{cpu, names, runtimes, view};
 
@@ -44,6 +44,7 @@ pub(crate) fn of(
     }
     reasons.extend(culprit.and_then(|suspect| of_lock(model, raw, suspect)));
     reasons.extend(culprit.and_then(|suspect| filled(model, suspect)));
+    reasons.extend(culprit.and_then(|suspect| kept_off::reason(model, raw, suspect)));
     reasons
 }
 

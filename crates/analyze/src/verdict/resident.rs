@@ -176,6 +176,7 @@ mod tests {
             count: 0,
             meaning: Some(Meaning::RssStat),
             sampled: false,
+            every: None,
         });
         capture
     }

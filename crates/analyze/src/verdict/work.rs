@@ -1,6 +1,6 @@
 //! What a thread did on its CPU, by the kernel functions that samples met it in.
 
-use coldcase_ingest::capture::{Capture, Nanos, Span, StackId, ThreadId};
+use coldcase_ingest::capture::{Capture, Meaning, Nanos, Span, StackId, ThreadId};
 
 use crate::model::Model;
 use crate::names;
@@ -28,13 +28,25 @@ pub(crate) fn on_cpu(model: &Model<'_>, thread: ThreadId, span: Span, ran: Nanos
         let what = if model.states.comings_recorded { ON_CPU } else { NOT_BLOCKED };
         return [(what.to_owned(), ran)].into_iter().collect();
     }
+    // Where its comings were not recorded, it ran for as long as a clock of its own time counted.
+    let clock = (!model.states.comings_recorded).then(|| sampled_every(model.capture)).flatten();
+    let each = clock.map_or(ran.0 / count, |every| every.0.min(ran.0 / count));
+    let rest = ran.0 - each * count;
+    let what_else = if clock.is_some() { Some(NOT_BLOCKED) } else { None };
     let seen = stacks.into_iter().enumerate().map(|(index, stack)| {
         // What does not divide evenly goes to the first.
-        let rest = if index == 0 { ran.0 % count } else { 0 };
+        let rest = if index == 0 && what_else.is_none() { rest } else { 0 };
         let what = stack.map_or("no callchain", |stack| kind(model.capture, stack));
-        (format!("on a CPU: {what}"), Nanos(ran.0 / count + rest))
+        (format!("on a CPU: {what}"), Nanos(each + rest))
     });
-    seen.collect()
+    seen.chain(what_else.map(|what| (what.to_owned(), Nanos(rest)))).collect()
+}
+
+/// For how long a thread runs from one of its samples to the next, if one clock took them all.
+pub(crate) fn sampled_every(capture: &Capture) -> Option<Nanos> {
+    let mut clocks = capture.events.iter().filter(|event| event.meaning == Some(Meaning::Samples));
+    let clock = clocks.next()?;
+    clock.every.filter(|_| clocks.next().is_none())
 }
 
 /// The work that a stack stands in: what its innermost function with a name in the table serves.

@@ -221,7 +221,7 @@ mod tests {
         log.span = Some(Span { start: Timestamp(at - 60 * SECOND), end: Timestamp(at + SECOND) });
         let name = "strace:mmap".to_owned();
         let meaning = Some(Meaning::MemorySyscalls);
-        log.events.push(EventCount { name, count: 2, meaning, sampled: false });
+        log.events.push(EventCount { name, count: 2, meaning, sampled: false, every: None });
         log
     }
 

@@ -1,5 +1,7 @@
 //! What was recorded, by name.
 
+use super::Nanos;
+
 /// One event of the recording, or one kind of record.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct EventCount {
@@ -11,6 +13,9 @@ pub struct EventCount {
     pub meaning: Option<Meaning>,
     /// A tracepoint that was sampled (`attr.freq`, or a period other than 1): events are silently missing.
     pub sampled: bool,
+    /// How long a thread runs between two of its samples, of a clock that does so by the thread's own time: the kernel keeps what is
+    /// left of it when the thread leaves its CPU (`cpu_clock_event_stop`, `kernel/events/core.c`).
+    pub every: Option<Nanos>,
 }
 
 /// What an event is to the analysis.

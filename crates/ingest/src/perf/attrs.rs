@@ -2,6 +2,7 @@
 
 use linux_perf_event_reader::RecordType;
 
+use super::attr::EventAttr;
 use super::event_name::{HARDWARE, HARDWARE_CACHE, RAW, SOFTWARE, TRACEPOINT, event_name};
 use super::header::Attribute;
 use super::off_cpu;
@@ -9,7 +10,7 @@ use super::records::Record;
 use super::sample::SampleLayout;
 use super::tracepoint::Tracepoint;
 use super::tracing_data::TracingData;
-use crate::capture::{EventCount, Meaning, SeededMap};
+use crate::capture::{EventCount, Meaning, Nanos, SeededMap};
 
 /// One event of the recording, ready to decode.
 pub(super) struct EventPlan {
@@ -139,12 +140,24 @@ impl EventPlan {
         let layout = SampleLayout::new(attribute, big_endian);
         let (name, decoder, meaning) = recognise(attribute, tracing, big_endian);
         let sampled = attribute.attr.kind == TRACEPOINT && !attribute.attr.is_every_one();
-        let count = EventCount { name, count: 0, meaning, sampled };
         let attr = &attribute.attr;
+        let every = clock_period(attr);
+        let count = EventCount { name, count: 0, meaning, sampled, every };
         let undescribed = (attr.kind == TRACEPOINT && tracing.format(attr.config).is_none())
             .then_some(attr.config);
         Self { layout, decoder, count, unreadable: 0, undescribed }
     }
+}
+
+/// The period of a clock: one that is given as a frequency is fixed when the event is opened (`perf_swevent_init_hrtimer`,
+/// `kernel/events/core.c`).
+fn clock_period(attr: &EventAttr) -> Option<Nanos> {
+    const SECOND: u64 = 1_000_000_000;
+    if !matches!((attr.kind, attr.config), (SOFTWARE, CPU_CLOCK | TASK_CLOCK)) {
+        return None;
+    }
+    let period = if attr.is_frequency() { SECOND.checked_div(attr.period)? } else { attr.period };
+    Some(Nanos(period)).filter(|&period| period > Nanos::ZERO)
 }
 
 fn recognise(

@@ -291,7 +291,7 @@ impl Decode {
                 RecordType::SWITCH | RecordType::SWITCH_CPU_WIDE => Some(Meaning::SwitchRecords),
                 _ => None,
             };
-            EventCount { name: record_name(kind), count, meaning, sampled: false }
+            EventCount { name: record_name(kind), count, meaning, sampled: false, every: None }
         });
         self.plans.plans.iter().map(|plan| plan.count.clone()).chain(records).collect()
     }

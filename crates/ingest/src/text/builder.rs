@@ -58,7 +58,7 @@ impl<'a> Builder<'a> {
         let events = &mut self.capture.events;
         let index = *self.counts.entry(name).or_insert_with(|| {
             let name = String::from_utf8_lossy(name).into_owned();
-            events.push(EventCount { name, count: 0, meaning, sampled: false });
+            events.push(EventCount { name, count: 0, meaning, sampled: false, every: None });
             events.len() - 1
         });
         events[index].count += 1;

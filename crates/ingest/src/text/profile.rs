@@ -71,6 +71,7 @@ pub(super) fn finish(out: Builder<'_>, name: &str, missed: Missed) -> Capture {
         count,
         meaning: Some(Meaning::OffCpuProfile),
         sampled: false,
+        every: None,
     });
     if missed.rows > 0 {
         let millis = missed.time.as_millis_f64();

@@ -75,6 +75,7 @@ impl Log {
                 count,
                 meaning: Some(meaning(syscall)),
                 sampled: false,
+                every: None,
             })
             .collect();
         self.capture.sort();
