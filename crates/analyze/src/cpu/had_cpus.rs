@@ -5,7 +5,6 @@ use coldcase_ingest::capture::{CpuId, Nanos, Priority, ProcessId, Sentence, Thre
 use crate::cpu::keepers::{Keeper, Keepers, Most};
 use crate::findings::{Cause, Culprit, Grade, ThreadName, cpus_in_words};
 use crate::model::Model;
-use crate::states::Doing;
 use crate::tally::Tally;
 use crate::verdict::culprit;
 use crate::view;
@@ -185,8 +184,9 @@ fn ready_at_a_time(model: &Model<'_>, raw: &RawWindow) -> Option<String> {
     let is_idle = |id: ThreadId| model.capture.threads.get(id).is_idle_task();
     let ready = states
         .threads()
-        .filter(|&id| !is_idle(id))
-        .map(|id| states.time(id, raw.span, |doing| matches!(doing, Doing::Runnable(_))));
+        .map(|id| (id, states.ready(id, raw.span)))
+        .filter(|&(id, time)| time > Nanos::ZERO && !is_idle(id))
+        .map(|(_, time)| time);
     let ready = ready.sum::<Nanos>().share_of(raw.span.duration());
     let cpus = states.cpus.count();
     (ready > cpus as f64).then(|| {

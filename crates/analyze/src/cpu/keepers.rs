@@ -114,19 +114,25 @@ pub(crate) struct Keepers {
 impl Keepers {
     /// Who had these CPUs, which come in order; `None` where the capture does not tell CPUs apart.
     pub fn of(model: &Model<'_>, cpus: Vec<CpuId>, span: Span) -> Option<Self> {
-        let mut times: BTreeMap<ThreadId, Keeper> = BTreeMap::new();
-        for (cpu, thread, turn) in turns(model, span) {
-            let is_idle = model.capture.threads.get(thread).is_idle_task();
-            if is_idle || cpus.binary_search(&cpu).is_err() {
-                continue;
-            }
-            let urgent = model.seats().urgent(thread, turn.end);
-            let new = || Keeper { thread, time: Nanos::ZERO, cpus: BTreeMap::new(), urgent };
-            let keeper = times.entry(thread).or_insert_with(new);
-            keeper.time += turn.duration();
-            *keeper.cpus.entry(cpu).or_default() += turn.duration();
-        }
-        let mut threads: Vec<Keeper> = times.into_values().collect();
+        // Each with the end of its first turn.
+        let mut times: FxHashMap<(ThreadId, CpuId), (Nanos, Timestamp)> = FxHashMap::default();
+        each_turn(model, &cpus, span, |cpu, thread, turn| {
+            times.entry((thread, cpu)).or_insert((Nanos::ZERO, turn.end)).0 += turn.duration();
+        });
+        let is_idle = |thread| model.capture.threads.get(thread).is_idle_task();
+        let mut times: Vec<_> =
+            times.into_iter().filter(|((thread, _), _)| !is_idle(*thread)).collect();
+        times.sort_unstable_by_key(|&(key, _)| key);
+        let of_thread = times.chunk_by(|(one, _), (other, _)| one.0 == other.0);
+        let mut threads: Vec<Keeper> = of_thread
+            .filter_map(|turns| {
+                let thread = turns.first()?.0.0;
+                let first = turns.iter().map(|&(_, (_, end))| end).min()?;
+                let cpus = turns.iter().map(|&((_, cpu), (time, _))| (cpu, time)).collect();
+                let time = turns.iter().map(|&(_, (time, _))| time).sum();
+                Some(Keeper { thread, time, cpus, urgent: model.seats().urgent(thread, first) })
+            })
+            .collect();
         threads.sort_by_key(|keeper| (std::cmp::Reverse(keeper.time), keeper.thread));
         let whole = Nanos(span.duration().0.saturating_mul(cpus.len() as u64));
         (!cpus.is_empty()).then_some(Self { cpus, threads, whole })
@@ -151,29 +157,40 @@ impl Keepers {
     }
 }
 
-/// Who had each CPU in a span, and when: who leaves one has had it since the switch before. If that was to another, a switch
-/// between them is not in the capture, and it had the CPU for as long as other events tell.
-fn turns(model: &Model<'_>, span: Span) -> Vec<(CpuId, ThreadId, Span)> {
-    let switches = &model.capture.switches;
-    let mut last: FxHashMap<CpuId, (Timestamp, Option<ThreadId>)> = FxHashMap::default();
-    let mut turns = Vec::new();
+/// Hands on who had each of some CPUs in a span, and when: who leaves one has had it since the switch before. If that was to another, a
+/// switch between them is not in the capture, and it had the CPU for as long as other events tell.
+fn each_turn(
+    model: &Model<'_>,
+    cpus: &[CpuId],
+    span: Span,
+    mut add: impl FnMut(CpuId, ThreadId, Span),
+) {
     let mut add = |cpu, thread: Option<ThreadId>, turn: Span| {
-        let turn = turn.intersect(span);
-        turns.extend(thread.zip(turn).map(|(thread, turn)| (cpu, thread, turn)));
+        if let Some((thread, turn)) = thread.zip(turn.intersect(span)) {
+            add(cpu, thread, turn);
+        }
     };
+    // When each changed hands, and to whom; by number, as they are asked for with every switch.
+    let mut last = vec![None; cpus.iter().map(|cpu| cpu.index() + 1).max().unwrap_or(0)];
+    let mut wanted = vec![false; last.len()];
+    cpus.iter().for_each(|cpu| wanted[cpu.index()] = true);
+    let mut to_come = cpus.iter().filter(|cpu| model.states.cpus.get(**cpu).is_some()).count();
+    let switches = &model.capture.switches;
     let from = switches.partition_point(|switch| switch.time < span.start);
-    let known = model.states.cpus.count();
     for switch in &switches[from..] {
         // Of a CPU that did not change hands in the span, the next switch tells who had it.
         let is_over = switch.time >= span.end;
-        if is_over && last.len() >= known {
+        if is_over && to_come == 0 {
             break;
         }
-        let Some(cpu) = switch.cpu else { continue };
-        let before = last.get(&cpu).copied();
+        let Some(cpu) = switch.cpu.filter(|cpu| wanted.get(cpu.index()) == Some(&true)) else {
+            continue;
+        };
+        let before: Option<(Timestamp, Option<ThreadId>)> = last[cpu.index()];
         if is_over && before.is_some() {
             continue;
         }
+        to_come -= usize::from(before.is_none() && to_come > 0);
         let (since, who) = before.unwrap_or((span.start, None));
         let turn = Span::new(since, switch.time.min(span.end));
         let had = switch.out.or(who);
@@ -182,19 +199,20 @@ fn turns(model: &Model<'_>, span: Span) -> Vec<(CpuId, ThreadId, Span)> {
         let ran = |thread| model.states.ran(thread, turn);
         let time = if came { turn.duration() } else { had.map_or(Nanos::ZERO, ran) };
         add(cpu, had, Span::new(Timestamp(turn.end.0.saturating_sub(time.0)), turn.end));
-        last.insert(cpu, (switch.time.min(span.end), switch.into.filter(|_| !is_over)));
+        last[cpu.index()] = Some((switch.time.min(span.end), switch.into.filter(|_| !is_over)));
     }
     for (cpu, since, thread) in model.states.cpus.at_last() {
-        if since <= span.start {
-            last.entry(cpu).or_insert((span.start, thread));
+        if let Some(place @ None) = last.get_mut(cpu.index())
+            && since <= span.start
+        {
+            *place = Some((span.start, thread));
         }
     }
-    let mut last: Vec<_> = last.into_iter().collect();
-    last.sort_unstable_by_key(|(cpu, _)| *cpu);
-    for (cpu, (since, who)) in last {
-        add(cpu, who, Span::new(since, span.end));
+    for &cpu in cpus {
+        if let Some((since, who)) = last[cpu.index()] {
+            add(cpu, who, Span::new(since, span.end));
+        }
     }
-    turns
 }
 
 #[cfg(test)]

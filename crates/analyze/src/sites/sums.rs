@@ -1,6 +1,8 @@
 //! Waits summed up: millions of them are of some thousand threads, stacks and sites, so most questions need not go over
 //! all of them again.
 
+use std::sync::OnceLock;
+
 use coldcase_ingest::capture::{Capture, Nanos, Span, StackId, ThreadId};
 use rustc_hash::FxHashMap;
 
@@ -8,7 +10,12 @@ use crate::sites::{Site, Sites};
 use crate::states::{ThreadStates, Wait, WaitId};
 
 /// Waits by thread, stack and site.
-pub(crate) struct Sums(Vec<Group>);
+pub(crate) struct Sums {
+    /// By their last wait.
+    groups: Vec<Group>,
+    /// The same by thread, each with its place among them; put together when it is first asked for.
+    by_thread: OnceLock<Vec<(ThreadId, u32)>>,
+}
 
 /// One thread's waits with one stack at one site: those that took time, or those that took none.
 pub(crate) struct Group {
@@ -66,18 +73,32 @@ impl Sums {
             group.last = id;
         }
         groups.sort_unstable_by_key(|group| group.last);
-        Self(groups)
+        Self { groups, by_thread: OnceLock::new() }
     }
 
     /// All groups, by their last wait: what waits of one name differ in, the last one tells.
     pub fn iter(&self) -> impl Iterator<Item = &Group> {
-        self.0.iter()
+        self.groups.iter()
+    }
+
+    /// The groups of one thread's waits that took time.
+    pub fn of_thread(&self, thread: ThreadId) -> impl Iterator<Item = &Group> {
+        let by_thread = self.by_thread.get_or_init(|| {
+            let took_time = |(group, _): &(&Group, u32)| group.blocked > Nanos::ZERO;
+            let numbered = self.groups.iter().zip(0..).filter(took_time);
+            let mut places: Vec<_> = numbered.map(|(group, at)| (group.thread, at)).collect();
+            places.sort_unstable();
+            places
+        });
+        let from = by_thread.partition_point(|&(other, _)| other < thread);
+        let own = by_thread[from..].iter().take_while(move |(other, _)| *other == thread);
+        own.map(|&(_, at)| &self.groups[at as usize])
     }
 
     /// How many waits that took time each thread had, of those that count.
     pub fn of_threads(&self, capture: &Capture, counts: impl Fn(&Site) -> bool) -> Vec<u64> {
         let mut of_threads = vec![0; capture.threads.len()];
-        let groups = self.0.iter().filter(|group| group.blocked > Nanos::ZERO);
+        let groups = self.groups.iter().filter(|group| group.blocked > Nanos::ZERO);
         for group in groups.filter(|group| counts(&group.site)) {
             of_threads[group.thread.index()] += group.waits;
         }

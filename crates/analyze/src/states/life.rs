@@ -14,6 +14,9 @@ pub(crate) struct Life {
     begins: Vec<u64>,
     /// The stack or the wait that belongs to it.
     of: Vec<u32>,
+    /// From when to when anything is known of it. Most threads of a machine live before a span or after it, and this tells without a
+    /// look at the slices.
+    start: Timestamp,
     end: Timestamp,
     /// Places of the slices from [`LONG`] on, in which the thread did not run.
     long: Vec<u32>,
@@ -37,6 +40,7 @@ impl Life {
         Self {
             begins: Vec::with_capacity(slices),
             of: Vec::with_capacity(slices),
+            start: Timestamp(0),
             end: Timestamp(0),
             long: Vec::new(),
         }
@@ -49,7 +53,9 @@ impl Life {
         if start >= end {
             return None;
         }
-        if !self.begins.is_empty() && start > self.end {
+        if self.begins.is_empty() {
+            self.start = start;
+        } else if start > self.end {
             self.begin(self.end, UNKNOWN, 0);
         }
         match doing {
@@ -102,23 +108,30 @@ impl Life {
         (0..begun).rev().filter_map(|place| self.slice(place))
     }
 
-    /// How long the thread ran in a span: asked of all threads at once, so without a look at anything but times.
+    /// How long the thread ran in a span.
     pub fn ran(&self, span: Span) -> Nanos {
-        // Most threads of a machine live before a span or after it.
-        if self.end <= span.start
-            || self.begins.first().is_none_or(|begin| begin >> 2 >= span.end.0)
-        {
+        self.time_of(RUNNING, span)
+    }
+
+    /// How long the thread was ready and had no CPU, in a span.
+    pub fn ready(&self, span: Span) -> Nanos {
+        self.time_of(RUNNABLE, span)
+    }
+
+    /// The time of one kind: asked of all threads at once, so without a look at anything but times.
+    fn time_of(&self, kind: u64, span: Span) -> Nanos {
+        if self.end <= span.start || self.start >= span.end {
             return Nanos::ZERO;
         }
         let begun = self.begins.partition_point(|begin| begin >> 2 <= span.start.0);
         let begins = &self.begins[begun.saturating_sub(1)..];
         let ends = begins.iter().skip(1).map(|begin| begin >> 2).chain([self.end.0]);
         let slices = begins.iter().zip(ends).take_while(|(begin, _)| **begin >> 2 < span.end.0);
-        let ran = slices.map(|(&begin, end)| {
-            let length = end.min(span.end.0).saturating_sub((begin >> 2).max(span.start.0));
-            if begin & KIND == RUNNING { length } else { 0 }
+        let times = slices.filter(|(begin, _)| *begin & KIND == kind);
+        let times = times.map(|(&begin, end)| {
+            end.min(span.end.0).saturating_sub((begin >> 2).max(span.start.0))
         });
-        Nanos(ran.sum())
+        Nanos(times.sum())
     }
 
     /// Slices of some length and more in which the thread did not run.
@@ -188,11 +201,9 @@ mod tests {
         for (time, first) in [(0, 0), (9, 0), (10, 1), (20, 2), (39, 2), (40, 3), (LATEST, 4)] {
             assert_eq!(told(&mut life.after(Timestamp(time))), all[first..], "after {time}");
         }
-        let ran = |from, to| life.ran(span(from, to)).0;
-        assert_eq!(
-            [(0, 5), (0, 6), (6, 9), (9, 50), (10, 30), (50, 60)].map(|(a, b)| ran(a, b)),
-            [0, 1, 3, 1, 0, 0]
-        );
+        let spans = [(0, 5), (0, 6), (6, 9), (9, 50), (10, 30), (50, 60)].map(|(a, b)| span(a, b));
+        assert_eq!(spans.map(|span| life.ran(span).0), [0, 1, 3, 1, 0, 0]);
+        assert_eq!(spans.map(|span| life.ready(span).0), [0, 0, 0, 20, 10, 10]);
         assert_eq!(told(&mut life.long(Nanos(10))), all[1..]);
         assert_eq!(told(&mut life.long(LONG)), all[3..]);
     }

@@ -141,6 +141,11 @@ impl ThreadStates {
         self.of(thread).ran(span)
     }
 
+    /// How long a thread was ready and had no CPU, in a span.
+    pub fn ready(&self, thread: ThreadId, span: Span) -> Nanos {
+        self.of(thread).ready(span)
+    }
+
     /// How long a thread did what counts, in a span.
     pub fn time(&self, thread: ThreadId, span: Span, counts: impl Fn(Doing) -> bool) -> Nanos {
         let slices = self.within(thread, span).filter(|slice| counts(slice.doing));

@@ -7,7 +7,8 @@ use crate::findings::Cause;
 use crate::model::Model;
 use crate::rules::WaitKind;
 use crate::runtimes;
-use crate::states::{Doing, WaitId};
+use crate::sites::Site;
+use crate::states::Doing;
 use crate::windows::SEVERAL;
 use crate::windows::habits::{self, HABIT, Habits, NEW};
 use crate::windows::raw::RawWindow;
@@ -78,17 +79,13 @@ fn is_of_vcpus(model: &Model<'_>, window: &RawWindow) -> bool {
 /// Whether the threads of a window never rest, and mostly wait for this: a program that copies files waits for its disk
 /// as a matter of course.
 fn lives_off_its_disk(model: &Model<'_>, window: &RawWindow) -> bool {
+    let waited = |thread, counts: &dyn Fn(&Site) -> bool| -> Nanos {
+        let groups = model.sums.of_thread(thread).filter(|group| counts(&group.site));
+        groups.map(|group| group.blocked).sum()
+    };
     window.threads.iter().all(|&thread| {
-        let (mut all, mut at_disk) = (Nanos::ZERO, Nanos::ZERO);
-        for id in waits_of(model, thread) {
-            let length = model.states.wait(id).span.duration();
-            all += length;
-            if matches!(model.sites.of(id).kind, WaitKind::Harm(cause, _) if cause == window.cause)
-            {
-                at_disk += length;
-            }
-        }
-        !rests(model, thread) && at_disk.share_of(all) > 0.5
+        let at_disk = waited(thread, &|site| site.is_harm_by(window.cause));
+        !rests(model, thread) && at_disk.share_of(waited(thread, &|_| true)) > 0.5
     })
 }
 
@@ -103,15 +100,8 @@ fn may_have_just_started(model: &Model<'_>, window: &RawWindow) -> bool {
 }
 
 fn rests(model: &Model<'_>, thread: ThreadId) -> bool {
-    let rests = waits_of(model, thread).filter(|&id| model.sites.of(id).kind == WaitKind::Idle);
-    rests.take(HABIT).count() == HABIT
-}
-
-fn waits_of(model: &Model<'_>, thread: ThreadId) -> impl Iterator<Item = WaitId> {
-    model.states.of(thread).iter().filter_map(|slice| match slice.doing {
-        Doing::Blocked(id) => Some(id),
-        Doing::Running | Doing::Runnable(_) => None,
-    })
+    let rests = model.sums.of_thread(thread).filter(|group| group.site.kind == WaitKind::Idle);
+    rests.map(|group| group.waits).sum::<u64>() >= HABIT as u64
 }
 
 /// Whether a thread of the process did something through half of a window, so that it can have held a lock.
