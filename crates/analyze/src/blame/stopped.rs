@@ -81,10 +81,14 @@ fn by_event(model: &Model<'_>, threads: &[ThreadId], around: Span) -> Option<Sen
     });
     let last = sent.next_back()?;
     let signal = stop_signal(last.value)?;
-    let evidence = format!("signal:signal_generate shows who sent {signal}").into();
     let (time, thread, stack) = (last.time, last.thread, last.stack);
-    let (operation, signal) = (Operation::Signal, Some(signal));
-    Some(Sent { time, thread, stack, operation, signal, evidence })
+    let at_terminal = stack.and_then(|stack| at_terminal(capture, stack));
+    let evidence = match at_terminal {
+        Some(_) => in_background(signal),
+        None => format!("signal:signal_generate shows who sent {signal}").into(),
+    };
+    let operation = at_terminal.unwrap_or(Operation::Signal);
+    Some(Sent { time, thread, stack, operation, signal: Some(signal), evidence })
 }
 
 fn by_waking(model: &Model<'_>, threads: &[ThreadId], around: Span) -> Option<Sent> {
@@ -98,10 +102,45 @@ fn by_waking(model: &Model<'_>, threads: &[ThreadId], around: Span) -> Option<Se
         if !stops_at_once(model, row.wakee, time) {
             return None;
         }
-        let evidence =
-            format!("the stopped threads were woken to {what}, by who wanted that").into();
-        Some(Sent { time, thread, stack: Some(stack), operation, signal: None, evidence })
+        let (operation, signal, evidence) = match at_terminal(capture, stack) {
+            Some(call) => {
+                let signal = if call == READS { "SIGTTIN" } else { "SIGTTOU" };
+                (call, Some(signal), in_background(signal))
+            }
+            None => {
+                let woken = format!("the stopped threads were woken to {what}, by who wanted that");
+                (operation, None, woken.into())
+            }
+        };
+        Some(Sent { time, thread, stack: Some(stack), operation, signal, evidence })
     })
+}
+
+const READS: Operation = Operation::Syscall(Syscall::Read);
+
+/// The call upon its own terminal for which the kernel signals a process's group, itself with it, since another group is in the
+/// foreground: `__tty_check_change` (`drivers/tty/tty_jobctrl.c`, 4.12 and later; `tty_io.c` before) sends SIGTTIN to who reads, and
+/// SIGTTOU to who sets it, or writes to it under `stty tostop`. Nobody meant to stop anybody.
+fn at_terminal(capture: &Capture, stack: StackId) -> Option<Operation> {
+    const CHECKS: [&str; 3] = ["__tty_check_change", "tty_check_change", "job_control"];
+    let is = |names: &[&str]| names::kernel(capture, stack).any(|name| names.contains(&name));
+    if !is(&CHECKS) {
+        return None;
+    }
+    Some(if is(&["n_tty_read", "tty_read"]) {
+        READS
+    } else if is(&["n_tty_write", "tty_write", "file_tty_write", "redirected_tty_write"]) {
+        Operation::Syscall(Syscall::Write)
+    } else {
+        Operation::Syscall(Syscall::Ioctl)
+    })
+}
+
+fn in_background(signal: &str) -> Sentence {
+    format!(
+        "the kernel sent {signal} to its whole process group, since it used its terminal while another group was in the foreground"
+    )
+    .into()
 }
 
 /// Whether what a thread does after a waking is to stop: a signal for which it runs on was another.
@@ -243,6 +282,8 @@ pub(crate) fn thawed(capture: &Capture, states: &ThreadStates) -> Vec<WaitId> {
 
 #[cfg(test)]
 mod tests {
+    use coldcase_ingest::capture::{Activity, Phase};
+
     use super::*;
     use crate::script;
 
@@ -317,5 +358,51 @@ mod tests {
         assert_eq!(who(&events(&waits, &format!("b!a {sends}"))), Some(Some(script::tid('b'))));
         let runs = events("20ms .a", ".a").replace("61ms ->a,", "");
         assert_eq!(who(&runs), None);
+    }
+
+    /// Who stopped a, by what and how, where a main thread's signal is sent from this stack; the waking is that of its other thread.
+    fn by_terminal(check: &str, signal: u64, recorded: bool) -> Option<(Operation, Vec<String>)> {
+        let sends =
+            format!("__send_signal_locked<do_send_sig_info<__kill_pgrp_info<kill_pgrp<{check}");
+        let (sleeps, stop) = (script::SLEEPS, "schedule<do_signal_stop<get_signal");
+        let capture = script::process(Capture::default(), &[('a', "serve"), ('b', "serve")]);
+        let events = format!(
+            "0 .a,1ms b>a S {sleeps},60ms a!b try_to_wake_up<signal_wake_up_state<{sends},60ms a>b S {stop},60ms b>- S {stop},\
+             500ms s!a try_to_wake_up,500ms ->a,501ms .a"
+        );
+        let mut capture = script::record(capture, &events);
+        if recorded {
+            let sent = capture.wakeups[0];
+            let value = u64::from(u8::try_from(script::tid('a')).unwrap()) << 32 | signal;
+            let (time, stack, phase) = (sent.time.minus(Nanos(1)), sent.stack, Phase::Moment);
+            let (thread, kind) = (sent.waker.unwrap(), ActivityKind::SignalGenerate);
+            capture.activities.push(Activity { time, thread, kind, phase, value, stack });
+        }
+        let model = script::model(&capture);
+        let stop = model.states.waits().map(|(id, _)| id).find(|&id| is_stop(&model, id));
+        let sender = sender(&model, stop.unwrap())?;
+        assert_eq!(sender.culprit.thread.tid, Some(script::tid('a')));
+        Some((sender.culprit.operation?, sender.culprit.flags))
+    }
+
+    #[test]
+    fn who_uses_its_terminal_from_the_background_stops_itself_by_that_and_by_no_signal_of_its_own()
+    {
+        let call = |call: Syscall| Operation::Syscall(call);
+        let stops = |check: &str, signal| {
+            let (told, by_waking) =
+                (by_terminal(check, signal, true), by_terminal(check, signal, false));
+            assert_eq!(told, by_waking);
+            told.map(|(operation, flags)| (operation, flags.join(" ")))
+        };
+        // Linux 6.18, as recorded.
+        let writes = "__tty_check_change<n_tty_write<file_tty_write.isra.0<vfs_write<ksys_write<do_syscall_64";
+        let reads = "__tty_check_change<n_tty_read<tty_read<vfs_read<ksys_read<do_syscall_64";
+        let sets = "__tty_check_change<tty_mode_ioctl<tty_ioctl<__x64_sys_ioctl<do_syscall_64";
+        assert_eq!(stops(writes, 22), Some((call(Syscall::Write), "SIGTTOU".to_owned())));
+        assert_eq!(stops(reads, 21), Some((call(Syscall::Read), "SIGTTIN".to_owned())));
+        assert_eq!(stops(sets, 22), Some((call(Syscall::Ioctl), "SIGTTOU".to_owned())));
+        let kills = by_terminal("__x64_sys_kill<do_syscall_64", 22, true);
+        assert_eq!(kills, Some((Operation::Signal, vec!["SIGTTOU".to_owned()])));
     }
 }

@@ -101,7 +101,9 @@ pub(crate) fn entry(capture: &Capture, stack: StackId) -> Option<&str> {
 
 /// Entry functions of system calls: `__x64_sys_munmap`, `__arm64_sys_brk`, `__do_sys_mremap`, `SyS_mmap`.
 fn of_entry(name: &str) -> Option<Syscall> {
-    PREFIXES.iter().find_map(|prefix| Syscall::from_name(name.strip_prefix(prefix)?))
+    // Everything is done by an ioctl: it says nothing of what a thread did.
+    let named = PREFIXES.iter().find_map(|prefix| Syscall::from_name(name.strip_prefix(prefix)?));
+    named.filter(|&call| call != Syscall::Ioctl)
 }
 
 /// Whether the operation can hold `mmap_lock` for long.

@@ -8,6 +8,7 @@ use crate::findings::{
 };
 use crate::numbers::thousands;
 use crate::runtimes::{Stop, interpreter};
+use crate::sites::INITIALISATION;
 use crate::verdict::awaited;
 
 /// Whether those who froze, or who had what they waited for, wrote to a frozen file system.
@@ -18,6 +19,7 @@ fn waited_for_thaw(window: &Window) -> bool {
 
 /// Wait sites of `rules.txt` that have remedies of their own.
 const FREEZER: &str = "frozen by the cgroup freezer";
+const BY_SIGNAL: &str = "stopped by a signal";
 const DEBUGGER: &str = "stopped by a debugger";
 const CORE: &str = "frozen by the dump of its core";
 
@@ -309,6 +311,10 @@ fn of_cause(
                 "a change of the client; one that is too slow loses its transaction",
             )
         }
+        (Cause::Futex, _) if site.starts_with(INITIALISATION) => remedy(
+            "Have it initialised before its first use: at the start, or by a thread of its own",
+            "a later start, or a change of the program",
+        ),
         (Cause::Futex, _) if mostly(&["on a CPU"]) => remedy(
             "Compute outside of the lock: copy under it what is needed, or hold it in shorter pieces",
             "a change of the program",
@@ -397,6 +403,13 @@ fn of_cause(
         (Cause::Stopped, _) if site == DEBUGGER => remedy(
             "Find who attaches to the process: a debugger, strace, gcore, a crash handler",
             "no stacks from a live process",
+        ),
+        (Cause::Stopped, Some(Operation::Syscall(
+            Syscall::Read | Syscall::Write | Syscall::Ioctl,
+        ))) if site.starts_with(BY_SIGNAL) => remedy(
+            "Take the process off its terminal: start it with its input and output elsewhere (nohup, setsid, a service manager), \
+             or let background jobs write (stty -tostop)",
+            "its output is read elsewhere",
         ),
         (Cause::Stopped, Some(_)) => remedy(
             "Ask why the sender of the signal stops the process: a snapshot, job control, an operator",

@@ -112,6 +112,7 @@ syscalls! {
     Pwrite64 = "pwrite64",
     Read = "read",
     Pread64 = "pread64",
+    Ioctl = "ioctl",
     Kill = "kill",
     Tgkill = "tgkill",
     Ptrace = "ptrace",

@@ -88,6 +88,14 @@ fn deed(window: &Window, culprit: &Culprit, cause: Cause) -> Deed {
     let during = culprit.duration.map_or_else(String::new, lasting);
     if let (Cause::Stopped, Some(_)) = (cause, lock_before(window)) {
         Deed::certain(format!("{who} stopped the one who had it{did}"))
+    } else if let Some((used, signal)) = at_terminal(culprit) {
+        let stopped = format!("for which the kernel stopped its process group with {signal}");
+        Deed {
+            known: format!("{who} {used} its terminal from the background, {stopped}"),
+            likely: format!(
+                "{who} {used} its terminal from the background, {stopped}, as it seems"
+            ),
+        }
     } else if froze_them(cause, culprit) {
         Deed { known: format!("{who} froze them"), likely: format!("{who} may have frozen them") }
     } else if is_pause(window) {
@@ -114,9 +122,11 @@ fn deed(window: &Window, culprit: &Culprit, cause: Cause) -> Deed {
         }
     } else if cause.is_lock() {
         let held = culprit.held.map_or_else(|| took(culprit.duration), lasting);
+        let (had, may_have) =
+            if is_initialisation(window) { ("did", "done") } else { ("held", "held") };
         Deed {
-            known: format!("{who} held it{did}{held}{}", meanwhile(window, culprit)),
-            likely: format!("{who} {was}{during} and may have held it"),
+            known: format!("{who} {had} it{did}{held}{}", meanwhile(window, culprit)),
+            likely: format!("{who} {was}{during} and may have {may_have} it"),
         }
     } else if lock_itself(window).is_some() {
         let held = culprit.held.map_or_else(String::new, lasting);
@@ -135,9 +145,29 @@ fn deed(window: &Window, culprit: &Culprit, cause: Cause) -> Deed {
     }
 }
 
+/// What somebody did to its terminal from the background, and the signal for it, if that stopped it: the same signals are sent by a call
+/// of their own as well.
+fn at_terminal(culprit: &Culprit) -> Option<(&'static str, &'static str)> {
+    let signal = ["SIGTTIN", "SIGTTOU"]
+        .into_iter()
+        .find(|&name| culprit.flags.iter().any(|flag| flag == name))?;
+    let used = match culprit.operation? {
+        Operation::Syscall(Syscall::Read) => "read from",
+        Operation::Syscall(Syscall::Write) => "wrote to",
+        Operation::Syscall(Syscall::Ioctl) => "set",
+        _ => return None,
+    };
+    Some((used, signal))
+}
+
 /// Whether those who stood still were frozen by a write to a file of their cgroup: no other write stops anybody.
 fn froze_them(cause: Cause, culprit: &Culprit) -> bool {
     cause == Cause::Stopped && culprit.operation == Some(Operation::Syscall(Syscall::Write))
+}
+
+/// Whether the others waited until somebody had initialised something, which is a job and no lock.
+fn is_initialisation(window: &Window) -> bool {
+    window.chain.first().is_some_and(|link| link.site.starts_with("one-time initialisation"))
 }
 
 /// What the holder did for most of the freeze, where its call does not tell that: it was blocked itself, or the lock is the
