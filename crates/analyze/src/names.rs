@@ -5,6 +5,8 @@
 //! functions call each other by names of their own, `__GI___lll_lock_wait` (`include/libc-symbols.h`), and where the file's
 //! symbols are known, those are of the same address.
 
+use std::borrow::Cow;
+
 use coldcase_ingest::capture::{Capture, FrameId, Mode, StackId};
 
 /// A name without what the compiler or the library added.
@@ -17,6 +19,24 @@ pub fn normalise(name: &str) -> &str {
         return name;
     }
     MARKS.iter().filter_map(|mark| name.find(mark)).min().map_or(name, |at| &name[..at])
+}
+
+/// A function of a program as rules name it, normalised. Rust writes a type's own functions as `<std::sync::Once>::call` since
+/// its names are mangled by their grammar (`v0`; the standard library's from 1.95 on), and as `std::sync::Once::call` before.
+#[must_use]
+pub(crate) fn of_program(name: &str) -> Cow<'_, str> {
+    let name = normalise(name);
+    let parts = name.strip_prefix('<').and_then(|rest| rest.split_once(">::"));
+    match parts.filter(|(owner, _)| !owner.contains(['<', ' '])) {
+        Some((owner, function)) => Cow::Owned(format!("{owner}::{function}")),
+        None => Cow::Borrowed(name),
+    }
+}
+
+/// Whether a function of a program only makes the system call for a futex: `syscall` of C libraries, and what wraps it.
+pub(crate) fn calls_futex(name: &str) -> bool {
+    let function = name.rsplit("::").next().unwrap_or(name);
+    function == "syscall" || function.contains("futex")
 }
 
 /// Kernel functions of a stack, innermost first, normalised; unresolved frames are left out.
@@ -61,6 +81,23 @@ mod tests {
             ("__GI___lll_lock_wait", "__lll_lock_wait"),
         ] {
             assert_eq!(normalise(name), plain);
+        }
+    }
+    #[test]
+    fn a_types_own_functions_are_the_same_in_each_of_rusts_manglings() {
+        for (name, plain) in [
+            (
+                "<std::sys::sync::once::futex::Once>::call",
+                "std::sys::sync::once::futex::Once::call",
+            ),
+            ("std::sys::sync::once::futex::Once::call", "std::sys::sync::once::futex::Once::call"),
+            (
+                "<alloc::vec::Vec<T,A> as core::ops::drop::Drop>::drop",
+                "<alloc::vec::Vec<T,A> as core::ops::drop::Drop>::drop",
+            ),
+            ("__GI___lll_lock_wait", "__lll_lock_wait"),
+        ] {
+            assert_eq!(of_program(name), plain);
         }
     }
 }

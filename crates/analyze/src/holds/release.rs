@@ -5,7 +5,7 @@
 //! `down_*_slowpath`): without an `up_*` or `downgrade_*` in the stack there is no holder
 //! (`kernel/locking/rwsem.c`, Linux 5.8 to 6.18).
 
-use coldcase_ingest::capture::{Capture, StackId, Syscall};
+use coldcase_ingest::capture::{Capture, Mode, StackId, Syscall};
 
 use crate::findings::{Cause, LockMode, Operation};
 use crate::names;
@@ -111,7 +111,28 @@ pub(crate) fn unlocks(capture: &Capture, stack: StackId) -> bool {
         "parking_lot::raw_rwlock::RawRwLock::unlock_shared_slow",
     ];
     wakes_futex(capture, stack)
-        && names::user(capture, stack).any(|name| FUNCTIONS.contains(&names::normalise(name)))
+        && names::user(capture, stack).any(|name| FUNCTIONS.contains(&&*names::of_program(name)))
+}
+
+/// Whether a waker's stack ends a one-time initialisation: `__pthread_once_slow` (`nptl/pthread_once.c`), `__cxa_guard_release` and
+/// `__cxa_guard_abort` (`libsupc++/guard.cc`), Rust's `Once` (`library/std/src/sys/sync/once/futex.rs`). The initialiser stands in such
+/// a function all along, and may let others on otherwise: only the innermost counts, but for those that make the system call.
+pub(crate) fn ends_initialisation(capture: &Capture, stack: StackId) -> bool {
+    const FUNCTIONS: [&str; 5] = [
+        "__pthread_once_slow",
+        "__cxa_guard_release",
+        "__cxa_guard_abort",
+        "std::sys::sync::once::futex::Once::call",
+        "<std::sys::sync::once::futex::CompletionGuard as core::ops::drop::Drop>::drop",
+    ];
+    let frames = capture.stacks.frames(stack).iter().map(|&id| capture.frames.get(id));
+    let user = frames.filter(|frame| frame.mode == Mode::User).map(|frame| frame.function());
+    let mut waking = user.skip_while(|name| name.is_some_and(names::calls_futex));
+    wakes_futex(capture, stack)
+        && waking
+            .next()
+            .flatten()
+            .is_some_and(|name| FUNCTIONS.contains(&&*names::of_program(name)))
 }
 
 /// Whether a waker's stack tells somebody in a poll or at a socket that something has come: `fs/select.c`, `fs/eventpoll.c`,

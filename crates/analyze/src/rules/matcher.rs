@@ -14,10 +14,10 @@ pub(crate) struct Matcher<'a> {
     capture: &'a Capture,
     rules: &'a Rules,
     groups_of_name: SeededMap<&'a str, Vec<bool>>,
-    /// Groups that name functions of programs.
-    user_groups: Vec<usize>,
-    /// Which of these a user frame is in, by the frame's number, once it was asked for.
-    of_frame: Vec<Option<Box<[usize]>>>,
+    /// Groups that name functions of programs, and whether the innermost has to be in it.
+    user_groups: Vec<(usize, bool)>,
+    /// What a user frame is, by its number, once it was asked for.
+    of_frame: Vec<Option<UserFrame>>,
     /// By all that rules ask for.
     of_asked: SeededMap<Asked<'a>, Option<usize>>,
     of_stack: FxHashMap<(StackId, TaskState), Option<usize>>,
@@ -26,11 +26,23 @@ pub(crate) struct Matcher<'a> {
 /// The kernel's frames of a stack, the groups of its user functions, in order, and how its thread waited.
 type Asked<'a> = (&'a [FrameId], Vec<usize>, TaskState);
 
+/// What rules ask of a function of a program.
+#[derive(Clone, Default)]
+struct UserFrame {
+    /// Groups that it is in wherever it stands ...
+    anywhere: Box<[usize]>,
+    /// ... and where it is the innermost.
+    innermost: Box<[usize]>,
+    /// It only makes the system call.
+    calls: bool,
+}
+
 impl<'a> Matcher<'a> {
     pub fn new(capture: &'a Capture, rules: &'a Rules) -> Self {
         let conditions = rules.rules.iter().flat_map(|rule| &rule.conditions);
         let user_groups = conditions.filter_map(|condition| match *condition {
-            Condition::User(group) => Some(group),
+            Condition::User(group) => Some((group, false)),
+            Condition::UserAt(group) => Some((group, true)),
             _ => None,
         });
         Self {
@@ -75,16 +87,19 @@ impl<'a> Matcher<'a> {
         let is_kernel = |&id: &FrameId| capture.frames.get(id).mode == Mode::Kernel;
         let kernel = frames.iter().rposition(is_kernel).map_or(0, |last| last + 1);
         let mut groups = Vec::new();
+        let mut is_innermost = true;
         for &id in frames {
             let (rules, user_groups) = (self.rules, &self.user_groups);
+            let frame = capture.frames.get(id);
             let of_frame = self.of_frame[id.index()].get_or_insert_with(|| {
-                let frame = capture.frames.get(id);
                 let name = frame.function().filter(|_| frame.mode == Mode::User);
-                let Some(name) = name.map(names::normalise) else { return Box::default() };
-                let groups = user_groups.iter().copied();
-                groups.filter(|&group| rules.groups[group].iter().any(|it| it.fits(name))).collect()
+                name.map_or_else(UserFrame::default, |name| UserFrame::of(name, rules, user_groups))
             });
-            groups.extend_from_slice(of_frame);
+            groups.extend_from_slice(&of_frame.anywhere);
+            if is_innermost && frame.mode == Mode::User {
+                groups.extend_from_slice(&of_frame.innermost);
+                is_innermost = of_frame.calls;
+            }
         }
         groups.sort_unstable();
         groups.dedup();
@@ -110,6 +125,18 @@ impl<'a> Matcher<'a> {
     }
 }
 
+impl UserFrame {
+    fn of(name: &str, rules: &Rules, user_groups: &[(usize, bool)]) -> Self {
+        let plain = names::of_program(name);
+        let groups = |innermost| {
+            let groups =
+                user_groups.iter().filter(|&&(_, at)| at == innermost).map(|&(group, _)| group);
+            groups.filter(|&group| rules.groups[group].iter().any(|it| it.fits(&plain))).collect()
+        };
+        Self { anywhere: groups(false), innermost: groups(true), calls: names::calls_futex(name) }
+    }
+}
+
 /// Of which groups a stack's functions are.
 struct Fits<'f> {
     /// `kernel[f][g]`: whether kernel function `f`, innermost first, is in group `g`.
@@ -126,7 +153,7 @@ impl Rule {
         self.conditions.iter().all(|condition| match *condition {
             Condition::State(wanted) => state == wanted,
             Condition::In(group) => fits.kernel.iter().any(|function| function[group]),
-            Condition::User(group) => fits.user.contains(&group),
+            Condition::User(group) | Condition::UserAt(group) => fits.user.contains(&group),
             Condition::At(group) => {
                 let inner = fits.kernel[fits.first..].iter();
                 let run = inner.take_while(|function| function[group]).count();

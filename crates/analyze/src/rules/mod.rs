@@ -53,6 +53,7 @@ enum Condition {
     By(usize),
     In(usize),
     User(usize),
+    UserAt(usize),
     State(TaskState),
 }
 
@@ -103,7 +104,8 @@ impl Rules {
                     Condition::At(group)
                     | Condition::By(group)
                     | Condition::In(group)
-                    | Condition::User(group) => *group += shift,
+                    | Condition::User(group)
+                    | Condition::UserAt(group) => *group += shift,
                     Condition::State(_) => {}
                 }
             }

@@ -50,7 +50,9 @@ fn parse_rule(
         Some(kind) => (kind, true),
         None => (kind, false),
     };
-    let by_program = conditions.iter().any(|condition| matches!(condition, Condition::User(_)));
+    let by_program = conditions
+        .iter()
+        .any(|condition| matches!(condition, Condition::User(_) | Condition::UserAt(_)));
     Ok(Rule {
         site: site.to_owned(),
         kind: parse_kind(kind)?,
@@ -109,7 +111,8 @@ fn parse_condition(
         "by" => Ok(Condition::By(group)),
         "in" => Ok(Condition::In(group)),
         "user" => Ok(Condition::User(group)),
-        _ => Err(format!("`{key}` is no condition: at, by, in, user or state")),
+        "user-at" => Ok(Condition::UserAt(group)),
+        _ => Err(format!("`{key}` is no condition: at, by, in, user, user-at or state")),
     }
 }
 

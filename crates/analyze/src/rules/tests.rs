@@ -166,7 +166,39 @@ fn functions_of_programs_tell_a_lock_from_rest() {
             lock,
             true,
         ),
+        // Rust 1.95, whose standard library's names are mangled by their grammar.
+        (
+            FUTEX,
+            "syscall < <std::sys::sync::mutex::futex::Mutex>::lock_contended < serve",
+            "mutex of the program",
+            lock,
+            true,
+        ),
         (FUTEX, "pthread_cond_wait < worker", "futex", lock, false),
+        // As recorded: with frame pointers, and unwound by the programs' own tables.
+        (FUTEX, "__pthread_once_slow", "one-time initialisation", lock, true),
+        (
+            FUTEX,
+            "syscall < __cxa_guard_acquire < tables < serve",
+            "one-time initialisation",
+            lock,
+            true,
+        ),
+        (
+            FUTEX,
+            "syscall < std::sys::pal::unix::futex::futex_wait < <std::sys::sync::once::futex::Once>::call < std::sync::once::Once::call_once",
+            "one-time initialisation",
+            lock,
+            true,
+        ),
+        // The initialiser itself waits for something that others do.
+        (
+            FUTEX,
+            "pthread_cond_wait < read_all < __pthread_once_slow < tables",
+            "futex",
+            lock,
+            false,
+        ),
         // Linux 6.18, as recorded
         (
             "__schedule < rt_mutex_schedule < rt_mutex_slowlock_block.constprop.0 < rt_mutex_wait_proxy_lock < futex_lock_pi < do_futex",

@@ -12,6 +12,8 @@ pub(crate) mod rings;
 pub(crate) mod sums;
 pub(crate) mod totals;
 
+use std::collections::BTreeMap;
+
 use coldcase_ingest::capture::{
     Capture, ContentionFlags, Context, ProcessId, SeededMap, StackId, Syscall, TaskState,
 };
@@ -25,6 +27,9 @@ use crate::sites::brackets::Brackets;
 use crate::sites::contention::{Contention, Contentions, Cursors};
 use crate::sites::of_stacks::OfStacks;
 use crate::states::{ThreadStates, Wait, WaitId};
+
+/// What the rules call a wait until another thread has initialised something.
+pub(crate) const INITIALISATION: &str = "one-time initialisation";
 
 /// What each wait was for. Millions of waits are of some hundred sites, so each wait has the number of its own.
 pub(crate) struct Sites {
@@ -121,22 +126,28 @@ impl Sites {
     /// A futex of which the waiting stack does not tell whether it is a lock is one if who ended the wait let go of a
     /// lock: without frame pointers the waiter's stack often ends before the function that would tell.
     fn know_by_wakers(&mut self, states: &ThreadStates, capture: &Capture) {
-        let mut unlocks = OfStacks::new(capture);
+        let mut ends = OfStacks::new(capture);
+        let name_of = |stack| {
+            let initialises = release::ends_initialisation(capture, stack);
+            let name = if initialises { INITIALISATION } else { "mutex of the program" };
+            (initialises || release::unlocks(capture, stack)).then_some(name)
+        };
         let in_doubt = |site: &Site| site.is_harm_by(Cause::Futex) && !site.known_lock;
         let in_doubt: Vec<bool> = self.unique.sites.iter().map(in_doubt).collect();
         if !in_doubt.contains(&true) {
             return;
         }
         let waits = states.waits().filter(|(id, _)| in_doubt[self.number_of(*id) as usize]);
-        let waits = waits.filter(|(_, wait)| {
+        let waits = waits.filter_map(|(id, wait)| {
             let wakeup = wait.wakeup.map(|wakeup| wakeup.of(capture));
             let wakeup = wakeup.filter(|wakeup| wakeup.context == Context::Task);
-            let stack = wakeup.and_then(|wakeup| wakeup.stack);
-            stack.is_some_and(|it| unlocks.get(it, || release::unlocks(capture, it)))
+            let stack = wakeup.and_then(|wakeup| wakeup.stack)?;
+            Some((id, ends.get(stack, || name_of(stack))?))
         });
-        let waits: Vec<WaitId> = waits.map(|(id, _)| id).collect();
-        if !waits.is_empty() {
-            self.know(&waits, "mutex of the program");
+        let mut by_name: BTreeMap<&str, Vec<WaitId>> = BTreeMap::new();
+        waits.for_each(|(id, name)| by_name.entry(name).or_default().push(id));
+        for (name, waits) in by_name {
+            self.know(&waits, name);
         }
     }
 
@@ -466,6 +477,21 @@ mod tests {
         assert_eq!(known("wake_up_q<futex_wake<do_futex<user:___pthread_rwlock_unlock"), lock);
         assert_eq!(known("wake_up_q<futex_wake<do_futex<user:__GI___lll_lock_wake"), lock);
         assert_eq!(known("wake_up_q<futex_wake<do_futex<user:___pthread_cond_signal"), queue);
+        // As recorded: what the initialiser lets on meanwhile is not what waited for it.
+        let initialisation = (INITIALISATION.to_owned(), true);
+        assert_eq!(known("wake_up_q<futex_wake<do_futex<user:__pthread_once_slow"), initialisation);
+        assert_eq!(
+            known(
+                "wake_up_q<futex_wake<do_futex<user:syscall<user:__cxa_guard_release<user:tables"
+            ),
+            initialisation
+        );
+        assert_eq!(
+            known(
+                "wake_up_q<futex_wake<do_futex<user:___pthread_cond_signal<user:__pthread_once_slow"
+            ),
+            queue
+        );
         // A timer has the stack of whom it interrupts.
         assert_eq!(known("hrtimer_wakeup<asm_sysvec_apic<user:___pthread_rwlock_unlock"), queue);
     }

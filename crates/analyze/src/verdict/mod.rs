@@ -503,4 +503,30 @@ mod tests {
         assert_eq!(window.freeze.span.map(|span| span.start.0), Some(141_000_000));
         assert!(window.blame.iter().all(|row| !row.unknown), "{:?}", window.blame);
     }
+
+    #[test]
+    fn who_waits_until_another_has_initialised_something_stands_still_whatever_it_does_else() {
+        // a, b and c compute, and have waited for nothing before.
+        let told = |waits: &str, wakes: &str| {
+            let rests = |(at, who): (u64, &str)| format!("{at}ms {who} S {FUTEX}<user:{waits}");
+            let ends = ["a", "b", "c"].map(|t| format!("1501ms d!{t} {WAKES}<user:{wakes}"));
+            let waits = [(101, "a>b"), (102, "b>c"), (103, "c>d")].map(rests).join(",");
+            let events = format!("0 .a,{waits},{},1502ms d>a R+,1503ms .a", ends.join(","));
+            let threads = ['d', 'a', 'b', 'c'].map(|t| (t, "serve"));
+            let capture = script::record(script::process(Capture::default(), &threads), &events);
+            let windows = analyze(&capture, &script::options()).windows.into_iter();
+            let who = |window: &Window| window.culprit.as_ref().and_then(|who| who.thread.tid);
+            windows
+                .map(|w| (w.cause, w.grade, w.freeze.threads_blocked, who(&w)))
+                .collect::<Vec<_>>()
+        };
+        let frozen = (Some(Cause::Futex), Grade::Strong, 3, Some(script::tid('d')));
+        assert_eq!(told("__pthread_once_slow", "__pthread_once_slow"), [frozen]);
+        // Without frame pointers the waiters' stacks end before.
+        assert_eq!(told("", "syscall<user:__cxa_guard_release"), [frozen]);
+        assert_eq!(
+            told("pthread_cond_wait", "pthread_cond_broadcast<user:__pthread_once_slow"),
+            []
+        );
+    }
 }

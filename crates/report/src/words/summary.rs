@@ -216,7 +216,7 @@ fn at_what_has_a_name(site: &str) -> Option<String> {
         return Some(format!("stood in a {name}"));
     }
     let article = if site.starts_with(char::is_lowercase) { "a " } else { "" };
-    let is_lock = site.ends_with("lock") || site.ends_with("lease");
+    let is_lock = ["lock", "lease", "initialisation"].iter().any(|end| site.ends_with(end));
     is_lock.then(|| format!("waited for {article}{name}"))
 }
 
@@ -245,6 +245,7 @@ mod tests {
         assert_eq!(told("file lease"), "waited for a file lease");
         assert_eq!(told("Python's interpreter lock"), "waited for Python's interpreter lock");
         assert_eq!(told("pause of the virtual machine"), "stood in a pause of the virtual machine");
+        assert_eq!(told("one-time initialisation"), "waited for a one-time initialisation");
         assert_eq!(at_what_has_a_name("mutex of the program"), None);
     }
 
