@@ -22,27 +22,25 @@ const LONG_FOR_THE_ONLY_ONE: Nanos = Nanos(300_000_000);
 
 /// One thread of many that waits is its own affair; a process freezes when a good part of its working threads do.
 pub(super) fn concerns_the_process(model: &Model<'_>, window: &RawWindow) -> bool {
-    let all = &window.crew;
     let length = window.span.duration();
     let frozen = window.stood_still().count();
-    let lively = all.iter().filter(|&&thread| {
+    let is_lively = |thread: ThreadId| {
         window.threads.contains(&thread)
             || Habits::new(model, thread).is_lively(length) && !runtimes::is_helper(model, thread)
-    });
+    };
+    let lively = || at_a_time(model, window, is_lively);
     match window.cause {
         // An empty queue looks like a lock: only when most of those who normally run stand still is it one.
         Cause::Futex if !window.known_lock => {
             // Who woke them tells a lock from a queue; where that was not recorded, many must agree.
             let blind = model.capture.wakeups.is_empty();
             let enough = if blind { MANY } else { SEVERAL };
-            frozen >= enough
-                && frozen * 2 >= lively.count()
-                && (!blind || somebody_works(model, window))
+            frozen >= enough && frozen * 2 >= lively() && (!blind || somebody_works(model, window))
         }
         Cause::Futex if is_of_vcpus(model, window) => true,
         // On a busy machine now this thread waits for a CPU, now that one.
         Cause::CpuStarvation => {
-            frozen * 2 >= lively.count() && (frozen >= 2 || length >= LONG_FOR_THE_ONLY_ONE)
+            frozen * 2 >= lively() && (frozen >= 2 || length >= LONG_FOR_THE_ONLY_ONE)
         }
         Cause::Network if network::is_of_polls(model, window) || is_of_new_ones(model, window) => {
             frozen >= SEVERAL
@@ -55,12 +53,22 @@ pub(super) fn concerns_the_process(model: &Model<'_>, window: &RawWindow) -> boo
             false
         }
         _ => {
-            let working = all.iter().filter(|&&thread| is_working(model, thread)).count();
+            let working = at_a_time(model, window, |thread| is_working(model, thread));
             frozen >= 2 && frozen * 4 >= working
                 || working <= window.threads.len() + 1
                 || is_nobodys_routine(window.cause) && length >= LONG_FOR_ONE_OF_MANY
         }
     }
+}
+
+/// How many of a process's threads, of those that count, there were at a time. Who had ended before, or was born later, could neither stand
+/// still nor go on, and a program that begins a thread for each request has had hundreds.
+fn at_a_time(model: &Model<'_>, window: &RawWindow, counts: impl Fn(ThreadId) -> bool) -> usize {
+    let (span, length) = (window.span, window.span.duration());
+    let lived = |thread: &ThreadId| model.states.time(*thread, span, |_| true);
+    let all = window.crew.iter().filter(|&&thread| counts(thread));
+    let lived: Nanos = all.map(lived).sum();
+    usize::try_from(lived.0.div_ceil(length.0.max(1))).unwrap_or(usize::MAX)
 }
 
 /// Whether all who stood still were born in the recording: what is usual for one of them is known less well than what is for many.
@@ -144,6 +152,33 @@ mod tests {
 
     use crate::script::{self, SLEEPS};
     use crate::windows;
+
+    #[test]
+    fn threads_that_had_ended_before_a_lock_was_kept_do_not_outnumber_those_that_stood_still() {
+        // e to z and their like come and go before a to d wait for a known lock that m has; or they go on until the end.
+        let freezes = |ends: &str| {
+            let names = ('a'..='z').filter(|&letter| letter != 'm').map(|letter| (letter, "serve"));
+            let threads: Vec<_> = [('m', "main")].into_iter().chain(names).collect();
+            let mut then = Vec::new();
+            for at in 0..4 {
+                let others = ('e'..='z').filter(|&letter| letter != 'm').enumerate();
+                then.extend(others.map(|(index, letter)| {
+                    let from = 101_000 + 4_000 * at + 100 * index;
+                    let state = if at == 3 { ends } else { "S SLEEPS" };
+                    format!("{from}000 m>{letter} R+,{}000 {letter}>m {state}", from + 50)
+                }));
+            }
+            let lock = "FUTEX<user:__pthread_mutex_lock_full";
+            then.extend(('a'..='d').map(|letter| format!("120ms {letter}>m S {lock}")));
+            then.extend(
+                ('a'..='d').map(|letter| format!("520ms m!{letter} WAKES,520ms ->{letter}")),
+            );
+            then.push("521ms .m".to_owned());
+            let capture = script::with_habits(&threads, &then.join(","));
+            windows::find(&script::model(&capture), &script::options()).len()
+        };
+        assert_eq!([freezes("X"), freezes("S SLEEPS")], [1, 0]);
+    }
 
     #[test]
     fn a_program_that_reads_itself_in_as_a_recording_begins_may_have_just_started() {
