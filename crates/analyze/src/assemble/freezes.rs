@@ -90,42 +90,70 @@ fn judged(model: &Model<'_>, options: &Options, raw: &RawWindow) -> Vec<(RawWind
 }
 
 /// Drops freezes of those who only waited for an answer of a process that itself was frozen then, and tells of them
-/// where that one is told.
+/// where that one is told: also of those who waited for answers of such as waited so.
 fn drop_consequences(model: &Model<'_>, judged: &mut Vec<(RawWindow, Window)>) {
-    let (mut causes, rest): (Vec<_>, Vec<_>) =
+    let (causes, mut rest): (Vec<_>, Vec<_>) =
         std::mem::take(judged).into_iter().partition(|(raw, _)| raw.cause != Cause::Network);
-    for (raw, window) in rest {
-        let tid = window.culprit.as_ref().and_then(|culprit| culprit.thread.tid);
-        // Follows all waiting once more: asked for only where it may matter.
-        let starved = LazyCell::new(|| network::starved_end(model, &raw));
-        let tid = tid.or_else(|| starved.map(|thread| model.capture.threads.get(thread).tid));
-        let is_of = |crew: &[ThreadId]| {
-            crew.iter().any(|&thread| Some(model.capture.threads.get(thread).tid) == tid)
-        };
-        // Whoever found no CPU for a while may have been one of many.
-        let is_one_of = |cause: &RawWindow, frozen: &Window| {
-            cause.cause == Cause::CpuStarvation
-                && frozen.freeze.blocked >= window.freeze.blocked
-                && starved.is_some()
-        };
-        let mut explains = causes.iter_mut().filter(|(cause, frozen)| {
-            raw.span.overlap(cause.span).share_of(raw.span.duration()) > 0.5
-                && (tid.is_none() || is_of(&cause.crew) || is_one_of(cause, frozen))
-        });
-        match explains.next() {
-            None => judged.push((raw, window)),
-            Some((frozen, cause)) => {
-                let own = is_of(&frozen.crew);
-                let whose = if own { "its answers" } else { "answers" };
-                if own {
-                    cause.freeze.awaited_by += window.freeze.threads_blocked;
-                }
-                cause.evidence.push(waited(&window.freeze, whose));
-            }
+    let mut causes: Vec<Explaining> =
+        causes.into_iter().map(|freeze| Explaining { freeze, behind: Vec::new() }).collect();
+    loop {
+        let before = rest.len();
+        rest.retain(|late| !is_explained(model, late, &mut causes));
+        if rest.len() == before {
+            break;
         }
     }
-    causes.append(judged);
-    *judged = causes;
+    judged.extend(causes.into_iter().map(|cause| cause.freeze));
+    judged.append(&mut rest);
+}
+
+/// A freeze that may be why answers came late.
+struct Explaining {
+    freeze: (RawWindow, Window),
+    /// Who waited for its answers.
+    behind: Vec<ThreadId>,
+}
+
+/// Whether late answers are explained by what froze meanwhile; if so, that is told of them there.
+fn is_explained(
+    model: &Model<'_>,
+    (raw, window): &(RawWindow, Window),
+    causes: &mut [Explaining],
+) -> bool {
+    let tid = window.culprit.as_ref().and_then(|culprit| culprit.thread.tid);
+    // Follows all waiting once more: asked for only where it may matter.
+    let starved = LazyCell::new(|| network::starved_end(model, raw));
+    let tid = tid.or_else(|| starved.map(|thread| model.capture.threads.get(thread).tid));
+    let is_of = |crew: &[ThreadId]| {
+        crew.iter().any(|&thread| Some(model.capture.threads.get(thread).tid) == tid)
+    };
+    // What froze at the same time may be none of their business. Where nobody is known to have ever answered them, that is open.
+    let may_be_of = |cause: &Explaining| {
+        let from = |threads: &[ThreadId]| answers::may_be_answers_of(model, raw, threads);
+        tid.is_none()
+            && (from(&cause.freeze.0.crew).unwrap_or(true) || from(&cause.behind) == Some(true))
+    };
+    // Whoever found no CPU for a while may have been one of many.
+    let is_one_of = |(cause, frozen): &(RawWindow, Window)| {
+        cause.cause == Cause::CpuStarvation
+            && frozen.freeze.blocked >= window.freeze.blocked
+            && starved.is_some()
+    };
+    let mut explains = causes.iter_mut().filter(|cause| {
+        let freeze = &cause.freeze;
+        raw.span.overlap(freeze.0.span).share_of(raw.span.duration()) > 0.5
+            && (may_be_of(cause) || is_of(&freeze.0.crew) || is_one_of(freeze))
+    });
+    let Some(cause) = explains.next() else { return false };
+    let (frozen, told) = &mut cause.freeze;
+    let own = is_of(&frozen.crew);
+    let whose = if own { "its answers" } else { "answers" };
+    if own {
+        told.freeze.awaited_by += window.freeze.threads_blocked;
+    }
+    told.evidence.push(waited(&window.freeze, whose));
+    cause.behind.extend(&raw.crew);
+    true
 }
 
 /// Drops freezes of those who waited for answers of such as waited themselves for one that is named, and tells of them there.
@@ -210,6 +238,7 @@ mod tests {
     use coldcase_ingest::capture::Incident;
 
     use super::*;
+    use crate::script::SLEEPS;
     use crate::{analyze, script};
 
     #[test]
@@ -242,6 +271,47 @@ mod tests {
             ),
             "{told:?}"
         );
+    }
+
+    #[test]
+    fn who_waits_for_late_answers_of_others_is_not_told_with_whoever_froze_meanwhile() {
+        // a, b and c ask s, t and u, which compute when the answers come late; meanwhile another process, x and y, is stopped.
+        let receives = "schedule<sk_wait_data<tcp_recvmsg";
+        let stops = "schedule<do_signal_stop<get_signal";
+        let of = |name, letters: &str| letters.chars().map(|t| (t, name)).collect::<Vec<_>>();
+        let pairs = || "abc".chars().zip("stu".chars());
+        let told = |stopped: &str| {
+            let mut events = vec!["0 .s".to_owned()];
+            for at in (0..120).step_by(10) {
+                events.extend("abcxy".chars().map(|t| format!("{}ms {t}>- S {SLEEPS}", at + 1)));
+                events.extend("abcxy".chars().map(|t| format!("{}ms ->{t}", at + 4)));
+                events.extend("abc".chars().map(|t| format!("{}ms {t}>- S {receives}", at + 5)));
+                for (client, server) in pairs() {
+                    let at = at + 6;
+                    events.push(format!("{at}ms {server}!{client} tcp_sendmsg,{at}ms ->{client}"));
+                }
+            }
+            events.extend("abc".chars().map(|t| format!("121ms {t}>- S {receives}")));
+            events.extend(stopped.chars().map(|t| format!("125ms {t}>- S {stops}")));
+            events.extend(stopped.chars().map(|t| format!("455ms ->{t}")));
+            for (client, server) in pairs() {
+                events.push(format!("521ms {server}!{client} tcp_sendmsg,521ms ->{client}"));
+            }
+            events.push("522ms .s".to_owned());
+            let capture = script::process(Capture::default(), &of("client", "abc"));
+            let capture = script::process(capture, &of("server", "stu"));
+            let capture = script::process(capture, &of("other", "xy"));
+            let capture = script::record(capture, &events.join(","));
+            let windows = analyze(&capture, &script::options()).windows.into_iter();
+            let mut told: Vec<_> =
+                windows.map(|w| (w.freeze.comm, w.cause, w.freeze.threads_blocked)).collect();
+            told.sort();
+            told
+        };
+        let row = |who: &str, cause, threads| (who.to_owned(), Some(cause), threads);
+        assert_eq!(told("xy"), [row("client", Cause::Network, 3), row("other", Cause::Stopped, 2)]);
+        // Those who answer them are another matter.
+        assert_eq!(told("stu"), [row("server", Cause::Stopped, 3)]);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use coldcase_ingest::capture::{Capture, Context, ThreadId, Wakeup};
 
-use crate::blame::pipes;
+use crate::blame::{network, pipes};
 use crate::findings::Cause;
 use crate::holds::release;
 use crate::model::Model;
@@ -21,6 +21,33 @@ pub(crate) fn are_answers_of(model: &Model<'_>, raw: &RawWindow, threads: &[Thre
     let by_them = late()
         .filter(|&id| who_answered(model, id).is_some_and(|sender| threads.contains(&sender)));
     by_them.count() * 2 > late().count()
+}
+
+/// Whether the answers that came late in a freeze may have come from these threads: most of them did, or, where nobody is known to
+/// have given any, most of those that the same threads had got at other times. `None` where nobody ever gave one that was recorded.
+pub(crate) fn may_be_answers_of(
+    model: &Model<'_>,
+    raw: &RawWindow,
+    threads: &[ThreadId],
+) -> Option<bool> {
+    let late = raw.waits().filter_map(|id| who_answered(model, id));
+    let mut senders: Vec<ThreadId> = late.collect();
+    if senders.is_empty() {
+        senders = usual_senders(model, raw);
+    }
+    let by_them = senders.iter().filter(|sender| threads.contains(sender)).count();
+    (!senders.is_empty()).then_some(by_them * 2 > senders.len())
+}
+
+/// Who gave the answers for which those who waited in a freeze had waited at other times, each as often as it did.
+pub(super) fn usual_senders(model: &Model<'_>, raw: &RawWindow) -> Vec<ThreadId> {
+    let earlier = model.states.waits().filter(|(id, wait)| {
+        raw.threads.contains(&wait.thread)
+            && network::is_for_data(&model.sites, model.sites.of(*id))
+    });
+    let wakeups = earlier.filter_map(|(id, _)| model.wakeup(id));
+    let senders = wakeups.filter(|wakeup| is_by_other_end(model.capture, wakeup));
+    senders.filter_map(|wakeup| wakeup.waker).collect()
 }
 
 /// Whether a wait was for an answer that came late.

@@ -6,7 +6,7 @@
 
 use coldcase_ingest::capture::{Capture, Nanos, Sentence, ThreadId};
 
-use crate::blame::answers::{is_by_other_end, is_late, who_answered};
+use crate::blame::answers::{is_late, usual_senders, who_answered};
 use crate::blame::stopped;
 use crate::blame::{self, Leaf, Root};
 use crate::findings::{Cause, Culprit, ThreadName};
@@ -159,12 +159,7 @@ fn ready(model: &Model<'_>, raw: &RawWindow, thread: ThreadId) -> Nanos {
 /// What is known where the recording ended before the answers came: who gave those before.
 fn not_yet(model: &Model<'_>, raw: &RawWindow) -> Vec<Sentence> {
     let mut told = vec!["The answers had not come when the recording ended".into()];
-    let earlier = model.states.waits().filter(|(id, wait)| {
-        raw.threads.contains(&wait.thread) && is_for_data(&model.sites, model.sites.of(*id))
-    });
-    let wakeups = earlier.filter_map(|(id, _)| model.wakeup(id));
-    let senders = wakeups.filter(|wakeup| is_by_other_end(model.capture, wakeup));
-    let senders: Vec<ThreadId> = senders.filter_map(|wakeup| wakeup.waker).collect();
+    let senders = usual_senders(model, raw);
     let tally: Tally<ThreadId> = senders.iter().map(|&sender| (sender, Nanos(1))).collect();
     if let Some((sender, times)) = tally.largest()
         && times.0 as usize * 2 > senders.len()
@@ -278,6 +273,7 @@ mod tests {
 
     use super::*;
     use crate::analyze;
+    use crate::blame::answers::is_by_other_end;
     use crate::findings::{Findings, Grade};
     use crate::script::{self, SLEEPS};
 
