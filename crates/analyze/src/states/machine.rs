@@ -10,6 +10,7 @@ use coldcase_ingest::capture::{
     WakeupKind,
 };
 
+use crate::losses;
 use crate::states::cpus::{Cpu, Cpus};
 use crate::states::life::Life;
 use crate::states::own_events::OwnEvents;
@@ -344,6 +345,7 @@ impl<'a> Machine<'a> {
         let end = self.span.end;
         for index in 0..self.now.len() {
             let thread = ThreadId::from_index(index);
+            self.end_life(thread);
             match self.now[index] {
                 Now::Running { since } => self.push(thread, Span::new(since, end), Doing::Running),
                 Now::Off { since, state, stack, woken: None } if !state.is_runnable() => {
@@ -371,6 +373,29 @@ impl<'a> Machine<'a> {
         Told { leaves, waits, cpus, comings_recorded }
     }
 
+    /// A thread that has ended neither waits nor wants a CPU when the recording ends. Its end is an event of its own
+    /// (`do_exit`, `kernel/exit.c`), so it ran then, and came back before if it was away. It may still wait on its way out, for
+    /// `mmap_lock` (`exit_mm`); where events were lost, its last switch was, more likely.
+    fn end_life(&mut self, thread: ThreadId) {
+        let ended = self.capture.threads.get(thread).ended;
+        // A part of a recording may end before.
+        let Some(ended) = ended.filter(|&ended| ended <= self.span.end) else { return };
+        let at = thread.index();
+        if let Now::Off { since, .. } = self.now[at]
+            && since < ended
+        {
+            self.close(thread, ended);
+            self.now[at] = Now::Running { since: ended };
+        }
+        if !losses::any(self.capture, Span::new(ended, self.span.end.max(ended))) {
+            return;
+        }
+        if let Now::Running { since } = self.now[at] {
+            self.push(thread, Span::new(since, since.max(ended)), Doing::Running);
+        }
+        self.now[at] = Now::Ended;
+    }
+
     fn push_wait(&mut self, wait: Wait) {
         let id = WaitId::from_index(self.waits.len());
         self.waits.push(wait);
@@ -393,6 +418,8 @@ impl<'a> Machine<'a> {
 
 #[cfg(test)]
 mod tests {
+    use coldcase_ingest::capture::{Loss, LossKind};
+
     use super::*;
     use crate::script;
     use crate::states::{Slice, ThreadStates};
@@ -406,6 +433,10 @@ mod tests {
     fn drawn(script: &str, thread: char) -> String {
         let (mut capture, states) = states(script);
         let thread = script::thread(&mut capture, &thread.to_string());
+        drawn_of(&states, thread)
+    }
+
+    fn drawn_of(states: &ThreadStates, thread: ThreadId) -> String {
         let slices = states.of(thread).iter().map(|slice| {
             let letter = match slice.doing {
                 Doing::Running => "run".to_owned(),
@@ -471,6 +502,29 @@ mod tests {
             drawn("10 a>b D, 35 b>a S, 40 a>b S", 'a'),
             "0-10 run, 10-35 blocked, 35-40 run"
         );
+    }
+
+    /// What a does that ends at this moment, while all is recorded or some events were lost.
+    fn drawn_to_its_end(script: &str, ended: u64, lost: bool) -> String {
+        let mut capture = script::record(Capture::default(), script);
+        let thread = script::thread(&mut capture, "a");
+        capture.threads.exit(thread, Timestamp(ended));
+        let (time, kind, note) = (Some(capture.whole().end), LossKind::Lost, String::new());
+        capture.losses.extend(lost.then_some(Loss { time, kind, count: 1, note }));
+        drawn_of(&ThreadStates::new(&capture), thread)
+    }
+
+    #[test]
+    fn who_has_ended_waits_no_more_though_its_last_switch_is_missing() {
+        let waits = "10 a>b D, 90 b>- S";
+        assert_eq!(drawn_to_its_end(waits, 30, true), "0-10 run, 10-30 blocked");
+        assert_eq!(drawn_to_its_end(waits, 30, false), "0-10 run, 10-30 blocked, 30-90 run");
+        // On its way out it was taken off its CPU, or waited, when the recording ended; or its last switch was lost.
+        for (script, then) in [("10 a>b R+, 90 b>- S", "cpu"), ("10 a>b D, 90 b>- S", "blocked~")] {
+            assert_eq!(drawn_to_its_end(script, 8, false), format!("0-10 run, 10-90 {then}"));
+            assert_eq!(drawn_to_its_end(script, 8, true), "0-10 run");
+        }
+        assert_eq!(drawn_to_its_end("5 x>a S, 90 w:b", 30, true), "0-5 ~blocked, 5-30 run");
     }
 
     #[test]
