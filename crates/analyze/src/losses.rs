@@ -30,6 +30,13 @@ pub(crate) fn share(capture: &Capture, span: Span) -> f64 {
     lost as f64 / (lost as f64 + recorded)
 }
 
+/// The last moment at which events may have been lost.
+pub(crate) fn last(capture: &Capture) -> Option<Timestamp> {
+    let end = capture.whole().end;
+    let breaks_off = capture.breaks_off.filter(|&from| from < end).map(|_| end);
+    capture.losses.iter().filter_map(|loss| loss.time).chain(breaks_off).max()
+}
+
 /// Whether nothing was lost anywhere.
 pub(crate) fn none(capture: &Capture) -> bool {
     capture.losses.is_empty() && capture.breaks_off.is_none()

@@ -343,9 +343,10 @@ impl<'a> Machine<'a> {
 
     fn finish(mut self) -> Told {
         let end = self.span.end;
+        let last_loss = losses::last(self.capture);
         for index in 0..self.now.len() {
             let thread = ThreadId::from_index(index);
-            self.end_life(thread);
+            self.end_life(thread, last_loss);
             match self.now[index] {
                 Now::Running { since } => self.push(thread, Span::new(since, end), Doing::Running),
                 Now::Off { since, state, stack, woken: None } if !state.is_runnable() => {
@@ -376,7 +377,7 @@ impl<'a> Machine<'a> {
     /// A thread that has ended neither waits nor wants a CPU when the recording ends. Its end is an event of its own
     /// (`do_exit`, `kernel/exit.c`), so it ran then, and came back before if it was away. It may still wait on its way out, for
     /// `mmap_lock` (`exit_mm`); where events were lost, its last switch was, more likely.
-    fn end_life(&mut self, thread: ThreadId) {
+    fn end_life(&mut self, thread: ThreadId, last_loss: Option<Timestamp>) {
         let ended = self.capture.threads.get(thread).ended;
         // A part of a recording may end before.
         let Some(ended) = ended.filter(|&ended| ended <= self.span.end) else { return };
@@ -387,7 +388,7 @@ impl<'a> Machine<'a> {
             self.close(thread, ended);
             self.now[at] = Now::Running { since: ended };
         }
-        if !losses::any(self.capture, Span::new(ended, self.span.end.max(ended))) {
+        if last_loss.is_none_or(|last| last < ended) {
             return;
         }
         if let Now::Running { since } = self.now[at] {
