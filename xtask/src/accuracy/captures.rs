@@ -108,8 +108,10 @@ fn one(fixtures: &Path, capture: &Stored) -> Result<Judged> {
 
 /// Nothing of this machine but the fixtures has a say: no debug files, no kernel of its own.
 fn told(fixtures: &Path, path: &Path) -> Result<Told> {
+    // A capture of another boot has the symbols of its kernel beside it.
+    let own = Some(path.with_file_name("kallsyms.zst")).filter(|list| list.exists());
     let sources = SymbolSources {
-        kallsyms: Some(fixtures.join("kallsyms.zst")),
+        kallsyms: own.or_else(|| Some(fixtures.join("kallsyms.zst"))),
         symfs: vec![fixtures.join("symfs")],
         ..SymbolSources::default()
     };

@@ -54,7 +54,7 @@ fn what_is_analysed_in_chapters_gives_the_same_verdict() {
     let folder = folder();
     let found = |chapter: &str| {
         let mut command = coldcase(folder.path());
-        let capture = fixture("postgresql-table-lock/capture.data.zst");
+        let capture = fixture("formats/rounds/capture.data.zst");
         let command = command.arg("report").arg(capture).args(names());
         findings(&command.args(["--chapter", chapter, "--json", "-"]).output().unwrap())
     };
@@ -63,7 +63,7 @@ fn what_is_analysed_in_chapters_gives_the_same_verdict() {
         assert_eq!(chapters[key], whole[key], "{key}");
     }
     let mut command = coldcase(folder.path());
-    let capture = fixture("postgresql-table-lock/capture.data.zst");
+    let capture = fixture("formats/rounds/capture.data.zst");
     let command = command.arg("report").arg(capture).args(["--chapter", "200", "-o", "r.md"]);
     let outside = command.args(["--window", "1..2"]).output().unwrap();
     assert_eq!(code(&outside), 2, "{}", stderr(&outside));

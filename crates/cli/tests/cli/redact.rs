@@ -24,8 +24,9 @@ fn captures() -> impl Iterator<Item = (String, Capture)> {
         let text = fs::read_to_string(fixture(&name).join("expected.json")).unwrap();
         let expected: Value = serde_json::from_str(&text).unwrap();
         let path = fixture(&name).join(expected["capture"].as_str().unwrap());
+        let own = Some(path.with_file_name("kallsyms.zst")).filter(|list| list.exists());
         let sources = SymbolSources {
-            kallsyms: Some(fixture("kallsyms.zst")),
+            kallsyms: own.or_else(|| Some(fixture("kallsyms.zst"))),
             symfs: vec![fixture("symfs")],
             ..SymbolSources::default()
         };

@@ -14,7 +14,7 @@ fn add_switches(rows: &mut Vec<String>, capture: &Capture) {
 #[test]
 fn chapters_follow_each_other_without_a_gap() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../../fixtures/postgresql-table-lock/capture.data.zst");
+        .join("../../fixtures/formats/rounds/capture.data.zst");
     let options = ReadOptions::default();
     let whole = read(&path, options, &mut |_, _| {}).unwrap();
     let (mut spans, mut rows) = (Vec::new(), Vec::new());
