@@ -128,10 +128,13 @@ fn is_explained(
         crew.iter().any(|&thread| Some(model.capture.threads.get(thread).tid) == tid)
     };
     // What froze at the same time may be none of their business. Where nobody is known to have ever answered them, that is open.
+    let senders = LazyCell::new(|| answers::possible_senders(model, raw));
     let may_be_of = |cause: &Explaining| {
-        let from = |threads: &[ThreadId]| answers::may_be_answers_of(model, raw, threads);
-        tid.is_none()
-            && (from(&cause.freeze.0.crew).unwrap_or(true) || from(&cause.behind) == Some(true))
+        let from = |threads: &[ThreadId]| {
+            let own = senders.iter().filter(|(sender, _)| threads.contains(sender));
+            own.map(|(_, times)| times).sum::<u64>() * 2 > senders.values().sum()
+        };
+        tid.is_none() && (senders.is_empty() || from(&cause.freeze.0.crew) || from(&cause.behind))
     };
     // Whoever found no CPU for a while may have been one of many.
     let is_one_of = |(cause, frozen): &(RawWindow, Window)| {

@@ -1,5 +1,7 @@
 //! Who gave the answers that came late.
 
+use std::collections::BTreeMap;
+
 use coldcase_ingest::capture::{Capture, Context, ThreadId, Wakeup};
 
 use crate::blame::{network, pipes};
@@ -7,7 +9,7 @@ use crate::findings::Cause;
 use crate::holds::release;
 use crate::model::Model;
 use crate::names;
-use crate::states::WaitId;
+use crate::states::{Doing, WaitId};
 use crate::windows::RawWindow;
 
 /// Whether this thread gave the answer for which a wait was.
@@ -23,31 +25,29 @@ pub(crate) fn are_answers_of(model: &Model<'_>, raw: &RawWindow, threads: &[Thre
     by_them.count() * 2 > late().count()
 }
 
-/// Whether the answers that came late in a freeze may have come from these threads: most of them did, or, where nobody is known to
-/// have given any, most of those that the same threads had got at other times. `None` where nobody ever gave one that was recorded.
-pub(crate) fn may_be_answers_of(
-    model: &Model<'_>,
-    raw: &RawWindow,
-    threads: &[ThreadId],
-) -> Option<bool> {
+/// From whom the answers that came late in a freeze may have come, each with how often: who gave them, or, where nobody is known to
+/// have given any, who had given those that the same threads had got at other times.
+pub(crate) fn possible_senders(model: &Model<'_>, raw: &RawWindow) -> BTreeMap<ThreadId, u64> {
+    let mut senders: BTreeMap<ThreadId, u64> = BTreeMap::new();
     let late = raw.waits().filter_map(|id| who_answered(model, id));
-    let mut senders: Vec<ThreadId> = late.collect();
-    if senders.is_empty() {
-        senders = usual_senders(model, raw);
-    }
-    let by_them = senders.iter().filter(|sender| threads.contains(sender)).count();
-    (!senders.is_empty()).then_some(by_them * 2 > senders.len())
+    late.for_each(|sender| *senders.entry(sender).or_default() += 1);
+    if senders.is_empty() { usual_senders(model, raw) } else { senders }
 }
 
-/// Who gave the answers for which those who waited in a freeze had waited at other times, each as often as it did.
-pub(super) fn usual_senders(model: &Model<'_>, raw: &RawWindow) -> Vec<ThreadId> {
-    let earlier = model.states.waits().filter(|(id, wait)| {
-        raw.threads.contains(&wait.thread)
-            && network::is_for_data(&model.sites, model.sites.of(*id))
-    });
-    let wakeups = earlier.filter_map(|(id, _)| model.wakeup(id));
-    let senders = wakeups.filter(|wakeup| is_by_other_end(model.capture, wakeup));
-    senders.filter_map(|wakeup| wakeup.waker).collect()
+/// Who gave the answers for which those who waited in a freeze had waited at other times, each with how often it did.
+pub(super) fn usual_senders(model: &Model<'_>, raw: &RawWindow) -> BTreeMap<ThreadId, u64> {
+    let mut senders: BTreeMap<ThreadId, u64> = BTreeMap::new();
+    for slice in raw.threads.iter().flat_map(|&thread| model.states.of(thread).iter()) {
+        let Doing::Blocked(id) = slice.doing else { continue };
+        if network::is_for_data(&model.sites, model.sites.of(id))
+            && let Some(wakeup) = model.wakeup(id)
+            && is_by_other_end(model.capture, wakeup)
+            && let Some(sender) = wakeup.waker
+        {
+            *senders.entry(sender).or_default() += 1;
+        }
+    }
+    senders
 }
 
 /// Whether a wait was for an answer that came late.

@@ -160,10 +160,10 @@ fn ready(model: &Model<'_>, raw: &RawWindow, thread: ThreadId) -> Nanos {
 fn not_yet(model: &Model<'_>, raw: &RawWindow) -> Vec<Sentence> {
     let mut told = vec!["The answers had not come when the recording ended".into()];
     let senders = usual_senders(model, raw);
-    let tally: Tally<ThreadId> = senders.iter().map(|&sender| (sender, Nanos(1))).collect();
-    if let Some((sender, times)) = tally.largest()
-        && times.0 as usize * 2 > senders.len()
-        && senders.len() >= HABIT
+    let all: u64 = senders.values().sum();
+    if let Some((&sender, times)) = senders.iter().max_by_key(|(_, times)| **times)
+        && times * 2 > all
+        && all >= HABIT as u64
     {
         let name = view::thread_name(model.capture, sender);
         let of = name.pid.map_or(String::new(), |pid| format!(" of process {pid}"));
